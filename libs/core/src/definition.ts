@@ -1,0 +1,22 @@
+/** How a pipeline replicates; see the table in docs. Only `cdc_backfill` is built so far. */
+export type ReplicationType = 'cdc_backfill' | 'cdc' | 'snapshot' | 'query';
+
+/**
+ * A named connection. `dsn` and `properties` keep their `${env:X}` and `${secret:X}` references as written, so that stored
+ * state holds no secret that the user kept out of the file; they are resolved where a connection is opened.
+ */
+export interface ConnectionDefinition {
+  readonly name: string;
+  readonly type: string;
+  readonly dsn: string | null;
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+/** One pipeline of a pipelines file, checked and with its defaults filled in. */
+export interface PipelineDefinition {
+  readonly name: string;
+  readonly replicationType: ReplicationType;
+  readonly source: { readonly connection: ConnectionDefinition; readonly tables: readonly string[] };
+  readonly sink: { readonly connection: ConnectionDefinition };
+  readonly snapshot: { readonly concurrency: number; readonly targetRowsPerPartition: number };
+}

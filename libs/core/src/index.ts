@@ -1,0 +1,45 @@
+export { avroName, NULL_BRANCH, readCell, VALUE_BRANCH, writeCell, writeValue } from './avro/cells.ts';
+export { decimalFromBytes, decimalToBytes, formatDecimal, parseDecimal } from './avro/decimal.ts';
+export { AvroReader } from './avro/reader.ts';
+export type { FieldType, RecordOf } from './avro/record.ts';
+export { RecordCodec } from './avro/record.ts';
+export { schemaIdOf, WIRE_HEADER_BYTES, wireHeader } from './avro/wire.ts';
+export { AvroWriter } from './avro/writer.ts';
+export { busPartitionOf } from './bus-partition.ts';
+export type { Cell, CellValue, Row } from './cell.ts';
+export { isComplete, UNCHANGED } from './cell.ts';
+export type { ChangeEvent, ChangeOrigin } from './change-event.ts';
+export { ChangeCodec } from './change-event.ts';
+export type { ConnectionDefinition, PipelineDefinition, ReplicationType } from './definition.ts';
+export type { ErrorKind, RetryPolicy } from './errors.ts';
+export { describeError, isKind, PipelineError, unreachable } from './errors.ts';
+export type { ControlEvent, ControlKind, EndMarker, PartitionTask, Quarantined, RowBatch } from './messages.ts';
+export { CONTROL_EVENT, END_MARKER, PARTITION_TASK, QUARANTINED, ROW_BATCH } from './messages.ts';
+export type { PartitionEvent, PartitionPhase, PipelineEvent, PipelinePhase, TableEvent, TablePhase } from './phases.ts';
+export { PARTITION_MACHINE, PIPELINE_MACHINE, step, TABLE_MACHINE } from './phases.ts';
+export type * from './ports/bus.ts';
+export type * from './ports/clock.ts';
+export type { FailpointName, Log, LogFields, ServiceContext } from './ports/service.ts';
+export { FAILPOINTS } from './ports/service.ts';
+export type * from './ports/sink.ts';
+export type * from './ports/source.ts';
+export type * from './ports/state.ts';
+export type { Position } from './position.ts';
+export { comparePositions, laterPosition, leastPosition, parsePosition, positionOf, sectionsOf } from './position.ts';
+export type {
+  Anchor,
+  CaptureRecord,
+  CaptureTable,
+  Failure,
+  OverlapCounts,
+  PartitionRecord,
+  PipelineRecord,
+  SinkReport,
+  TableRecord,
+} from './records.ts';
+export { RECORD_VERSION, stateKeys } from './records.ts';
+export { rowSchemaJson, tableSchemaOf } from './row-schema.ts';
+export type { Column, ColumnType, TableId, TableSchema } from './table.ts';
+export { DATE_INFINITY, keyIndexes, sameSchema, splitTableId, TIMESTAMP_INFINITY, tableIdOf } from './table.ts';
+export type { Topics } from './topics.ts';
+export { topicsOf } from './topics.ts';

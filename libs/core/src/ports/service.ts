@@ -1,0 +1,58 @@
+import type { ConnectionDefinition } from '../definition.ts';
+import type { Topics } from '../topics.ts';
+import type { Bus, Registry } from './bus.ts';
+import type { Clock, Ids } from './clock.ts';
+import type { Sink } from './sink.ts';
+import type { Source } from './source.ts';
+import type { State } from './state.ts';
+
+/** The fields a log line may carry. Never a cell value, a key value or a secret. */
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/** Structured logging: a constant lower-case message and fields. */
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** A log whose lines all carry these fields. */
+  with(fields: LogFields): Log;
+}
+
+/** The named places before and after each durable step where tests kill the process. */
+export const FAILPOINTS = [
+  'slot-created',
+  'anchor-stored',
+  'plan-stored',
+  'task-emitted',
+  'partition-taken',
+  'batch-published',
+  'end-marker-published',
+  'partition-read-stored',
+  'rows-staged',
+  'generation-built',
+  'changes-published',
+  'published-stored',
+  'acknowledged',
+  'changes-applied',
+] as const;
+export type FailpointName = (typeof FAILPOINTS)[number];
+
+/** Everything a service is given. Services see ports only; `main.ts` makes the adapters behind them. */
+export interface ServiceContext {
+  readonly state: State;
+  readonly bus: Bus;
+  readonly registry: Registry;
+  readonly topics: Topics;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** Opens the source of a connection, with its secrets resolved; the caller disposes it. */
+  readonly openSource: (connection: ConnectionDefinition) => Promise<Source>;
+  /** Opens the sink of a connection; the caller disposes it. */
+  readonly openSink: (connection: ConnectionDefinition) => Promise<Sink>;
+  /** A place where tests may end the process. */
+  readonly failpoint: (name: FailpointName) => void;
+  /** Ends the service: it finishes or abandons its step and returns. */
+  readonly signal: AbortSignal;
+}

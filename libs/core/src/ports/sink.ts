@@ -1,0 +1,132 @@
+import type { ChangeEvent } from '../change-event.ts';
+import type { EndMarker, RowBatch } from '../messages.ts';
+import type { Position } from '../position.ts';
+import type { TableId, TableSchema } from '../table.ts';
+import type { Problem } from './source.ts';
+
+/** A generation: the physical table of one epoch. */
+export interface GenerationId {
+  readonly pipeline: string;
+  readonly table: TableId;
+  readonly epoch: string;
+}
+
+/** Progress of one generation on one bus partition of its change topic. */
+export interface BusProgress {
+  readonly busPartition: number;
+  /** Offset of the next message to apply. */
+  readonly next: number;
+  readonly session: number;
+  /** Position of the last applied event; snapshot rows count as the epoch's L0. */
+  readonly last: Position;
+  /** Rows below were truncated; null before the first truncation. */
+  readonly floor: Position | null;
+}
+
+/** A generation as it stands at the sink. */
+export interface GenerationStatus {
+  readonly rowsBuilt: number;
+  /** Users see this generation under the table's name. */
+  readonly current: boolean;
+  readonly changesApplied: number;
+  readonly quarantined: number;
+  readonly defects: number;
+  readonly topicId: string;
+  readonly progress: readonly BusProgress[];
+}
+
+/** A step of one bus partition's progress: exactly from the offset the batch was read at. */
+export interface ProgressMove {
+  readonly busPartition: number;
+  readonly from: number;
+  readonly to: number;
+  readonly session: number;
+  readonly last: Position;
+  readonly floor: Position | null;
+}
+
+/** Row batches and end markers read from the rows topic, with the move of the loader's own progress. */
+export interface StageRequest {
+  readonly pipeline: string;
+  readonly owner: string;
+  readonly moves: readonly { readonly busPartition: number; readonly from: number; readonly to: number }[];
+  readonly batches: readonly { readonly batch: RowBatch; readonly schema: TableSchema }[];
+  readonly ends: readonly EndMarker[];
+}
+
+/** A change as the sink applies it: one event, already deduplicated by session and position, in bus partition order. */
+export interface SinkChange {
+  readonly busPartition: number;
+  readonly key: Buffer;
+  readonly event: ChangeEvent;
+}
+
+/** A batch of changes of one generation. The sink folds them per key; truncations are in `changes` like any event. */
+export interface ApplyRequest {
+  readonly generation: GenerationId;
+  readonly owner: string;
+  readonly schema: TableSchema;
+  readonly moves: readonly ProgressMove[];
+  readonly changes: readonly SinkChange[];
+}
+
+/** What an applied batch did. Rows that could not be applied are returned for quarantine and already counted durably. */
+export interface Applied {
+  readonly applied: number;
+  readonly quarantined: readonly { readonly change: SinkChange; readonly reason: string }[];
+  readonly defects: number;
+}
+
+/** One partition of an epoch that is complete: one attempt's end marker and all batches it names are durable. */
+export interface StagedPartition {
+  readonly partition: number;
+  readonly attempt: string;
+  readonly rows: number;
+  readonly quarantined: number;
+}
+
+/**
+ * A warehouse. Every method is one atomic step that may be repeated after a lost answer: a repetition changes nothing or fails
+ * with `conflict`. A writer names its owner token; a step under another token than the last claimed one fails with `conflict`
+ * and changes nothing, however late it runs.
+ */
+export interface Sink extends AsyncDisposable {
+  /** Problems that would keep these tables from being written (taken names, rights); touches nothing. */
+  check(pipeline: string, tables: readonly TableId[]): Promise<readonly Problem[]>;
+
+  /** Makes this token the only loader of the pipeline's rows and returns the next offset of each bus partition (0 when new). */
+  claimRows(pipeline: string, owner: string, topicId: string, busPartitions: number): Promise<readonly number[]>;
+  /** Stages batches and end markers durably; batches that are already there, or of an epoch that is built or dropped, are ignored. */
+  stage(request: StageRequest): Promise<void>;
+  /** The complete partitions of an epoch. */
+  staged(generation: GenerationId): Promise<readonly StagedPartition[]>;
+  /** Drops an epoch's staging and, unless it is current, its physical table: a voided plan. */
+  discard(generation: GenerationId): Promise<void>;
+
+  /**
+   * Builds the generation once: a fresh physical table of one row a key out of the complete partitions, progress at `start`,
+   * and, where no other generation is current, the table's name. Does nothing when it exists. Returns the rows built.
+   */
+  build(request: {
+    readonly generation: GenerationId;
+    readonly anchor: string;
+    readonly schema: TableSchema;
+    readonly partitions: number;
+    readonly l0: Position;
+    readonly topicId: string;
+    readonly start: readonly { readonly next: number; readonly session: number }[];
+  }): Promise<{ readonly rows: number }>;
+  /** The generation's status, or undefined when it is not built. */
+  generation(generation: GenerationId): Promise<GenerationStatus | undefined>;
+  /** The generations of a table that exist, whatever their epoch. */
+  generations(
+    pipeline: string,
+    table: TableId,
+  ): Promise<readonly { readonly epoch: string; readonly anchor: string; readonly current: boolean }[]>;
+  /** Makes this token the generation's only writer and returns its progress. */
+  claim(generation: GenerationId, owner: string): Promise<GenerationStatus>;
+  /** Applies a batch in one transaction whose first statement moves the progress, or throws `conflict`. */
+  apply(request: ApplyRequest): Promise<Applied>;
+  /** Gives the table's name to this generation and drops the others of the table, all at once. */
+  switchTo(generation: GenerationId): Promise<void>;
+}

@@ -1,0 +1,145 @@
+import type { Row } from '../cell.ts';
+import type { Position } from '../position.ts';
+import type { Anchor } from '../records.ts';
+import type { TableId, TableSchema } from '../table.ts';
+
+/** Something a user must repair before a pipeline can run: what is wrong and the statement or setting that cures it. */
+export interface Problem {
+  readonly what: string;
+  readonly cure: string;
+}
+
+/** A table as found at the source. */
+export interface SourceTable {
+  readonly schema: TableSchema;
+  /** The source's own account of identity and storage, to be handed back; opaque elsewhere. */
+  readonly storage: string;
+  readonly estimatedRows: number;
+}
+
+/** A block of rows, encoded and compressed: the body of a row batch. */
+export interface RowBlock {
+  readonly rows: number;
+  readonly codec: 'null' | 'zstandard';
+  readonly block: Uint8Array;
+}
+
+/** A row of a range that cannot be encoded for the sink; `payload` is the row as the source sent it. */
+export interface RejectedRow {
+  readonly reason: string;
+  readonly payload: Uint8Array;
+}
+
+/** What reading a range yields, in any order; blocks are near `targetBytes` before compression. */
+export type RangeOutput = { readonly kind: 'block'; readonly block: RowBlock } | { readonly kind: 'rejected'; readonly row: RejectedRow };
+
+/**
+ * A message of ours in the source's own log, so that its place in the stream is exact.
+ * - `generation`: from here on the table's events belong to this epoch (its L0).
+ * - `consistency`: all ranges of the epoch have been read (its L1).
+ * - `watermark`: asks capture to publish a watermark to all tables.
+ */
+export type Marker =
+  | { readonly kind: 'generation' | 'consistency'; readonly pipeline: string; readonly table: TableId; readonly epoch: string }
+  | { readonly kind: 'watermark'; readonly pipeline: string };
+
+/** What a change stream delivers. Positions never go back within one stream. */
+export type SourceEvent =
+  /** One change of one row, in stream order. A key change comes as `d` of the old key and then `c` of the new row. */
+  | {
+      readonly kind: 'change';
+      readonly table: TableId;
+      readonly op: 'c' | 'u' | 'd';
+      readonly before: Row | null;
+      readonly after: Row | null;
+      /** See ChangeEvent. */
+      readonly rowless: boolean;
+      /** This event is one half of a key change. */
+      readonly keyChange: boolean;
+      /** Cells were left out of the log and read from the source. */
+      readonly completed: boolean;
+      readonly position: Position;
+      readonly txId: number;
+      readonly commitMs: number;
+    }
+  | { readonly kind: 'truncate'; readonly table: TableId; readonly position: Position; readonly txId: number; readonly commitMs: number }
+  | { readonly kind: 'marker'; readonly marker: Marker; readonly position: Position; readonly commitMs: number }
+  /** The table's columns or key are no longer those of the schema given to `changes`. Later changes of it are not delivered. */
+  | { readonly kind: 'schema'; readonly table: TableId; readonly position: Position; readonly commitMs: number; readonly reason: string }
+  /** A row change that cannot be decoded or keyed; goes to quarantine. */
+  | {
+      readonly kind: 'rejected';
+      readonly table: TableId;
+      readonly position: Position;
+      readonly reason: string;
+      readonly payload: Uint8Array;
+      readonly commitMs: number;
+    }
+  /** A transaction ended: everything at or below has been delivered. `acknowledge` is the value to acknowledge once all of it is published. */
+  | { readonly kind: 'commit'; readonly position: Position; readonly acknowledge: Position; readonly commitMs: number }
+  /** Nothing is in flight: every commit strictly below `position` has been delivered. May be acknowledged as it is. */
+  | { readonly kind: 'idle'; readonly position: Position };
+
+/** A running change stream. */
+export interface ChangeReader extends AsyncDisposable {
+  /** The next events in order, at least one; undefined once the signal of `changes` aborted. Throws when the stream breaks. */
+  next(): Promise<readonly SourceEvent[] | undefined>;
+  /**
+   * Tells the source that everything up to this value (of a `commit` or `idle` event) is safe elsewhere; exactly this value
+   * reaches the server, at once and repeated on a timer.
+   */
+  acknowledge(position: Position): void;
+}
+
+/** Options of a change stream. */
+export interface ChangesOptions {
+  readonly pipeline: string;
+  readonly anchor: Anchor;
+  /** Where to begin: the last acknowledged value, or the anchor's L0. */
+  readonly from: Position;
+  readonly tables: readonly { readonly schema: TableSchema; readonly storage: string }[];
+  /** True while incomplete events of the table must be completed (between its L0 and L1). Key changes always are. */
+  readonly complete: (table: TableId) => boolean;
+  readonly signal: AbortSignal;
+}
+
+/** What the visibility fence waits for, for status: who holds it, since when, and the statement that ends it. */
+export interface FenceWait {
+  readonly holder: string;
+  readonly ageSeconds: number;
+  readonly cure: string;
+}
+
+/** An operational database to follow. One per pipeline and process; holds no connection open that it does not need. */
+export interface Source extends AsyncDisposable {
+  /** Every problem that would keep these tables from being replicated; touches nothing. Throws `config`/`unavailable` when it cannot even connect. */
+  check(pipeline: string, tables: readonly string[]): Promise<readonly Problem[]>;
+  /** The tables' columns, key and storage, in the order given; throws PipelineError `config` for one that is missing or unfit. */
+  discover(tables: readonly string[]): Promise<readonly SourceTable[]>;
+  /**
+   * Commits the publication, drops a slot of this pipeline that no anchor is stored for, makes a new one and returns its
+   * anchor, not yet durable anywhere. Call only when no anchor is stored.
+   */
+  anchor(pipeline: string, id: string, tables: readonly TableId[]): Promise<Anchor>;
+  /** Throws PipelineError `gap` unless slot, system, timeline and position still fit the anchor and what was published. */
+  verify(pipeline: string, anchor: Anchor, published: Position | null): Promise<void>;
+  /** Drops slot and publication; no error when they are gone. */
+  release(pipeline: string): Promise<void>;
+  /** Returns once every transaction that could have committed before this call's start is visible to new reads. */
+  fence(options: { readonly signal: AbortSignal; readonly onWait: (waits: readonly FenceWait[]) => void }): Promise<void>;
+  /** Ranges that cover the table without overlap, the last one open; one range when `whole`. Sized by rows and bytes, from statistics. */
+  partition(table: SourceTable, options: { readonly targetRows: number; readonly whole: boolean }): Promise<readonly string[]>;
+  /** Reads one range as it is now; throws PipelineError `table-changed` when storage or columns are not the planned ones. */
+  readRange(
+    table: { readonly schema: TableSchema; readonly storage: string },
+    range: string,
+    options: { readonly targetBytes: number; readonly signal: AbortSignal },
+  ): AsyncIterable<RangeOutput>;
+  changes(options: ChangesOptions): Promise<ChangeReader>;
+  /** Commits a marker into the source's log. */
+  mark(marker: Marker): Promise<void>;
+  /** The current end of the source's log, for lag. */
+  end(): Promise<Position>;
+  /** Bytes of log between two positions, for display; 0 when the source cannot tell. */
+  distance(from: Position, to: Position): number;
+}

@@ -1,0 +1,154 @@
+import type { PipelineDefinition } from './definition.ts';
+import type { PartitionPhase, PipelinePhase, TablePhase } from './phases.ts';
+import type { Position } from './position.ts';
+import type { TableId, TableSchema } from './table.ts';
+
+/** The version of everything below as stored. An older one is upgraded where it is read, a newer one refused. */
+export const RECORD_VERSION = 1;
+
+/** One life of a slot. Durable before the first row is read; `l0` never moves. `origin` is the source's own (opaque) identity. */
+export interface Anchor {
+  readonly id: string;
+  readonly l0: Position;
+  readonly origin: Readonly<Record<string, string>>;
+}
+
+/** What is wrong, and the command or statement that repairs it. */
+export interface Failure {
+  readonly reason: string;
+  readonly cure: string;
+}
+
+/** A pipeline as the planner knows it. Key `pipelines/<name>`; only the planner writes `phase`. */
+export interface PipelineRecord {
+  readonly v: typeof RECORD_VERSION;
+  readonly definition: PipelineDefinition;
+  readonly phase: PipelinePhase;
+  readonly anchor: Anchor | null;
+  readonly failure: Failure | null;
+  /** What the planner waits for right now (the fence's holders, a full bus), for status. */
+  readonly waiting: string | null;
+  /** Set by `apply` and `pipeline resnapshot`; the planner acts on it and clears it. */
+  readonly request: 'resnapshot' | null;
+  readonly createdMs: number;
+}
+
+/** A table of a pipeline. Key `tables/<pipeline>/<table>`; written by the planner alone. */
+export interface TableRecord {
+  readonly v: typeof RECORD_VERSION;
+  readonly table: TableId;
+  readonly phase: TablePhase;
+  readonly anchor: string;
+  readonly epoch: string;
+  /** Columns and key of this epoch. */
+  readonly schema: TableSchema;
+  /** The source's own account of the table's storage (PostgreSQL: relation, filenode); opaque elsewhere. */
+  readonly storage: string;
+  /** Position of the epoch's generation event: known at once for a pipeline's first tables, later reported by capture. */
+  readonly l0: Position | null;
+  /** True once the L1 marker was written into the source's log. */
+  readonly l1Requested: boolean;
+  /** Number of ranges, 0 until they are in the ledger. */
+  readonly partitions: number;
+  /** How often a rewrite voided this table's plan; after two it is read as one range. */
+  readonly voids: number;
+  readonly estimatedRows: number;
+  readonly busPartitions: number;
+  readonly failure: Failure | null;
+}
+
+/** One range in the ledger. Key `partitions/<pipeline>/<table>/<epoch>/<number, 8 digits>`; by compare-and-set only. */
+export interface PartitionRecord {
+  readonly v: typeof RECORD_VERSION;
+  readonly partition: number;
+  readonly range: string;
+  readonly phase: PartitionPhase;
+  /** True once its task was published by this planner's life or an earlier one. */
+  readonly emitted: boolean;
+  readonly attempt: string | null;
+  /** How many attempts began; above 1 the partition was repeated. */
+  readonly attempts: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** A reason the range could not be read that voids the plan (a rewrite), or null. */
+  readonly voided: string | null;
+}
+
+/** What capture has published. Key `capture/<pipeline>`; written by the slot's holder after the bus acknowledged and before the source is. */
+export interface CaptureRecord {
+  readonly v: typeof RECORD_VERSION;
+  readonly session: number;
+  /** Every change at or below is on the bus. */
+  readonly published: Position;
+  /** Where a new session begins: the last value acknowledged to the source. */
+  readonly acknowledged: Position;
+  /** End offset of each bus partition after the last publication: topic -> offsets by partition. */
+  readonly ends: Readonly<Record<string, readonly number[]>>;
+  /** Identity of each topic when first published to: a re-created topic is a gap. */
+  readonly topics: Readonly<Record<string, string>>;
+  readonly tables: Readonly<Record<TableId, CaptureTable>>;
+  readonly eventsPublished: number;
+  readonly lastCommitMs: number;
+}
+
+/** One table as capture met it in the stream. Counters are exact: a repeated transaction counts again from the stored value. */
+export interface CaptureTable {
+  /** Epoch of the last generation event, with its position. */
+  readonly epoch: string;
+  readonly l0: Position;
+  /** Position of the epoch's L1 event, null below it. */
+  readonly l1: Position | null;
+  readonly changes: number;
+  readonly overlap: OverlapCounts;
+}
+
+/** Changes between L0 and L1 of the epoch. */
+export interface OverlapCounts {
+  readonly inserts: number;
+  readonly updates: number;
+  readonly deletes: number;
+  readonly keyChanges: number;
+  /** Updates that left large columns out of the log and were completed from the source. */
+  readonly completed: number;
+  readonly truncates: number;
+}
+
+/** A table at the sink, as its owner reports it. Key `sink/<pipeline>/<table>`; for display and for the planner's steps, never truth. */
+export interface SinkReport {
+  readonly v: typeof RECORD_VERSION;
+  readonly epoch: string;
+  readonly built: boolean;
+  readonly rowsBuilt: number;
+  readonly rowsStaged: number;
+  readonly partitionsDurable: number;
+  /** Least over the bus partitions: everything below is durable. */
+  readonly watermark: Position | null;
+  readonly changesApplied: number;
+  readonly waiting: number;
+  /** Number of changes that waited on the bus when the gate opened. */
+  readonly waitedAtHandoff: number;
+  readonly quarantined: number;
+  /** Lower positions that arrived for a row: must be 0. */
+  readonly defects: number;
+  readonly lastAppliedMs: number;
+  readonly failure: Failure | null;
+}
+
+/** The key of each kind of record in the state store. Names are made of `/`-free parts. */
+export const stateKeys = {
+  pipelines: 'pipelines/',
+  pipeline: (pipeline: string) => `pipelines/${part(pipeline)}`,
+  tables: (pipeline: string) => `tables/${part(pipeline)}/`,
+  table: (pipeline: string, table: string) => `tables/${part(pipeline)}/${part(table)}`,
+  partitions: (pipeline: string, table: string, epoch: string) => `partitions/${part(pipeline)}/${part(table)}/${part(epoch)}/`,
+  partitionsOf: (pipeline: string) => `partitions/${part(pipeline)}/`,
+  partition: (pipeline: string, table: string, epoch: string, partition: number) =>
+    `partitions/${part(pipeline)}/${part(table)}/${part(epoch)}/${String(partition).padStart(8, '0')}`,
+  capture: (pipeline: string) => `capture/${part(pipeline)}`,
+  sinkReports: (pipeline: string) => `sink/${part(pipeline)}/`,
+  sinkReport: (pipeline: string, table: string) => `sink/${part(pipeline)}/${part(table)}`,
+} as const;
+
+function part(name: string): string {
+  return encodeURIComponent(name);
+}

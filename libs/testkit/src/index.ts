@@ -1,0 +1,2 @@
+export type { PostgresOptions, PostgresServer } from './postgres-server.ts';
+export { freePort, startPostgres } from './postgres-server.ts';
