@@ -3,7 +3,7 @@ export { decimalFromBytes, decimalToBytes, formatDecimal, parseDecimal } from '.
 export { AvroReader } from './avro/reader.ts';
 export type { FieldType, RecordOf } from './avro/record.ts';
 export { RecordCodec } from './avro/record.ts';
-export { schemaIdOf, WIRE_HEADER_BYTES, wireHeader } from './avro/wire.ts';
+export { decodeMessage, encodeMessage, schemaIdOf, WIRE_HEADER_BYTES, wireHeader } from './avro/wire.ts';
 export { AvroWriter } from './avro/writer.ts';
 export { busPartitionOf } from './bus-partition.ts';
 export type { Cell, CellValue, Row } from './cell.ts';
@@ -39,6 +39,8 @@ export type {
 } from './records.ts';
 export { RECORD_VERSION, stateKeys } from './records.ts';
 export { rowSchemaJson, tableSchemaOf } from './row-schema.ts';
+export type { Stored } from './stored.ts';
+export { listRecords, readRecord, updateRecord } from './stored.ts';
 export type { Column, ColumnType, TableId, TableSchema } from './table.ts';
 export { DATE_INFINITY, keyIndexes, sameSchema, splitTableId, TIMESTAMP_INFINITY, tableIdOf } from './table.ts';
 export type { Topics } from './topics.ts';

@@ -77,6 +77,8 @@ export interface PartitionRecord {
 /** What capture has published. Key `capture/<pipeline>`; written by the slot's holder after the bus acknowledged and before the source is. */
 export interface CaptureRecord {
   readonly v: typeof RECORD_VERSION;
+  /** The anchor these positions belong to; another anchor starts a new record. */
+  readonly anchor: string;
   readonly session: number;
   /** Every change at or below is on the bus. */
   readonly published: Position;
@@ -89,6 +91,8 @@ export interface CaptureRecord {
   readonly tables: Readonly<Record<TableId, CaptureTable>>;
   readonly eventsPublished: number;
   readonly lastCommitMs: number;
+  /** Why capture stopped for good, or null. */
+  readonly failure: Failure | null;
 }
 
 /** One table as capture met it in the stream. Counters are exact: a repeated transaction counts again from the stored value. */
@@ -100,6 +104,10 @@ export interface CaptureTable {
   readonly l1: Position | null;
   readonly changes: number;
   readonly overlap: OverlapCounts;
+  /** Changes that could not be decoded or keyed and went to the quarantine topic. */
+  readonly quarantined: number;
+  /** Why the table's changes are no longer published, or null. */
+  readonly failure: Failure | null;
 }
 
 /** Changes between L0 and L1 of the epoch. */
