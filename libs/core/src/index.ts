@@ -44,4 +44,4 @@ export { listRecords, readRecord, updateRecord } from './stored.ts';
 export type { Column, ColumnType, TableId, TableSchema } from './table.ts';
 export { DATE_INFINITY, keyIndexes, sameSchema, splitTableId, TIMESTAMP_INFINITY, tableIdOf } from './table.ts';
 export type { Topics } from './topics.ts';
-export { topicsOf } from './topics.ts';
+export { ROWS_BUS_PARTITIONS, topicsOf } from './topics.ts';

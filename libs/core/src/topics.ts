@@ -1,6 +1,9 @@
 /** Kafka's limit is 249 characters; ours leaves room for the hash. */
 const MAX_TOPIC = 200;
 
+/** Bus partitions of a pipeline's rows topic; pinned. */
+export const ROWS_BUS_PARTITIONS = 2;
+
 /** The topics of a deployment. `prefix` is `nanosync` unless configured. */
 export interface Topics {
   readonly tasks: string;

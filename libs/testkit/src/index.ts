@@ -1,2 +1,3 @@
+export { avroOracle } from './avro-oracle.ts';
 export type { PostgresOptions, PostgresServer } from './postgres-server.ts';
 export { freePort, startPostgres } from './postgres-server.ts';

@@ -1,1 +1,1 @@
-export {};
+export { runCapture } from './capture.ts';

@@ -1,3 +1,2 @@
 #!/usr/bin/env node
-console.error('not built yet');
 process.exit(1);

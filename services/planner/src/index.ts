@@ -1,1 +1,1 @@
-export {};
+export { runPlanner } from './planner.ts';

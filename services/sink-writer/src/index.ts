@@ -1,1 +1,1 @@
-export {};
+export { runSinkWriter } from './sink-writer.ts';

@@ -1,1 +1,1 @@
-export {};
+export { runSnapshotWorker } from './worker.ts';

@@ -44,6 +44,11 @@ export interface ServiceContext {
   readonly bus: Bus;
   readonly registry: Registry;
   readonly topics: Topics;
+  /** Number of bus partitions of the task topic and of each change topic; pinned when a topic is created. */
+  readonly tasksBusPartitions: number;
+  readonly changesBusPartitions: number;
+  /** How long durable messages stay on the bus for `tap`, in milliseconds. */
+  readonly keepMs: number;
   readonly log: Log;
   readonly clock: Clock;
   readonly ids: Ids;

@@ -1,0 +1,162 @@
+import type { Anchor, ChangeReader, PipelineRecord, ServiceContext, Source, SourceEvent, TableId, TableRecord } from '@nanosync/core';
+import { listRecords, PipelineError, stateKeys } from '@nanosync/core';
+import { CaptureStore } from './capture-record.ts';
+import { EventPublisher } from './event-publisher.ts';
+import { SessionProgress } from './session-progress.ts';
+import { checkTopics, tailSession } from './topic-tail.ts';
+
+/** A table gets its watermark once the source has been quiet for this long after the table's last event, in milliseconds. */
+const QUIET_MS = 300;
+/** Encoded bytes that are gathered before they are published, also within one transaction. */
+const FLUSH_BYTES = 2_000_000;
+
+/**
+ * One capture session: publishes every change of the pipeline's tables to each bus partition in position order without gap,
+ * beginning at the acknowledged position, until the signal aborts. Order of each flush: published with the bus's
+ * acknowledgement, then positions stored, then acknowledged to the source. Throws when anything breaks; the producer is
+ * then thrown away with the session.
+ */
+export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineRecord): Promise<void> {
+  const { name, source: sourceDefinition } = pipeline.definition;
+  const { anchor } = pipeline;
+  if (anchor === null) throw new PipelineError('defect', `Pipeline ${name} is captured without an anchor.`);
+  const tables = await tablesOf(ctx, pipeline, anchor);
+  await using source = await ctx.openSource(sourceDefinition.connection);
+  const store = await CaptureStore.begin(ctx, name, anchor, await tailSession(ctx, name, tables));
+  await source.verify(name, anchor, store.record.published);
+  await checkTopics(ctx, name, tables, store.record);
+  await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
+  const progress = new SessionProgress(store.record);
+  await publishFirstGenerations(tables, anchor, publisher, progress);
+  await flush({ ctx, publisher, progress, store });
+  ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
+  await using reader = await openReader(ctx, source, pipeline, anchor, tables, progress);
+  await pump({ ctx, publisher, progress, store, reader });
+}
+
+interface Session {
+  readonly ctx: ServiceContext;
+  readonly publisher: EventPublisher;
+  readonly progress: SessionProgress;
+  readonly store: CaptureStore;
+}
+
+async function openReader(
+  ctx: ServiceContext,
+  source: Source,
+  pipeline: PipelineRecord,
+  anchor: Anchor,
+  tables: readonly TableRecord[],
+  progress: SessionProgress,
+): Promise<ChangeReader> {
+  return source.changes({
+    pipeline: pipeline.definition.name,
+    anchor,
+    from: progress.record.acknowledged,
+    tables: tables.map(({ schema, storage }) => ({ schema, storage })),
+    complete: (table) => progress.isBelowL1(table),
+    signal: ctx.signal,
+  });
+}
+
+/** For a pipeline's first tables L0 is the slot's consistent point, and their generation events come before any change. */
+async function publishFirstGenerations(
+  tables: readonly TableRecord[],
+  anchor: Anchor,
+  publisher: EventPublisher,
+  progress: SessionProgress,
+): Promise<void> {
+  for (const table of tables) {
+    if (table.l0 !== anchor.l0 || progress.hasTable(table.table)) continue;
+    publisher.generation(table.table, table.epoch, anchor.l0, progress);
+  }
+}
+
+/** Takes events from the source until it ends; flushes whenever a piece has been taken in. */
+async function pump(session: Session & { readonly reader: ChangeReader }): Promise<void> {
+  const { ctx, reader, publisher, progress } = session;
+  let pending = reader.next();
+  for (;;) {
+    const events = await withinQuiet(ctx, pending, progress.hasDirtyTables);
+    if (events === 'quiet') {
+      publishWatermarks(session, progress.dirtyTables());
+      await flush(session);
+      continue;
+    }
+    if (events === undefined) return;
+    pending = reader.next();
+    pending.catch(() => undefined); // Awaited in the next round; must not count as unhandled while a flush is under way.
+    for (const event of events) {
+      take(session, event);
+      if (publisher.bytes >= FLUSH_BYTES) await flush(session);
+    }
+    await flush(session);
+    acknowledge(session);
+  }
+}
+
+/** The next events, or `quiet` when none came for a while and a table waits for its watermark. */
+async function withinQuiet<T>(ctx: ServiceContext, pending: Promise<T>, dirty: boolean): Promise<T | 'quiet'> {
+  if (!dirty) return pending;
+  const timer = new AbortController();
+  try {
+    const quiet = ctx.clock.sleep(QUIET_MS, AbortSignal.any([timer.signal, ctx.signal])).then(() => 'quiet' as const);
+    const first = await Promise.race([pending, quiet]);
+    return first === 'quiet' && ctx.signal.aborted ? pending : first;
+  } finally {
+    timer.abort();
+  }
+}
+
+function take({ publisher, progress }: Session, event: SourceEvent): void {
+  switch (event.kind) {
+    case 'commit':
+      progress.commit(event.position, event.acknowledge, event.commitMs);
+      return;
+    case 'idle':
+      progress.idle(event.position);
+      return;
+    default:
+      if (progress.isPublished(event.position)) return; // Published by an earlier session; its acknowledgement was lost.
+      publisher.event(event, progress);
+  }
+}
+
+function publishWatermarks({ publisher, progress }: Session, tables: readonly TableId[]): void {
+  const position = progress.idlePosition;
+  if (position === undefined) return;
+  for (const table of tables) publisher.watermark(table, position, progress);
+}
+
+/** Publishes what was gathered, then stores how far that is. Nothing gathered and nothing new: nothing to do. */
+async function flush({ ctx, publisher, progress, store }: Session): Promise<void> {
+  if (publisher.bytes > 0) {
+    progress.published(await publisher.flush());
+    ctx.failpoint('changes-published');
+  }
+  if (!progress.shouldStore(ctx.clock.monotonicMs())) return;
+  await store.store(progress.record);
+  progress.stored(ctx.clock.monotonicMs());
+  ctx.failpoint('published-stored');
+}
+
+function acknowledge({ ctx, progress, reader }: Session & { readonly reader: ChangeReader }): void {
+  const position = progress.takeAcknowledgement();
+  if (position === undefined) return;
+  reader.acknowledge(position);
+  ctx.failpoint('acknowledged');
+}
+
+async function tablesOf(ctx: ServiceContext, pipeline: PipelineRecord, anchor: Anchor): Promise<readonly TableRecord[]> {
+  const records = (await listRecords<TableRecord>(ctx.state, stateKeys.tables(pipeline.definition.name))).map(({ value }) => value);
+  const tables = records.filter((record) => record.anchor === anchor.id && pipeline.definition.source.tables.includes(record.table));
+  if (tables.length !== pipeline.definition.source.tables.length)
+    throw new PipelineError(
+      'gap',
+      `The state store has ${tables.length} of ${pipeline.definition.source.tables.length} tables of ${pipeline.definition.name}.`,
+      {
+        hint: `Run: nanosync pipeline resnapshot ${pipeline.definition.name}`,
+      },
+    );
+  return tables;
+}

@@ -1,0 +1,47 @@
+import type { CaptureRecord, ServiceContext, TableRecord } from '@nanosync/core';
+import { ChangeCodec, CONTROL_EVENT, decodeMessage, PipelineError, schemaIdOf } from '@nanosync/core';
+
+/** The highest session number among the newest messages of the pipeline's change topics; 0 when they are empty. */
+export async function tailSession(ctx: ServiceContext, pipeline: string, tables: readonly TableRecord[]): Promise<number> {
+  let highest = 0;
+  const controlSchema = await ctx.registry.register('nanosync.control-value', CONTROL_EVENT.schema);
+  for (const { table } of tables) {
+    const topic = await ctx.bus.topic(ctx.topics.changes(pipeline, table));
+    for (const [partition, { start, end }] of (topic?.partitions ?? []).entries()) {
+      if (end <= start) continue;
+      await using reader = await ctx.bus.reader(ctx.topics.changes(pipeline, table), partition, end - 1);
+      const [last] = await reader.read({ maxBytes: 1, waitMs: 5000 });
+      if (last !== undefined) highest = Math.max(highest, await sessionOf(ctx, controlSchema, last.value));
+    }
+  }
+  return highest;
+}
+
+async function sessionOf(ctx: ServiceContext, controlSchema: number, value: Uint8Array): Promise<number> {
+  const id = schemaIdOf(value);
+  if (id === controlSchema) return decodeMessage(CONTROL_EVENT, value).session;
+  return ChangeCodec.fromAvro(await ctx.registry.schema(id)).decode(value).session;
+}
+
+/** Throws `gap` when a topic is not the one that was published to, or has lost messages that the bus had acknowledged. */
+export async function checkTopics(
+  ctx: ServiceContext,
+  pipeline: string,
+  tables: readonly TableRecord[],
+  record: CaptureRecord,
+): Promise<void> {
+  const hint = `Run: nanosync pipeline resnapshot ${pipeline}`;
+  for (const { table, busPartitions } of tables) {
+    const name = ctx.topics.changes(pipeline, table);
+    const topic = await ctx.bus.topic(name);
+    if (topic === undefined) throw new PipelineError('gap', `Topic ${name} is gone.`, { hint });
+    const id = record.topics[name];
+    if (id !== undefined && id !== topic.id)
+      throw new PipelineError('gap', `Topic ${name} was created anew since it was published to.`, { hint });
+    if (topic.partitions.length !== busPartitions)
+      throw new PipelineError('gap', `Topic ${name} has ${topic.partitions.length} partitions instead of ${busPartitions}.`, { hint });
+    for (const [partition, stored] of (record.ends[name] ?? []).entries())
+      if ((topic.partitions[partition]?.end ?? 0) < stored)
+        throw new PipelineError('gap', `Partition ${partition} of topic ${name} has lost its newest messages.`, { hint });
+  }
+}

@@ -1,0 +1,94 @@
+import type { PartitionRecord, ServiceContext, Stored, TableRecord } from '@nanosync/core';
+import { listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+
+/**
+ * The planner's view of one epoch's partitions: loaded once, then only those that are on their way are read again, so that a
+ * table of many thousand partitions costs a few reads a round.
+ */
+export class Ledger {
+  private readonly ctx: ServiceContext;
+  private readonly partitions: Stored<PartitionRecord>[];
+  /** Indexes of partitions whose task is out and that are not durable yet. */
+  private readonly moving = new Set<number>();
+  private next = 0;
+
+  private constructor(ctx: ServiceContext, partitions: readonly Stored<PartitionRecord>[]) {
+    this.ctx = ctx;
+    this.partitions = [...partitions];
+    for (const [index, { value }] of this.partitions.entries()) if (value.emitted && value.phase !== 'durable') this.moving.add(index);
+  }
+
+  static async load(ctx: ServiceContext, pipeline: string, table: TableRecord): Promise<Ledger> {
+    const records = await listRecords<PartitionRecord>(ctx.state, stateKeys.partitions(pipeline, table.table, table.epoch));
+    if (records.length !== table.partitions)
+      throw new PipelineError('gap', `The state store has ${records.length} of ${table.partitions} partitions of ${table.table}.`, {
+        hint: `Run: nanosync pipeline resnapshot ${pipeline}`,
+      });
+    return new Ledger(ctx, records);
+  }
+
+  /** Partitions of which one attempt is published, or more. */
+  get completed(): number {
+    return this.partitions.filter(({ value }) => value.phase === 'read' || value.phase === 'durable').length;
+  }
+
+  get allRead(): boolean {
+    return this.completed === this.partitions.length;
+  }
+
+  /** Tasks that are out and not yet read. */
+  get inFlight(): number {
+    return [...this.moving].filter((index) => ['planned', 'reading'].includes(this.at(index).value.phase)).length;
+  }
+
+  /** Bytes that are published and not yet durable at the sink. */
+  get undurableBytes(): number {
+    let bytes = 0;
+    for (const index of this.moving) if (this.at(index).value.phase === 'read') bytes += this.at(index).value.bytes;
+    return bytes;
+  }
+
+  /** Why the plan is void, or undefined. */
+  voided(): string | undefined {
+    return this.partitions.find(({ value }) => value.voided !== null)?.value.voided ?? undefined;
+  }
+
+  /** Reads again what is on its way. */
+  async refresh(): Promise<void> {
+    for (const index of [...this.moving]) {
+      const now = await readRecord<PartitionRecord>(this.ctx.state, this.at(index).key);
+      if (now === undefined) throw new PipelineError('defect', `The partition record ${this.at(index).key} has vanished.`);
+      this.partitions[index] = now;
+      if (now.value.phase === 'durable') this.moving.delete(index);
+    }
+  }
+
+  /** The next partition whose task was never published, or undefined. */
+  peek(): Stored<PartitionRecord> | undefined {
+    while (this.next < this.partitions.length) {
+      const { value } = this.at(this.next);
+      if (!value.emitted && value.phase === 'planned') return this.at(this.next);
+      this.next++;
+    }
+    return undefined;
+  }
+
+  /** Stores that the task of this partition is on the bus. Repeated after a crash: a worker drops what is already read. */
+  async markEmitted(stored: Stored<PartitionRecord>): Promise<void> {
+    const index = stored.value.partition;
+    this.moving.add(index);
+    for (;;) {
+      const now = await readRecord<PartitionRecord>(this.ctx.state, stored.key);
+      if (now === undefined) throw new PipelineError('defect', `The partition record ${stored.key} has vanished.`);
+      const value = { ...now.value, emitted: true };
+      const version = await this.ctx.state.put(now.key, value, now.version);
+      if (version === undefined) continue;
+      this.partitions[index] = { key: now.key, value, version };
+      return;
+    }
+  }
+
+  private at(index: number): Stored<PartitionRecord> {
+    return this.partitions[index] as Stored<PartitionRecord>;
+  }
+}

@@ -1,0 +1,110 @@
+import type { Failure, PipelineEvent, PipelinePhase, PipelineRecord, ServiceContext, Sink, Source, Stored } from '@nanosync/core';
+import { PIPELINE_MACHINE, readRecord, stateKeys, step, updateRecord } from '@nanosync/core';
+import { anchorPipeline } from './anchoring.ts';
+import { collectFailures } from './failures.ts';
+import { TablePlanner } from './table-planner.ts';
+
+/** Phases in which a pipeline's tables move. */
+const ACTIVE: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
+
+/** Takes one pipeline through its phases, one step a call. Holds nothing that a restart could not read back. */
+export class PipelinePlanner implements AsyncDisposable {
+  private readonly ctx: ServiceContext;
+  private readonly name: string;
+  private source: Source | undefined;
+  private sink: Sink | undefined;
+  private tables: TablePlanner | undefined;
+
+  constructor(ctx: ServiceContext, name: string) {
+    this.ctx = ctx;
+    this.name = name;
+  }
+
+  /** Does what the pipeline's phase asks for. `busy` means that more may be done at once. */
+  async step(): Promise<'busy' | 'idle' | 'gone'> {
+    const stored = await readRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name));
+    if (stored === undefined) return 'gone';
+    const pipeline = stored.value;
+    if (pipeline.request === 'resnapshot' && pipeline.phase !== 'created') return this.begin(stored);
+    if (pipeline.phase === 'created') return this.anchor(stored);
+    if (!ACTIVE.includes(pipeline.phase)) return 'idle';
+    const failure = await collectFailures(this.ctx, this.name, pipeline);
+    if (failure !== undefined) {
+      await this.fail(failure);
+      return 'idle';
+    }
+    return this.advanceTables(pipeline);
+  }
+
+  /** Puts the pipeline into `failed` with a reason and its cure; logged once. */
+  async fail(failure: Failure): Promise<void> {
+    await this.move('fail', (record) => ({ ...record, failure, waiting: null }));
+    this.ctx.log.error('pipeline failed', { pipeline: this.name, reason: failure.reason, cure: failure.cure });
+    await this.close();
+  }
+
+  /** Says in the record what the planner waits for, for status. */
+  async reportWaiting(waiting: string | null): Promise<void> {
+    await updateRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name), (record) =>
+      record.waiting === waiting ? undefined : { ...record, waiting },
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** A resnapshot starts a new life of the slot; the older generations stay visible until the new ones are caught up. */
+  private async begin(stored: Stored<PipelineRecord>): Promise<'busy'> {
+    await this.close();
+    const phase = step(PIPELINE_MACHINE, stored.value.phase, 'resnapshot');
+    await this.ctx.state.put(stored.key, { ...stored.value, phase, anchor: null, failure: null }, stored.version);
+    return 'busy';
+  }
+
+  private async anchor(stored: Stored<PipelineRecord>): Promise<'busy'> {
+    const { definition } = stored.value;
+    await anchorPipeline(this.ctx, stored, await this.openSource(stored.value), await this.openSink(stored.value));
+    this.ctx.log.info('pipeline anchored', { name: definition.name, tables: definition.source.tables.length });
+    return 'busy';
+  }
+
+  private async advanceTables(pipeline: PipelineRecord): Promise<'busy' | 'idle'> {
+    if (this.tables === undefined) {
+      this.tables = await TablePlanner.open(this.ctx, pipeline, await this.openSource(pipeline), (waiting) => this.reportWaiting(waiting));
+      await this.tables.logResuming();
+    }
+    const progress = await this.tables.step();
+    if (pipeline.phase === 'anchored' && progress.planned) await this.move('plan', (record) => record);
+    if (pipeline.phase === 'snapshotting' && progress.allBuilt) {
+      await this.move('all-built', (record) => ({ ...record, waiting: null }));
+      this.ctx.log.info('pipeline streaming', { name: this.name });
+    }
+    return progress.busy ? 'busy' : 'idle';
+  }
+
+  private async move(event: PipelineEvent, change: (record: PipelineRecord) => PipelineRecord): Promise<void> {
+    await updateRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name), (record) =>
+      change({ ...record, phase: step(PIPELINE_MACHINE, record.phase, event) }),
+    );
+  }
+
+  private async openSource(pipeline: PipelineRecord): Promise<Source> {
+    this.source ??= await this.ctx.openSource(pipeline.definition.source.connection);
+    return this.source;
+  }
+
+  private async openSink(pipeline: PipelineRecord): Promise<Sink> {
+    this.sink ??= await this.ctx.openSink(pipeline.definition.sink.connection);
+    return this.sink;
+  }
+
+  private async close(): Promise<void> {
+    const { source, sink } = this;
+    this.source = undefined;
+    this.sink = undefined;
+    this.tables = undefined;
+    await source?.[Symbol.asyncDispose]();
+    await sink?.[Symbol.asyncDispose]();
+  }
+}

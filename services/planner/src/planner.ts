@@ -1,0 +1,64 @@
+import type { PipelineRecord, ServiceContext } from '@nanosync/core';
+import { describeError, isKind, listRecords, stateKeys } from '@nanosync/core';
+import { PipelinePlanner } from './pipeline-planner.ts';
+
+/** How often the planner looks for new or changed pipelines, in milliseconds. */
+const LOOK_EVERY_MS = 250;
+
+/**
+ * Runs the planner until the context's signal aborts: for each stored pipeline one loop that takes it from `created` to
+ * `streaming`, and acts on requests. The planner alone writes pipeline and table phases. Everything it decides is stored
+ * before it acts on it, so a restart goes on where the records say.
+ */
+export async function runPlanner(ctx: ServiceContext): Promise<void> {
+  const running = new Map<string, Promise<void>>();
+  let defect: unknown;
+  while (!ctx.signal.aborted && defect === undefined) {
+    for (const { value } of await listRecords<PipelineRecord>(ctx.state, stateKeys.pipelines)) {
+      const { name } = value.definition;
+      if (running.has(name)) continue;
+      const loop = runPipeline(ctx, name)
+        .catch((error: unknown) => {
+          defect = error;
+        })
+        .finally(() => running.delete(name));
+      running.set(name, loop);
+    }
+    await ctx.clock.sleep(LOOK_EVERY_MS, ctx.signal);
+  }
+  await Promise.all(running.values());
+  if (defect !== undefined) throw defect;
+}
+
+/** One pipeline until it is gone or the signal aborts. A database that is away is waited for; a defect ends the service. */
+async function runPipeline(ctx: ServiceContext, name: string): Promise<void> {
+  const planner = new PipelinePlanner(ctx, name);
+  try {
+    while (!ctx.signal.aborted) {
+      const outcome = await attempt(ctx, planner, name);
+      if (outcome === 'gone') return;
+      await ctx.clock.sleep(outcome === 'busy' ? 20 : LOOK_EVERY_MS, ctx.signal);
+    }
+  } finally {
+    await planner[Symbol.asyncDispose]();
+  }
+}
+
+async function attempt(ctx: ServiceContext, planner: PipelinePlanner, name: string): Promise<'busy' | 'idle' | 'gone'> {
+  try {
+    return await planner.step();
+  } catch (error) {
+    if (ctx.signal.aborted) return 'gone';
+    if (isKind(error, 'unavailable', 'conflict')) {
+      ctx.log.warn('planner waits', { pipeline: name, err: describeError(error) });
+      await planner.reportWaiting(describeError(error));
+      await ctx.clock.sleep(1000, ctx.signal);
+      return 'idle';
+    }
+    if (isKind(error, 'prerequisite', 'config', 'gap', 'table-changed')) {
+      await planner.fail({ reason: error.message, cure: error.hint ?? '' });
+      return 'idle';
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,142 @@
+import type { PipelineRecord, ServiceContext, SinkReport, Source, Stored, TableEvent, TableRecord } from '@nanosync/core';
+import { comparePositions, listRecords, PipelineError, readRecord, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
+import { captureOf } from './capture-view.ts';
+import { Ledger } from './ledger.ts';
+import { planRanges, voidPlan } from './ranges.ts';
+import { emitTasks } from './tasks.ts';
+
+/** What a round over a pipeline's tables found. */
+export interface TablesProgress {
+  readonly busy: boolean;
+  /** Every table has its ranges in the ledger. */
+  readonly planned: boolean;
+  readonly allBuilt: boolean;
+}
+
+/** Moves the tables of one pipeline: ranges, tasks, L1, built, following. One round a call. */
+export class TablePlanner {
+  private readonly ctx: ServiceContext;
+  private readonly pipeline: PipelineRecord;
+  private readonly source: Source;
+  private readonly waiting: (text: string | null) => Promise<void>;
+  private readonly ledgers = new Map<string, Ledger>();
+
+  private constructor(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, waiting: (text: string | null) => Promise<void>) {
+    this.ctx = ctx;
+    this.pipeline = pipeline;
+    this.source = source;
+    this.waiting = waiting;
+  }
+
+  static async open(
+    ctx: ServiceContext,
+    pipeline: PipelineRecord,
+    source: Source,
+    waiting: (text: string | null) => Promise<void>,
+  ): Promise<TablePlanner> {
+    const planner = new TablePlanner(ctx, pipeline, source, waiting);
+    for (const { value } of await planner.records()) if (value.phase === 'snapshotting') await planner.ledger(value);
+    return planner;
+  }
+
+  /** The lines a user sees when an interrupted pipeline goes on. */
+  async logResuming(): Promise<void> {
+    const { name } = this.pipeline.definition;
+    if (this.pipeline.phase === 'anchored') return;
+    this.ctx.log.info('pipeline resuming', { name });
+    for (const { value } of await this.records()) {
+      if (value.phase !== 'snapshotting') continue;
+      const ledger = await this.ledger(value);
+      this.ctx.log.info('snapshot in progress', { table: value.table, completed_partitions: `${ledger.completed}/${value.partitions}` });
+    }
+  }
+
+  async step(): Promise<TablesProgress> {
+    let busy = await this.planTables();
+    const tables = await this.records();
+    busy = (await this.readTables(tables)) || busy;
+    for (const table of tables) busy = (await this.followSink(table)) || busy;
+    const phases = (await this.records()).map(({ value }) => value.phase);
+    return {
+      busy,
+      planned: phases.every((phase) => phase !== 'planned'),
+      allBuilt: phases.every((phase) => phase === 'built' || phase === 'following'),
+    };
+  }
+
+  /** Tables without ranges get them, all behind one fence: what could have committed below their L0 is visible by then. */
+  private async planTables(): Promise<boolean> {
+    const planned = (await this.records()).filter(({ value }) => value.phase === 'planned');
+    if (planned.length === 0) return false;
+    await planRanges({ ...this.parts(), tables: planned });
+    return true;
+  }
+
+  private async readTables(tables: readonly Stored<TableRecord>[]): Promise<boolean> {
+    const open: { table: TableRecord; ledger: Ledger }[] = [];
+    for (const stored of tables) {
+      if (stored.value.phase !== 'snapshotting') continue;
+      const ledger = await this.ledger(stored.value);
+      await ledger.refresh();
+      const voided = ledger.voided();
+      if (voided !== undefined) {
+        await voidPlan({ ...this.parts(), stored, reason: voided });
+        return true;
+      }
+      if (ledger.allRead && !stored.value.l1Requested) await this.requestL1(stored);
+      open.push({ table: stored.value, ledger });
+    }
+    return emitTasks({ ...this.parts(), open });
+  }
+
+  /** Every range has been read: a marker makes L1 a place in the stream. A second marker after a crash is ignored by capture. */
+  private async requestL1(stored: Stored<TableRecord>): Promise<void> {
+    const { table, epoch } = stored.value;
+    await this.source.mark({ kind: 'consistency', pipeline: this.pipeline.definition.name, table, epoch });
+    await this.ctx.state.put(stored.key, { ...stored.value, l1Requested: true }, stored.version);
+    this.ctx.log.info('snapshot read', { table, partitions: stored.value.partitions });
+  }
+
+  private async followSink(stored: Stored<TableRecord>): Promise<boolean> {
+    const { name } = this.pipeline.definition;
+    const { table, epoch, phase } = stored.value;
+    if (phase !== 'snapshotting' && phase !== 'built') return false;
+    const report = (await readRecord<SinkReport>(this.ctx.state, stateKeys.sinkReport(name, table)))?.value;
+    if (report === undefined || report.epoch !== epoch || !report.built) return false;
+    if (phase === 'snapshotting') {
+      await this.move(stored, 'built');
+      return true;
+    }
+    const l1 = (await captureOf(this.ctx, name, this.pipeline))?.tables[table]?.l1 ?? null;
+    if (l1 === null || report.watermark === null || comparePositions(report.watermark, l1) < 0) return false;
+    await this.move(stored, 'caught-up');
+    this.ctx.log.info('table live', { table, l1 });
+    return true;
+  }
+
+  private async move(stored: Stored<TableRecord>, event: TableEvent): Promise<void> {
+    const phase = step(TABLE_MACHINE, stored.value.phase, event);
+    const written = await this.ctx.state.put(stored.key, { ...stored.value, phase }, stored.version);
+    if (written === undefined) throw new PipelineError('conflict', `Another planner changed table ${stored.value.table} meanwhile.`);
+    this.ctx.log.debug('table moved', { table: stored.value.table, phase });
+  }
+
+  private async records(): Promise<readonly Stored<TableRecord>[]> {
+    const { definition } = this.pipeline;
+    const all = await listRecords<TableRecord>(this.ctx.state, stateKeys.tables(definition.name));
+    return all.filter(({ value }) => definition.source.tables.includes(value.table));
+  }
+
+  private async ledger(table: TableRecord): Promise<Ledger> {
+    let ledger = this.ledgers.get(table.epoch);
+    if (ledger === undefined) {
+      ledger = await Ledger.load(this.ctx, this.pipeline.definition.name, table);
+      this.ledgers.set(table.epoch, ledger);
+    }
+    return ledger;
+  }
+
+  private parts(): { ctx: ServiceContext; pipeline: PipelineRecord; source: Source; waiting: (text: string | null) => Promise<void> } {
+    return { ctx: this.ctx, pipeline: this.pipeline, source: this.source, waiting: this.waiting };
+  }
+}

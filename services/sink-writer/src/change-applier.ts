@@ -1,0 +1,170 @@
+import type { BusProgress, GenerationId, GenerationStatus, Message, SinkChange, TableSchema, TopicInfo } from '@nanosync/core';
+import { encodeMessage, leastPosition, PipelineError, QUARANTINED, readRecord, stateKeys } from '@nanosync/core';
+import { ChangeDecoder } from './change-decoder.ts';
+import type { PartitionMessages } from './partitions-reader.ts';
+import { PartitionsReader } from './partitions-reader.ts';
+import type { Step } from './progress-step.ts';
+import { takeMessages } from './progress-step.ts';
+import type { TableWork } from './table-writer.ts';
+import { Trimmer } from './trimmer.ts';
+
+/** Bytes read of each bus partition for one batch. */
+const READ_BYTES = 2_000_000;
+const WAIT_MS = 500;
+
+interface ApplierParts extends TableWork {
+  readonly generation: GenerationId;
+  readonly schema: TableSchema;
+  readonly token: string;
+}
+
+/**
+ * Applies the changes of one generation from the progress that the sink itself has. Each batch is one transaction there that
+ * moves the progress from exactly the offsets it was read at, under this owner's token.
+ */
+export class ChangeApplier {
+  private readonly parts: ApplierParts;
+  private readonly topic: string;
+  private readonly decoder: ChangeDecoder;
+  private readonly progress: BusProgress[];
+  private status: GenerationStatus;
+  private reachedL1 = new Set<number>();
+
+  private constructor(parts: ApplierParts, topic: string, decoder: ChangeDecoder, status: GenerationStatus) {
+    this.parts = parts;
+    this.topic = topic;
+    this.decoder = decoder;
+    this.status = status;
+    this.progress = [...status.progress].sort((a, b) => a.busPartition - b.busPartition);
+  }
+
+  /** Claims the generation and checks that the bus still has everything from the last applied message on. */
+  static async open(parts: ApplierParts): Promise<ChangeApplier> {
+    const { ctx, generation, sink, token } = parts;
+    const topic = ctx.topics.changes(generation.pipeline, generation.table);
+    const status = await sink.claim(generation, token);
+    checkBus(await ctx.bus.topic(topic), topic, status, generation.pipeline);
+    return new ChangeApplier(parts, topic, await ChangeDecoder.open(ctx), status);
+  }
+
+  /** Applies until the signal aborts, the table gets another epoch, or something breaks. */
+  async run(): Promise<void> {
+    const { ctx } = this.parts;
+    const offsets = this.progress.map(({ next }) => next);
+    const trimmer = new Trimmer(ctx, this.topic);
+    await using reader = await PartitionsReader.open(ctx.bus, this.topic, offsets, { maxBytes: READ_BYTES, signal: ctx.signal });
+    await this.report(true);
+    while (!ctx.signal.aborted) {
+      const read = await reader.next(WAIT_MS);
+      if (read.length > 0) await this.apply(read);
+      else if (await this.isSuperseded()) return;
+      await trimmer.trim(this.progress.map(({ next }) => next));
+      await this.report(read.length === 0);
+    }
+  }
+
+  private async apply(read: readonly PartitionMessages[]): Promise<void> {
+    const { ctx, generation, schema, sink, token } = this.parts;
+    const steps: Step[] = [];
+    for (const { busPartition, messages } of read) steps.push(await this.take(busPartition, messages));
+    const changes = steps.flatMap((step) => step.changes);
+    const applied = await sink.apply({ generation, owner: token, schema, moves: steps.map((step) => step.move), changes });
+    ctx.failpoint('changes-applied');
+    for (const { move, consistent } of steps) {
+      this.progress[move.busPartition] = { ...move, next: move.to };
+      if (consistent) this.reachedL1.add(move.busPartition);
+    }
+    const { status } = this;
+    this.status = {
+      ...status,
+      changesApplied: status.changesApplied + applied.applied,
+      quarantined: status.quarantined + applied.quarantined.length,
+      defects: status.defects + applied.defects,
+    };
+    await this.quarantine(applied.quarantined);
+    const stopped = steps.find((step) => step.stop !== null)?.stop;
+    if (stopped !== undefined && stopped !== null)
+      throw new PipelineError('table-changed', stopped, { hint: `Run: nanosync pipeline resnapshot ${generation.pipeline}` });
+    if (!this.status.current && this.reachedL1.size === this.progress.length) await this.switchOver();
+  }
+
+  private async take(busPartition: number, messages: readonly Message[]): Promise<Step> {
+    const before = this.progress[busPartition];
+    if (before === undefined) throw new PipelineError('defect', `There is no progress for bus partition ${busPartition} of ${this.topic}.`);
+    const decoded = await this.decoder.all(messages);
+    const anchor = this.parts.pipeline.anchor?.id ?? '';
+    return takeMessages({ before, decoded, epoch: this.parts.generation.epoch, anchor });
+  }
+
+  /** The new generation has reached its L1: users see it from here on, and the older ones go. */
+  private async switchOver(): Promise<void> {
+    const { ctx, generation, sink } = this.parts;
+    await sink.switchTo(generation);
+    this.status = { ...this.status, current: true };
+    ctx.log.info('table switched', { table: generation.table, epoch: generation.epoch });
+  }
+
+  private async quarantine(rows: readonly { readonly change: SinkChange; readonly reason: string }[]): Promise<void> {
+    if (rows.length === 0) return;
+    const { ctx, generation } = this.parts;
+    const schemaId = await ctx.registry.register('nanosync.quarantine-value', QUARANTINED.schema);
+    await using producer = await ctx.bus.producer();
+    const messages = rows.map(({ change, reason }) => ({
+      key: change.key,
+      value: encodeMessage(QUARANTINED, schemaId, {
+        table: generation.table,
+        epoch: generation.epoch,
+        origin: change.event.position,
+        reason,
+        payload: change.key,
+      }),
+    }));
+    await producer.send(ctx.topics.quarantine(generation.pipeline), 0, messages);
+    ctx.log.warn('rows quarantined', { table: generation.table, rows: rows.length });
+  }
+
+  private async isSuperseded(): Promise<boolean> {
+    const { ctx, generation } = this.parts;
+    const epoch = await epochOf(this.parts);
+    return epoch !== generation.epoch || ctx.signal.aborted;
+  }
+
+  private async report(now: boolean): Promise<void> {
+    const { ctx, report } = this.parts;
+    const info = now ? await ctx.bus.topic(this.topic) : undefined;
+    const waiting = info?.partitions.reduce((sum, { end }, index) => sum + Math.max(0, end - (this.progress[index]?.next ?? end)), 0);
+    const { changesApplied, quarantined, defects, rowsBuilt } = this.status;
+    await report.set({
+      built: true,
+      rowsBuilt,
+      changesApplied,
+      quarantined,
+      defects,
+      watermark: leastPosition(this.progress.map(({ last }) => last)) ?? null,
+      lastAppliedMs: ctx.clock.nowMs(),
+      ...(waiting === undefined ? {} : { waiting }),
+    });
+    if (now) await report.flush();
+  }
+}
+
+async function epochOf({ ctx, generation }: ApplierParts): Promise<string | undefined> {
+  const record = await readRecord<{ readonly epoch: string }>(ctx.state, stateKeys.table(generation.pipeline, generation.table));
+  return record?.value.epoch;
+}
+
+/** Invariant "no silent gap": the same topic, as many partitions, and the last applied message still there. */
+function checkBus(info: TopicInfo | undefined, topic: string, status: GenerationStatus, pipeline: string): void {
+  const hint = `Run: nanosync pipeline resnapshot ${pipeline}`;
+  if (info === undefined) throw new PipelineError('gap', `Topic ${topic} is gone.`, { hint });
+  if (info.id !== status.topicId) throw new PipelineError('gap', `Topic ${topic} was created anew since the table was built.`, { hint });
+  if (info.partitions.length !== status.progress.length)
+    throw new PipelineError('gap', `Topic ${topic} has ${info.partitions.length} partitions instead of ${status.progress.length}.`, {
+      hint,
+    });
+  for (const { busPartition, next } of status.progress) {
+    const range = info.partitions[busPartition];
+    if (range === undefined || range.end < next || range.start > Math.max(0, next - 1))
+      throw new PipelineError('gap', `Partition ${busPartition} of topic ${topic} no longer has the last applied message.`, { hint });
+  }
+}

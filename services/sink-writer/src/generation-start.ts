@@ -1,0 +1,47 @@
+import type { Position, ServiceContext } from '@nanosync/core';
+import { CONTROL_EVENT, decodeMessage, PipelineError, parsePosition, schemaIdOf } from '@nanosync/core';
+
+/** Where a generation begins on its change topic: right after its own generation event, in each bus partition. */
+export interface GenerationStart {
+  readonly l0: Position;
+  readonly topicId: string;
+  readonly partitions: readonly { readonly next: number; readonly session: number }[];
+}
+
+/**
+ * Finds the generation event of an epoch in every bus partition, waiting for it where capture has not published it yet. Returns
+ * undefined when the signal aborts first.
+ */
+export async function findGenerationStart(ctx: ServiceContext, topic: string, epoch: string): Promise<GenerationStart | undefined> {
+  const info = await ctx.bus.topic(topic);
+  if (info === undefined) throw new PipelineError('gap', `Topic ${topic} is gone.`);
+  const controlSchema = await ctx.registry.register('nanosync.control-value', CONTROL_EVENT.schema);
+  const partitions: { next: number; session: number }[] = [];
+  let l0: Position | undefined;
+  for (const [partition, { start }] of info.partitions.entries()) {
+    const found = await findIn(ctx, topic, { partition, start, controlSchema, epoch });
+    if (found === undefined) return undefined;
+    if (l0 !== undefined && l0 !== found.position)
+      throw new PipelineError('defect', `Epoch ${epoch} has two generation events on ${topic}.`);
+    l0 = found.position;
+    partitions.push({ next: found.next, session: found.session });
+  }
+  return l0 === undefined ? undefined : { l0, topicId: info.id, partitions };
+}
+
+async function findIn(
+  ctx: ServiceContext,
+  topic: string,
+  where: { readonly partition: number; readonly start: number; readonly controlSchema: number; readonly epoch: string },
+): Promise<{ readonly next: number; readonly session: number; readonly position: Position } | undefined> {
+  await using reader = await ctx.bus.reader(topic, where.partition, where.start);
+  while (!ctx.signal.aborted) {
+    for (const { value, offset } of await reader.read({ maxBytes: 4_000_000, waitMs: 500, signal: ctx.signal })) {
+      if (schemaIdOf(value) !== where.controlSchema) continue;
+      const event = decodeMessage(CONTROL_EVENT, value);
+      if (event.kind === 'generation' && event.epoch === where.epoch)
+        return { next: offset + 1, session: event.session, position: parsePosition(event.position) };
+    }
+  }
+  return undefined;
+}

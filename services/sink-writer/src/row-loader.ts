@@ -1,0 +1,101 @@
+import type { EndMarker, PipelineRecord, RowBatch, ServiceContext, Sink, TableId, TableSchema } from '@nanosync/core';
+import { decodeMessage, END_MARKER, PipelineError, ROW_BATCH, ROWS_BUS_PARTITIONS, schemaIdOf, tableSchemaOf } from '@nanosync/core';
+import { markDurable, markStagedDurable } from './durable-partitions.ts';
+import { withLease } from './lease.ts';
+import type { PartitionMessages } from './partitions-reader.ts';
+import { PartitionsReader } from './partitions-reader.ts';
+import { Trimmer } from './trimmer.ts';
+
+/** Bytes of row batches staged in one transaction, about: one read of each bus partition. */
+const READ_BYTES = 8_000_000;
+const WAIT_MS = 500;
+
+/**
+ * Stages the pipeline's row batches in the sink, in the order of each bus partition, from the offsets that the sink itself has,
+ * under an owner token of its own: a second loader, or a late write of an earlier one, aborts. Then tells the ledger which
+ * partitions are durable.
+ */
+export async function runRowLoader(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink): Promise<void> {
+  await withLease(ctx, `sink-writer/${pipeline.definition.name}/rows`, (owner) => loadRows(ctx, pipeline, sink, owner));
+}
+
+async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, owner: string): Promise<void> {
+  const { name } = pipeline.definition;
+  const topic = await ctx.bus.ensureTopic(ctx.topics.rows(name), ROWS_BUS_PARTITIONS);
+  const offsets = [...(await sink.claimRows(name, owner, topic.id, ROWS_BUS_PARTITIONS))];
+  await markStagedDurable(ctx, pipeline, sink);
+  const decode = await RowsDecoder.open(ctx);
+  const trimmer = new Trimmer(ctx, topic.name);
+  await using reader = await PartitionsReader.open(ctx.bus, topic.name, offsets, { maxBytes: READ_BYTES, signal: ctx.signal });
+  while (!ctx.signal.aborted) {
+    const read = await reader.next(WAIT_MS);
+    await trimmer.trim(offsets);
+    if (read.length === 0) continue;
+    const { batches, ends } = await decode.all(read);
+    const moves = read.map(({ busPartition, messages }) => ({
+      busPartition,
+      from: offsets[busPartition] as number,
+      to: (messages.at(-1)?.offset as number) + 1,
+    }));
+    await sink.stage({ pipeline: name, owner, moves, batches, ends });
+    ctx.failpoint('rows-staged');
+    for (const { busPartition, to } of moves) offsets[busPartition] = to;
+    await reportDurable(ctx, name, sink, ends);
+  }
+}
+
+/** Of the partitions whose end marker came just now, those that are complete. */
+async function reportDurable(ctx: ServiceContext, pipeline: string, sink: Sink, ends: readonly EndMarker[]): Promise<void> {
+  const epochs = new Map(ends.map((end) => [`${end.table}/${end.epoch}`, { table: end.table as TableId, epoch: end.epoch }]));
+  for (const { table, epoch } of epochs.values()) {
+    const wanted = new Set(ends.filter((end) => end.table === table && end.epoch === epoch).map((end) => end.partition));
+    const staged = await sink.staged({ pipeline, table, epoch });
+    for (const { partition } of staged) if (wanted.has(partition)) await markDurable(ctx, pipeline, table, epoch, partition);
+  }
+}
+
+/** Decodes the two kinds of messages of a rows topic; keeps the row schemas it has met. */
+class RowsDecoder {
+  private readonly ctx: ServiceContext;
+  private readonly batchSchema: number;
+  private readonly endSchema: number;
+  private readonly rowSchemas = new Map<number, TableSchema>();
+
+  private constructor(ctx: ServiceContext, batchSchema: number, endSchema: number) {
+    this.ctx = ctx;
+    this.batchSchema = batchSchema;
+    this.endSchema = endSchema;
+  }
+
+  static async open(ctx: ServiceContext): Promise<RowsDecoder> {
+    const batch = await ctx.registry.register('nanosync.rows-RowBatch', ROW_BATCH.schema);
+    return new RowsDecoder(ctx, batch, await ctx.registry.register('nanosync.rows-EndMarker', END_MARKER.schema));
+  }
+
+  async all(read: readonly PartitionMessages[]): Promise<{
+    readonly batches: readonly { readonly batch: RowBatch; readonly schema: TableSchema }[];
+    readonly ends: readonly EndMarker[];
+  }> {
+    const batches: { batch: RowBatch; schema: TableSchema }[] = [];
+    const ends: EndMarker[] = [];
+    for (const { messages } of read)
+      for (const { value } of messages) {
+        const id = schemaIdOf(value);
+        if (id === this.endSchema) ends.push(decodeMessage(END_MARKER, value));
+        else if (id === this.batchSchema) {
+          const batch = decodeMessage(ROW_BATCH, value);
+          batches.push({ batch, schema: await this.rowSchema(batch.rowSchemaId) });
+        } else throw new PipelineError('defect', `The rows topic holds a message of unknown schema ${id}.`);
+      }
+    return { batches, ends };
+  }
+
+  private async rowSchema(id: number): Promise<TableSchema> {
+    let schema = this.rowSchemas.get(id);
+    if (schema === undefined) {
+      schema = tableSchemaOf(await this.ctx.registry.schema(id));
+      this.rowSchemas.set(id, schema);
+    }
+    return schema;
+  }
+}

@@ -1,0 +1,105 @@
+import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
+import { PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import { ChangeApplier } from './change-applier.ts';
+import { findGenerationStart } from './generation-start.ts';
+import { withLease } from './lease.ts';
+import type { TableReport } from './table-report.ts';
+
+/** How often the gate is looked at while a table is being staged, in milliseconds. */
+const GATE_EVERY_MS = 100;
+
+/** What a table's writer works on. */
+export interface TableWork {
+  readonly ctx: ServiceContext;
+  readonly pipeline: PipelineRecord;
+  readonly sink: Sink;
+  readonly table: string;
+  readonly report: TableReport;
+}
+
+/**
+ * Owns one table at the sink: waits until every partition of its epoch is complete there (the gate), builds the generation once,
+ * and then applies the changes that waited on the bus and those that follow, until the signal aborts. A new epoch of the table
+ * starts it again.
+ */
+export async function runTableWriter(work: TableWork): Promise<void> {
+  const { ctx, pipeline } = work;
+  await withLease(ctx, `sink-writer/${pipeline.definition.name}/${work.table}`, async (token) => {
+    while (!ctx.signal.aborted) await writeEpoch(work, work.table as TableId, token);
+  });
+}
+
+async function writeEpoch(work: TableWork, table: TableId, token: string): Promise<void> {
+  const { ctx, pipeline, sink, report } = work;
+  const record = await tableRecord(work, table);
+  if (record === undefined || record.anchor !== pipeline.anchor?.id) {
+    await ctx.clock.sleep(GATE_EVERY_MS, ctx.signal);
+    return;
+  }
+  const generation: GenerationId = { pipeline: pipeline.definition.name, table, epoch: record.epoch };
+  await report.begin(record.epoch);
+  await discardVoided(work, table, record);
+  if ((await sink.generation(generation)) === undefined && !(await buildWhenComplete(work, generation))) return;
+  const applier = await ChangeApplier.open({ ...work, generation, schema: record.schema, token });
+  await applier.run();
+}
+
+/** Drops what voided plans of this anchor left in staging. Generations of an earlier anchor stay visible until the switch. */
+async function discardVoided({ pipeline, sink }: TableWork, table: TableId, record: TableRecord): Promise<void> {
+  for (const generation of await sink.generations(pipeline.definition.name, table))
+    if (generation.epoch !== record.epoch && !generation.current)
+      await sink.discard({ pipeline: pipeline.definition.name, table, epoch: generation.epoch });
+}
+
+/** Waits at the gate, then builds. False when the epoch was given up or the signal aborted first. */
+async function buildWhenComplete(work: TableWork, generation: GenerationId): Promise<boolean> {
+  const { ctx, sink, report } = work;
+  for (;;) {
+    if (ctx.signal.aborted) return false;
+    const record = await tableRecord(work, generation.table);
+    if (record?.epoch !== generation.epoch) {
+      await sink.discard(generation);
+      return false;
+    }
+    if (record.partitions > 0) {
+      const staged = await sink.staged(generation);
+      const rowsStaged = staged.reduce((sum, { rows }) => sum + rows, 0);
+      const quarantined = staged.reduce((sum, partition) => sum + partition.quarantined, 0);
+      await report.set({ rowsStaged, quarantined, partitionsDurable: staged.length });
+      if (staged.length === record.partitions) {
+        await build(work, generation, record);
+        return true;
+      }
+    }
+    await ctx.clock.sleep(GATE_EVERY_MS, ctx.signal);
+  }
+}
+
+async function build({ ctx, pipeline, sink, report }: TableWork, generation: GenerationId, record: TableRecord): Promise<void> {
+  const topic = ctx.topics.changes(generation.pipeline, generation.table);
+  const start = await findGenerationStart(ctx, topic, generation.epoch);
+  if (start === undefined) return;
+  const { rows } = await sink.build({
+    generation,
+    anchor: pipeline.anchor?.id ?? '',
+    schema: record.schema,
+    partitions: record.partitions,
+    l0: start.l0,
+    topicId: start.topicId,
+    start: start.partitions,
+  });
+  ctx.failpoint('generation-built');
+  const info = await ctx.bus.topic(topic);
+  const waiting = start.partitions.reduce((sum, { next }, partition) => sum + (info?.partitions[partition]?.end ?? next) - next, 0);
+  await report.set(
+    { built: true, rowsBuilt: rows, rowsStaged: rows, partitionsDurable: record.partitions, waitedAtHandoff: waiting, waiting },
+    true,
+  );
+  ctx.log.info('handoff', { table: generation.table, rows, waiting_changes: waiting });
+}
+
+async function tableRecord({ ctx, pipeline }: TableWork, table: TableId): Promise<TableRecord | undefined> {
+  const record = (await readRecord<TableRecord>(ctx.state, stateKeys.table(pipeline.definition.name, table)))?.value;
+  if (record !== undefined && record.table !== table) throw new PipelineError('defect', `The record of ${table} is of ${record.table}.`);
+  return record;
+}

@@ -1,0 +1,86 @@
+import type { EndMarker, PartitionTask, Producer, RejectedRow, RowBlock, ServiceContext } from '@nanosync/core';
+import { END_MARKER, encodeMessage, PipelineError, QUARANTINED, ROW_BATCH, ROWS_BUS_PARTITIONS } from '@nanosync/core';
+
+/** A COPY that waits holds locks at the source: give it up when the bus has refused for this long. */
+const BUS_PATIENCE_MS = 30_000;
+
+/** Names one attempt at one partition, and the schema its rows are encoded with. */
+export interface AttemptName {
+  readonly task: PartitionTask;
+  readonly attempt: string;
+  readonly rowSchemaId: number;
+}
+
+/** Publishes row batches and end markers. One producer for all slots, thrown away after any send that failed or stayed unanswered. */
+export class BatchPublisher implements AsyncDisposable {
+  private readonly ctx: ServiceContext;
+  private producer: Promise<Producer> | undefined;
+
+  constructor(ctx: ServiceContext) {
+    this.ctx = ctx;
+  }
+
+  async batch(name: AttemptName, batch: number, { rows, codec, block }: RowBlock): Promise<void> {
+    const { task, attempt, rowSchemaId } = name;
+    const { table, epoch, partition } = task;
+    const record = { table, epoch, partition, attempt, batch, rows, codec, rowSchemaId, block };
+    const schemaId = await this.ctx.registry.register('nanosync.rows-RowBatch', ROW_BATCH.schema);
+    await this.send(task, encodeMessage(ROW_BATCH, schemaId, record));
+    this.ctx.failpoint('batch-published');
+  }
+
+  async end(task: PartitionTask, marker: EndMarker): Promise<void> {
+    const schemaId = await this.ctx.registry.register('nanosync.rows-EndMarker', END_MARKER.schema);
+    await this.send(task, encodeMessage(END_MARKER, schemaId, marker));
+    this.ctx.failpoint('end-marker-published');
+  }
+
+  async quarantine(name: AttemptName, row: RejectedRow): Promise<void> {
+    const { task, attempt } = name;
+    const schemaId = await this.ctx.registry.register('nanosync.quarantine-value', QUARANTINED.schema);
+    const origin = `partition ${task.partition}, attempt ${attempt}`;
+    const value = encodeMessage(QUARANTINED, schemaId, {
+      table: task.table,
+      epoch: task.epoch,
+      origin,
+      reason: row.reason,
+      payload: row.payload,
+    });
+    await this.sendTo(this.ctx.topics.quarantine(task.pipeline), 0, Buffer.from(task.table), value);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.throwAway();
+  }
+
+  private async send(task: PartitionTask, value: Buffer): Promise<void> {
+    const key = Buffer.from(`${task.table}/${task.partition}`);
+    await this.sendTo(this.ctx.topics.rows(task.pipeline), task.partition % ROWS_BUS_PARTITIONS, key, value);
+  }
+
+  private async sendTo(topic: string, partition: number, key: Buffer, value: Buffer): Promise<void> {
+    this.producer ??= this.ctx.bus.producer();
+    const sending = this.producer.then((producer) => producer.send(topic, partition, [{ key, value }]));
+    const patience = new AbortController();
+    const late = this.ctx.clock.sleep(BUS_PATIENCE_MS, patience.signal).then(() => 'late' as const);
+    try {
+      if ((await Promise.race([sending, late])) === 'late')
+        throw new PipelineError('unavailable', `The bus did not take a row batch within ${BUS_PATIENCE_MS / 1000} s.`, {
+          hint: 'The partition is read again once the bus answers.',
+        });
+    } catch (error) {
+      sending.catch(() => undefined);
+      await this.throwAway();
+      throw error;
+    } finally {
+      patience.abort();
+    }
+  }
+
+  private async throwAway(): Promise<void> {
+    const { producer } = this;
+    this.producer = undefined;
+    const opened = await producer?.catch(() => undefined);
+    await opened?.[Symbol.asyncDispose]();
+  }
+}

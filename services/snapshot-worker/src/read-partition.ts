@@ -1,0 +1,96 @@
+import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext, Source, TableRecord } from '@nanosync/core';
+import { isKind, PARTITION_MACHINE, PipelineError, readRecord, rowSchemaJson, stateKeys, step, updateRecord } from '@nanosync/core';
+import type { AttemptName, BatchPublisher } from './batch-publisher.ts';
+import type { SourcePool } from './source-pool.ts';
+
+/** Bytes of rows in one block before compression. */
+const BLOCK_BYTES = 1_000_000;
+/** Batches on their way to the bus while the next block is being read. */
+const BATCHES_IN_FLIGHT = 2;
+
+/**
+ * Reads one partition under a fresh attempt and publishes it. The attempt is stored before the first read, `read` after the end
+ * marker is durable on the bus; what another attempt published is never looked at, the sink takes one complete attempt.
+ * Returns without reading when the task is out of date. Throws `unavailable` when it is worth trying again.
+ */
+export async function readPartition(
+  ctx: ServiceContext,
+  task: PartitionTask,
+  sources: SourcePool,
+  publisher: BatchPublisher,
+): Promise<void> {
+  const pipeline = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(task.pipeline)))?.value;
+  const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
+  if (pipeline === undefined || table === undefined || table.epoch !== task.epoch || !isReading(pipeline)) return;
+  const attempt = await take(ctx, task);
+  if (attempt === undefined) return;
+  ctx.failpoint('partition-taken');
+  ctx.log.info('snapshotting', { table: task.table, partition: `${task.order}/${task.partitions}` });
+  const rowSchemaId = await ctx.registry.register(`${ctx.topics.rows(task.pipeline)}-${task.table}`, rowSchemaJson(table.schema));
+  try {
+    const read = await publishRange(ctx, await sources.of(pipeline), table, { task, attempt, rowSchemaId }, publisher);
+    await settle(ctx, task, attempt, (record) => ({ ...record, phase: step(PARTITION_MACHINE, record.phase, 'read'), ...read }));
+    ctx.failpoint('partition-read-stored');
+  } catch (error) {
+    if (!isKind(error, 'table-changed')) throw error;
+    await settle(ctx, task, attempt, (record) => ({ ...record, voided: error.message }));
+  }
+}
+
+function isReading(pipeline: PipelineRecord): boolean {
+  return pipeline.phase === 'anchored' || pipeline.phase === 'snapshotting' || pipeline.phase === 'streaming';
+}
+
+/** Takes the partition by compare-and-set under a new attempt id; undefined when there is nothing left to read. */
+async function take(ctx: ServiceContext, task: PartitionTask): Promise<string | undefined> {
+  const attempt = ctx.ids.next();
+  const taken = await updateRecord<PartitionRecord>(ctx.state, partitionKey(task), (record) => {
+    const next = record.voided === null ? PARTITION_MACHINE[record.phase].take : null;
+    return next === null ? undefined : { ...record, phase: next, attempt, attempts: record.attempts + 1 };
+  });
+  return taken?.value.attempt === attempt ? attempt : undefined;
+}
+
+/** Stores the outcome while the partition still belongs to this attempt; an attempt that was taken over changes nothing. */
+async function settle(
+  ctx: ServiceContext,
+  task: PartitionTask,
+  attempt: string,
+  change: (record: PartitionRecord) => PartitionRecord,
+): Promise<void> {
+  await updateRecord<PartitionRecord>(ctx.state, partitionKey(task), (record) => (record.attempt === attempt ? change(record) : undefined));
+}
+
+async function publishRange(
+  ctx: ServiceContext,
+  source: Source,
+  table: TableRecord,
+  name: AttemptName,
+  publisher: BatchPublisher,
+): Promise<{ readonly rows: number; readonly bytes: number }> {
+  const { task, attempt } = name;
+  const sends: Promise<void>[] = [];
+  let [rows, bytes, batches, quarantined] = [0, 0, 0, 0];
+  for await (const output of source.readRange(table, task.range, { targetBytes: BLOCK_BYTES, signal: ctx.signal })) {
+    if (output.kind === 'rejected') {
+      await publisher.quarantine(name, output.row);
+      quarantined++;
+      continue;
+    }
+    rows += output.block.rows;
+    bytes += output.block.block.length;
+    const sending = publisher.batch(name, batches++, output.block);
+    sending.catch(() => undefined); // Awaited below; a failure must not count as unhandled until then.
+    sends.push(sending);
+    if (sends.length >= BATCHES_IN_FLIGHT) await sends.shift();
+  }
+  await Promise.all(sends);
+  if (ctx.signal.aborted) throw new PipelineError('unavailable', 'The worker was stopped while it read a partition.');
+  const { table: tableId, epoch, partition } = task;
+  await publisher.end(task, { table: tableId, epoch, partition, attempt, batches, rows, quarantined });
+  return { rows, bytes };
+}
+
+function partitionKey(task: PartitionTask): string {
+  return stateKeys.partition(task.pipeline, task.table, task.epoch, task.partition);
+}
