@@ -50,7 +50,7 @@ export class CaptureStore {
     const key = stateKeys.capture(pipeline);
     const before = await readRecord<CaptureRecord>(ctx.state, key);
     const session = Math.max(before?.value.session ?? 0, tailSession) + 1;
-    const value = before?.value.anchor === anchor.id ? { ...before.value, session, failure: null } : freshRecord(anchor, session);
+    const value = before?.value.anchor === anchor.id ? { ...before.value, session } : freshRecord(anchor, session);
     const version = await ctx.state.put(key, value, before?.version ?? 0);
     if (version === undefined) throw new PipelineError('conflict', `Another capture of ${pipeline} began a session at the same time.`);
     return new CaptureStore(ctx, { key, value, version });
@@ -66,6 +66,12 @@ export class CaptureStore {
     if (version === undefined) throw new PipelineError('conflict', 'Another capture session has taken over.');
     this.stored = { ...this.stored, value, version };
   }
+}
+
+/** True when capture has stopped for good under the pipeline's anchor; the planner will act on it. */
+export async function hasFailed(ctx: ServiceContext, pipeline: PipelineRecord): Promise<boolean> {
+  const record = (await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(pipeline.definition.name)))?.value;
+  return record !== undefined && record.anchor === pipeline.anchor?.id && record.failure !== null;
 }
 
 /** Leaves the reason why capture stopped, for the planner to act on. */

@@ -1,6 +1,6 @@
 import type { PipelinePhase, PipelineRecord, ServiceContext, Stored } from '@nanosync/core';
 import { describeError, isKind, listRecords, readRecord, stateKeys } from '@nanosync/core';
-import { reportFailure } from './capture-record.ts';
+import { hasFailed, reportFailure } from './capture-record.ts';
 import { runCaptureSession } from './capture-session.ts';
 
 /** How often capture looks for pipelines to follow, in milliseconds. */
@@ -35,17 +35,17 @@ export async function runCapture(ctx: ServiceContext): Promise<void> {
 async function follow(ctx: ServiceContext, name: string): Promise<void> {
   for (let failures = 0; !ctx.signal.aborted; ) {
     const stored = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name));
-    if (stored === undefined || !isFollowed(stored)) return;
+    if (stored === undefined || !isFollowed(stored) || (await hasFailed(ctx, stored.value))) return;
     try {
       await runWhileAnchored(ctx, stored.value);
       failures = 0;
     } catch (error) {
       if (ctx.signal.aborted) return;
-      if (isKind(error, 'gap', 'prerequisite', 'table-changed', 'config')) {
+      if (isKind(error, 'gap', 'table-changed')) {
         await reportFailure(ctx, stored.value, { reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` });
         return;
       }
-      if (!isKind(error, 'unavailable', 'conflict')) throw error;
+      if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
       ctx.log.warn('capture begins again', { pipeline: name, err: describeError(error) });
       await ctx.clock.sleep(Math.min(10_000, 250 * 2 ** failures++), ctx.signal);
     }

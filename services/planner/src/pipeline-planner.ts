@@ -43,6 +43,12 @@ export class PipelinePlanner implements AsyncDisposable {
     await this.close();
   }
 
+  /** Gives up the connections, so that the next step opens them anew, and says why. */
+  async waitFor(reason: string): Promise<void> {
+    await this.close();
+    await this.reportWaiting(reason);
+  }
+
   /** Says in the record what the planner waits for, for status. */
   async reportWaiting(waiting: string | null): Promise<void> {
     await updateRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name), (record) =>

@@ -4,6 +4,10 @@ import { PipelinePlanner } from './pipeline-planner.ts';
 
 /** How often the planner looks for new or changed pipelines, in milliseconds. */
 const LOOK_EVERY_MS = 250;
+/** How often it looks at a snapshot that is under way. */
+const SNAPSHOT_EVERY_MS = 10;
+/** How long it waits after something was away or not set up. */
+const RETRY_EVERY_MS = 2000;
 
 /**
  * Runs the planner until the context's signal aborts: for each stored pipeline one loop that takes it from `created` to
@@ -37,7 +41,7 @@ async function runPipeline(ctx: ServiceContext, name: string): Promise<void> {
     while (!ctx.signal.aborted) {
       const outcome = await attempt(ctx, planner, name);
       if (outcome === 'gone') return;
-      await ctx.clock.sleep(outcome === 'busy' ? 20 : LOOK_EVERY_MS, ctx.signal);
+      await ctx.clock.sleep(outcome === 'busy' ? SNAPSHOT_EVERY_MS : LOOK_EVERY_MS, ctx.signal);
     }
   } finally {
     await planner[Symbol.asyncDispose]();
@@ -49,16 +53,15 @@ async function attempt(ctx: ServiceContext, planner: PipelinePlanner, name: stri
     return await planner.step();
   } catch (error) {
     if (ctx.signal.aborted) return 'gone';
-    if (isKind(error, 'unavailable', 'conflict')) {
-      ctx.log.warn('planner waits', { pipeline: name, err: describeError(error) });
-      await planner.reportWaiting(describeError(error));
-      await ctx.clock.sleep(1000, ctx.signal);
+    if (isKind(error, 'gap', 'table-changed')) {
+      await planner.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` });
       return 'idle';
     }
-    if (isKind(error, 'prerequisite', 'config', 'gap', 'table-changed')) {
-      await planner.fail({ reason: error.message, cure: error.hint ?? '' });
-      return 'idle';
-    }
-    throw error;
+    if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
+    // What a person repairs outside (a right, a setting, a server) needs no new snapshot: say it and try again.
+    ctx.log.warn('planner waits', { pipeline: name, err: describeError(error) });
+    await planner.waitFor(describeError(error));
+    await ctx.clock.sleep(RETRY_EVERY_MS, ctx.signal);
+    return 'idle';
   }
 }

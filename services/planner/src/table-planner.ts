@@ -86,7 +86,8 @@ export class TablePlanner {
       if (ledger.allRead && !stored.value.l1Requested) await this.requestL1(stored);
       open.push({ table: stored.value, ledger });
     }
-    return emitTasks({ ...this.parts(), open });
+    await emitTasks({ ...this.parts(), open });
+    return open.length > 0; // While ranges are being read a free place is filled at once.
   }
 
   /** Every range has been read: a marker makes L1 a place in the stream. A second marker after a crash is ignored by capture. */

@@ -14,28 +14,25 @@ interface Round {
 
 /**
  * Publishes tasks until `snapshot.concurrency` partitions of the pipeline are in flight, tables in turn. A task is published
- * before it is stored as emitted, so it may be sent twice and is never forgotten. Returns true when something was sent.
+ * before it is stored as emitted, so it may be sent twice and is never forgotten.
  */
-export async function emitTasks(round: Round): Promise<boolean> {
+export async function emitTasks(round: Round): Promise<void> {
   const { ctx, pipeline, open } = round;
   let room = pipeline.definition.snapshot.concurrency - sum(open, (ledger) => ledger.inFlight);
-  if (room <= 0 || open.every(({ ledger }) => ledger.peek() === undefined)) return false;
+  if (room <= 0 || open.every(({ ledger }) => ledger.peek() === undefined)) return;
   if (sum(open, (ledger) => ledger.undurableBytes) > MAX_UNDURABLE_BYTES) {
     await round.waiting('The snapshot waits for the sink to take in what has been read.');
-    return false;
+    return;
   }
   await using producer = await ctx.bus.producer();
   const schemaId = await ctx.registry.register(`${ctx.topics.tasks}-value`, PARTITION_TASK.schema);
-  let sent = false;
   while (room > 0) {
     const candidates = open.filter(({ ledger }) => ledger.peek() !== undefined);
     const chosen = candidates.sort((a, b) => a.ledger.inFlight - b.ledger.inFlight)[0];
     if (chosen === undefined) break;
     await emitNext(round, producer, schemaId, chosen.table, chosen.ledger);
-    sent = true;
     room--;
   }
-  return sent;
 }
 
 async function emitNext(round: Round, producer: Producer, schemaId: number, table: TableRecord, ledger: Ledger): Promise<void> {

@@ -50,7 +50,7 @@ async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord): Promi
     if (failed !== undefined) throw failed.reason;
   } catch (error) {
     if (ctx.signal.aborted) return;
-    if (!isKind(error, 'unavailable', 'conflict')) throw error;
+    if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
     ctx.log.warn('sink writer begins again', { pipeline: name, err: describeError(error) });
     await ctx.clock.sleep(1000, ctx.signal);
   } finally {
@@ -66,7 +66,7 @@ async function runTable(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sin
     await runTableWriter({ ctx, pipeline, sink, table, report });
   } catch (error) {
     if (ctx.signal.aborted) return;
-    if (!isKind(error, 'gap', 'prerequisite', 'table-changed', 'config')) throw error;
+    if (!isKind(error, 'gap', 'table-changed')) throw error;
     await report.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${pipeline.definition.name}` });
     await new Promise<void>((resolve) => ctx.signal.addEventListener('abort', () => resolve(), { once: true }));
   }
