@@ -1,0 +1,80 @@
+import type { SourceEvent } from '@nanosync/core';
+import { positionOf, tableIdOf } from '@nanosync/core';
+import { expect, test } from 'vitest';
+import { freshRecord } from './capture-record.ts';
+import { SessionProgress } from './session-progress.ts';
+
+const table = tableIdOf('public', 't');
+const at = (lsn: number, index = 0) => positionOf(BigInt(lsn), BigInt(index));
+const record = freshRecord({ id: 'a1', l0: at(10), origin: {} }, 1);
+
+function change(lsn: number, parts: Partial<SourceEvent & { kind: 'change' }> = {}): SourceEvent & { kind: 'change' } {
+  const rest = { op: 'u', before: null, after: [1n], rowless: false, keyChange: false, completed: false, txId: 1, commitMs: 1 } as const;
+  return { kind: 'change', table, position: at(lsn, 5), ...rest, ...parts };
+}
+
+test('a change before its table’s generation event is a defect', () => {
+  expect(() => new SessionProgress(record).changed(change(11))).toThrow('before its generation event');
+});
+
+test('changes between L0 and L1 are counted by kind, a key change once; none after L1', () => {
+  const progress = new SessionProgress(record);
+  progress.beginTable(table, 'e1', at(10));
+  progress.changed(change(11, { op: 'c' }));
+  progress.changed(change(12, { completed: true }));
+  progress.changed(change(13, { op: 'd', keyChange: true }));
+  progress.changed(change(13, { op: 'c', keyChange: true }));
+  progress.consistent(table, at(14));
+  progress.changed(change(15, { op: 'd' }));
+  expect(progress.record.tables[table]).toMatchObject({
+    changes: 5,
+    l1: at(14),
+    overlap: { inserts: 1, updates: 1, deletes: 0, keyChanges: 1, completed: 1 },
+  });
+});
+
+test('nothing is acknowledged before it is stored, and each value once', () => {
+  const progress = new SessionProgress(record);
+  progress.beginTable(table, 'e1', at(10));
+  progress.changed(change(11));
+  progress.commit(at(11, 5), at(11), 7);
+  expect(progress.takeAcknowledgement()).toBeUndefined();
+  expect(progress.shouldStore(0)).toBe(true);
+  expect(progress.record).toMatchObject({ published: at(11, 5), acknowledged: at(11), lastCommitMs: 7 });
+  progress.stored(0);
+  expect(progress.takeAcknowledgement()).toBe(at(11));
+  expect(progress.takeAcknowledgement()).toBeUndefined();
+});
+
+test('an open transaction moves what is published and not what may be acknowledged', () => {
+  const progress = new SessionProgress(record);
+  progress.beginTable(table, 'e1', at(10));
+  progress.changed(change(20));
+  expect(progress.record).toMatchObject({ published: at(20, 5), acknowledged: at(10) });
+});
+
+test('an idle source is stored at most once a second', () => {
+  const progress = new SessionProgress(record);
+  progress.idle(at(30));
+  expect(progress.shouldStore(5000)).toBe(true);
+  progress.stored(5000);
+  progress.idle(at(31));
+  expect(progress.shouldStore(5500)).toBe(false);
+  expect(progress.shouldStore(6000)).toBe(true);
+});
+
+test('a table waits for its watermark once it had events and the source is idle', () => {
+  const progress = new SessionProgress(record);
+  progress.beginTable(table, 'e1', at(10));
+  expect(progress.hasDirtyTables).toBe(false);
+  progress.idle(at(40));
+  expect(progress.hasDirtyTables).toBe(true);
+  progress.watermarked(table);
+  expect(progress.hasDirtyTables).toBe(false);
+});
+
+test('what an earlier session published is not published again', () => {
+  const progress = new SessionProgress({ ...record, published: at(20, 5) });
+  expect(progress.isPublished(at(20, 5))).toBe(true);
+  expect(progress.isPublished(at(20, 6))).toBe(false);
+});
