@@ -10,6 +10,8 @@ export class Ledger {
   private readonly partitions: Stored<PartitionRecord>[];
   /** Indexes of partitions whose task is out and that are not durable yet. */
   private readonly moving = new Set<number>();
+  /** When each of these was last seen to change, by the monotonic clock. */
+  private readonly movedMs = new Map<number, number>();
   private next = 0;
 
   private constructor(ctx: ServiceContext, partitions: readonly Stored<PartitionRecord>[]) {
@@ -58,6 +60,7 @@ export class Ledger {
     for (const index of [...this.moving]) {
       const now = await readRecord<PartitionRecord>(this.ctx.state, this.at(index).key);
       if (now === undefined) throw new PipelineError('defect', `The partition record ${this.at(index).key} has vanished.`);
+      if (now.version !== this.at(index).version || !this.movedMs.has(index)) this.movedMs.set(index, this.ctx.clock.monotonicMs());
       this.partitions[index] = now;
       if (now.value.phase === 'durable') this.moving.delete(index);
     }
@@ -71,6 +74,20 @@ export class Ledger {
       this.next++;
     }
     return undefined;
+  }
+
+  /**
+   * Partitions in flight whose record has not moved for so long: their task, or the worker that had it, is gone. Each is returned
+   * once per `patienceMs`.
+   */
+  stuck(patienceMs: number): readonly Stored<PartitionRecord>[] {
+    const nowMs = this.ctx.clock.monotonicMs();
+    const stuck = [...this.moving].filter((index) => {
+      const inFlight = ['planned', 'reading'].includes(this.at(index).value.phase);
+      return inFlight && nowMs - (this.movedMs.get(index) ?? nowMs) > patienceMs;
+    });
+    for (const index of stuck) this.movedMs.set(index, nowMs);
+    return stuck.map((index) => this.at(index));
   }
 
   /** Stores that the task of this partition is on the bus. Repeated after a crash: a worker drops what is already read. */

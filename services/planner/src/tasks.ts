@@ -1,9 +1,11 @@
-import type { PipelineRecord, Producer, ServiceContext, TableRecord } from '@nanosync/core';
+import type { PartitionRecord, PipelineRecord, Producer, ServiceContext, TableRecord } from '@nanosync/core';
 import { encodeMessage, PARTITION_TASK } from '@nanosync/core';
 import type { Ledger } from './ledger.ts';
 
 /** Bytes of row batches of one pipeline that may be on the bus and not yet durable at the sink before tasks are held back. */
 const MAX_UNDURABLE_BYTES = 256 * 1024 * 1024;
+/** A partition in flight whose record has not moved for this long gets its task again; a worker moves it every few seconds. */
+const TASK_PATIENCE_MS = 120_000;
 
 interface Round {
   readonly ctx: ServiceContext;
@@ -13,42 +15,48 @@ interface Round {
 }
 
 /**
- * Publishes tasks until `snapshot.concurrency` partitions of the pipeline are in flight, tables in turn. A task is published
- * before it is stored as emitted, so it may be sent twice and is never forgotten.
+ * Publishes tasks until `snapshot.concurrency` partitions of the pipeline are in flight, tables in turn, and again those that have
+ * not moved for long. A task is published before it is stored as emitted, so it may be sent twice and is never forgotten.
  */
 export async function emitTasks(round: Round): Promise<void> {
   const { ctx, pipeline, open } = round;
+  const stuck = open.flatMap((entry) => entry.ledger.stuck(TASK_PATIENCE_MS).map((stored) => ({ ...entry, stored })));
   let room = pipeline.definition.snapshot.concurrency - sum(open, (ledger) => ledger.inFlight);
-  if (room <= 0 || open.every(({ ledger }) => ledger.peek() === undefined)) return;
-  if (sum(open, (ledger) => ledger.undurableBytes) > MAX_UNDURABLE_BYTES) {
-    await round.waiting('The snapshot waits for the sink to take in what has been read.');
-    return;
-  }
+  const wanted = room > 0 && open.some(({ ledger }) => ledger.peek() !== undefined);
+  if (stuck.length === 0 && !wanted) return;
   await using producer = await ctx.bus.producer();
-  const schemaId = await ctx.registry.register(`${ctx.topics.tasks}-value`, PARTITION_TASK.schema);
-  while (room > 0) {
-    const candidates = open.filter(({ ledger }) => ledger.peek() !== undefined);
-    const chosen = candidates.sort((a, b) => a.ledger.inFlight - b.ledger.inFlight)[0];
-    if (chosen === undefined) break;
-    await emitNext(round, producer, schemaId, chosen.table, chosen.ledger);
-    room--;
+  const send = await taskSender(round, producer);
+  for (const { table, ledger, stored } of stuck) {
+    ctx.log.warn('partition task sent again', { table: table.table, partition: stored.value.partition });
+    await send(table, stored.value, ledger.completed + 1);
+  }
+  if (sum(open, (ledger) => ledger.undurableBytes) > MAX_UNDURABLE_BYTES)
+    return round.waiting('The snapshot waits for the sink to take in what has been read.');
+  for (; room > 0; room--) {
+    const next = inTurn(open);
+    const stored = next?.ledger.peek();
+    if (next === undefined || stored === undefined) return;
+    await send(next.table, stored.value, next.ledger.completed + next.ledger.inFlight + 1);
+    ctx.failpoint('task-emitted');
+    await next.ledger.markEmitted(stored);
   }
 }
 
-async function emitNext(round: Round, producer: Producer, schemaId: number, table: TableRecord, ledger: Ledger): Promise<void> {
-  const { ctx, pipeline } = round;
-  const stored = ledger.peek();
-  if (stored === undefined) return;
-  const { partition, range } = stored.value;
-  const order = ledger.completed + ledger.inFlight + 1;
+/** The table with partitions left that has the fewest in flight. */
+function inTurn(open: Round['open']): Round['open'][number] | undefined {
+  const candidates = open.filter(({ ledger }) => ledger.peek() !== undefined);
+  return candidates.sort((a, b) => a.ledger.inFlight - b.ledger.inFlight)[0];
+}
+
+async function taskSender({ ctx, pipeline }: Round, producer: Producer) {
+  const schemaId = await ctx.registry.register(`${ctx.topics.tasks}-value`, PARTITION_TASK.schema);
   const { name } = pipeline.definition;
-  const task = { pipeline: name, table: table.table, epoch: table.epoch, partition, partitions: table.partitions, order, range };
-  const key = Buffer.from(`${name}/${table.table}/${partition}`);
-  await producer.send(ctx.topics.tasks, partition % ctx.tasksBusPartitions, [
-    { key, value: encodeMessage(PARTITION_TASK, schemaId, task) },
-  ]);
-  ctx.failpoint('task-emitted');
-  await ledger.markEmitted(stored);
+  return async ({ table, epoch, partitions }: TableRecord, { partition, range }: PartitionRecord, order: number): Promise<void> => {
+    const value = encodeMessage(PARTITION_TASK, schemaId, { pipeline: name, table, epoch, partition, partitions, order, range });
+    await producer.send(ctx.topics.tasks, partition % ctx.tasksBusPartitions, [
+      { key: Buffer.from(`${name}/${table}/${partition}`), value },
+    ]);
+  };
 }
 
 function sum(open: Round['open'], of: (ledger: Ledger) => number): number {

@@ -7,6 +7,8 @@ import type { SourcePool } from './source-pool.ts';
 const BLOCK_BYTES = 1_000_000;
 /** Batches on their way to the bus while the next block is being read. */
 const BATCHES_IN_FLIGHT = 2;
+/** How often a partition that is being read moves its record, in milliseconds. */
+const PROGRESS_EVERY_MS = 5000;
 
 /**
  * Reads one partition under a fresh attempt and publishes it. The attempt is stored before the first read, `read` after the end
@@ -70,6 +72,7 @@ async function publishRange(
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   const { task, attempt } = name;
   const sends: Promise<void>[] = [];
+  const progress = progressReporter(ctx, name);
   let [rows, bytes, batches, quarantined] = [0, 0, 0, 0];
   for await (const output of source.readRange(table, task.range, { targetBytes: BLOCK_BYTES, signal: ctx.signal })) {
     if (output.kind === 'rejected') {
@@ -83,12 +86,23 @@ async function publishRange(
     sending.catch(() => undefined); // Awaited below; a failure must not count as unhandled until then.
     sends.push(sending);
     if (sends.length >= BATCHES_IN_FLIGHT) await sends.shift();
+    await progress({ rows, bytes });
   }
   await Promise.all(sends);
   if (ctx.signal.aborted) throw new PipelineError('unavailable', 'The worker was stopped while it read a partition.');
   const { table: tableId, epoch, partition } = task;
   await publisher.end(task, { table: tableId, epoch, partition, attempt, batches, rows, quarantined });
   return { rows, bytes };
+}
+
+/** Moves the partition's record every few seconds while it is read, so that the planner sees that it goes on. */
+function progressReporter(ctx: ServiceContext, { task, attempt }: AttemptName): (so: { rows: number; bytes: number }) => Promise<void> {
+  let next = ctx.clock.monotonicMs() + PROGRESS_EVERY_MS;
+  return async (so) => {
+    if (ctx.clock.monotonicMs() < next) return;
+    next = ctx.clock.monotonicMs() + PROGRESS_EVERY_MS;
+    await settle(ctx, task, attempt, (record) => ({ ...record, ...so }));
+  };
 }
 
 function partitionKey(task: PartitionTask): string {
