@@ -1,0 +1,60 @@
+import { dirname, resolve } from 'node:path';
+import type { ConnectionDefinition, PipelineDefinition } from '@nanosync/core';
+import { defaultConcurrency } from '../environment.ts';
+import { hasReference } from '../secrets.ts';
+import { deepFreeze } from './freeze.ts';
+import { checkPipelines } from './pipelines-checks.ts';
+import type { PipelinesFileData } from './pipelines-schema.ts';
+import { PIPELINES_FILE, REPLICATION_NAMES } from './pipelines-schema.ts';
+import { parseYaml, readConfigFile } from './yaml-file.ts';
+
+/** Rows a partition should have unless the file says otherwise. */
+const TARGET_ROWS_PER_PARTITION = 100_000;
+
+/** Settings of {@link parsePipelines}. */
+export interface ParseOptions {
+  /** The file's name, for messages and for relative paths in it. */
+  readonly file: string;
+  /** Default of `snapshot.concurrency`; max(4, CPUs) unless given. */
+  readonly concurrency?: number;
+}
+
+/** Reads a pipelines file. Throws PipelineError `config` that lists everything that is wrong with it. */
+export function loadPipelines(file: string): readonly PipelineDefinition[] {
+  return parsePipelines(readConfigFile(file), { file });
+}
+
+/** Parses the text of a pipelines file: checked, defaults filled in, references kept, frozen. */
+export function parsePipelines(text: string, options: ParseOptions): readonly PipelineDefinition[] {
+  const { data, problems } = parseYaml(text, options.file, PIPELINES_FILE);
+  if (data !== undefined) checkPipelines(data, problems);
+  problems.throwIfAny();
+  return deepFreeze(definitionsOf(data as PipelinesFileData, options));
+}
+
+function definitionsOf(data: PipelinesFileData, options: ParseOptions): PipelineDefinition[] {
+  const connections = new Map(data.connections.map((written) => [written.name, connectionOf(written, options.file)]));
+  const connection = (name: string) => connections.get(name) as ConnectionDefinition;
+  return data.pipelines.map((written) => ({
+    name: written.name,
+    replicationType: REPLICATION_NAMES[written.replication_type ?? 'cdc_backfill'],
+    source: { connection: connection(written.source.connection), tables: written.source.tables },
+    sink: { connection: connection(written.sink.connection) },
+    snapshot: {
+      concurrency: written.snapshot?.concurrency ?? options.concurrency ?? defaultConcurrency(),
+      targetRowsPerPartition: written.snapshot?.target_rows_per_partition ?? TARGET_ROWS_PER_PARTITION,
+    },
+  }));
+}
+
+function connectionOf(written: PipelinesFileData['connections'][number], file: string): ConnectionDefinition {
+  const properties = Object.fromEntries(Object.entries(written.properties ?? {}).map(([name, value]) => [name, String(value)]));
+  if (written.type !== 'duckdb') return { name: written.name, type: written.type, dsn: written.dsn ?? null, properties };
+  // A warehouse file lies beside the pipelines file, wherever the server is started from later: a relative path must not
+  // come to mean another, empty warehouse.
+  const path = written.dsn === undefined ? properties.path : written.dsn.replace(/^duckdb:(?:\/\/)?/, '');
+  const absolute = path === undefined || hasReference(path) ? path : resolve(dirname(file), path);
+  if (written.dsn === undefined)
+    return { name: written.name, type: written.type, dsn: null, properties: { ...properties, path: absolute ?? '' } };
+  return { name: written.name, type: written.type, dsn: absolute ?? null, properties };
+}

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+
+/** The replication types a file may name, each with the word that core knows it by. */
+export const REPLICATION_NAMES = {
+  cdc_backfill: 'cdc_backfill',
+  cdc: 'cdc',
+  cdc_only: 'cdc',
+  snapshot: 'snapshot',
+  snapshot_only: 'snapshot',
+  query: 'query',
+} as const;
+
+/** The types of connections: what they can be used for, which properties they take, and whether they exist already. */
+export const CONNECTION_TYPES: Readonly<
+  Record<string, { readonly role: 'source' | 'sink'; readonly ready: boolean; readonly properties: readonly string[] }>
+> = {
+  postgres: { role: 'source', ready: true, properties: ['host', 'port', 'user', 'password', 'database', 'sslmode'] },
+  sqlserver: { role: 'source', ready: false, properties: [] },
+  duckdb: { role: 'sink', ready: true, properties: ['path'] },
+  bigquery: { role: 'sink', ready: false, properties: [] },
+};
+
+const name = z.string();
+const count = z.int().min(1, 'must be at least 1');
+
+/** The shape of a pipelines file. What shape alone cannot say is checked after it. */
+export const PIPELINES_FILE = z.strictObject({
+  connections: z
+    .array(
+      z.strictObject({
+        name: name.describe('What pipelines call this connection.'),
+        type: z.string().describe('postgres (a source) or duckdb (a sink).'),
+        dsn: z.string().optional().describe('Connection string; ${env:NAME} and ${secret:NAME} are filled in when it is opened.'),
+        properties: z
+          .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+          .optional()
+          .describe('The same as separate values, instead of dsn.'),
+      }),
+    )
+    .describe('The databases and warehouses.'),
+  pipelines: z
+    .array(
+      z.strictObject({
+        name: name.describe('Lower-case letters, digits, _ and -; at most 40.'),
+        replication_type: z
+          .enum(Object.keys(REPLICATION_NAMES) as (keyof typeof REPLICATION_NAMES)[])
+          .optional()
+          .describe('How to replicate; default cdc_backfill: copy the rows, then follow every change.'),
+        source: z.strictObject({
+          connection: name.describe('Name of a source connection.'),
+          tables: z.array(z.string()).describe('Tables as schema.table.'),
+        }),
+        sink: z.strictObject({ connection: name.describe('Name of a sink connection.') }),
+        snapshot: z
+          .strictObject({
+            concurrency: count.optional().describe('Partitions in flight at once; default max(4, CPUs).'),
+            target_rows_per_partition: count.optional().describe('Rows a partition should have; default 100000.'),
+          })
+          .optional(),
+      }),
+    )
+    .describe('What is replicated from where to where.'),
+});
+
+/** A pipelines file as written. */
+export type PipelinesFileData = z.output<typeof PIPELINES_FILE>;
+
+/** The JSON Schema of a pipelines file, for editors. */
+export function pipelinesJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(PIPELINES_FILE, { io: 'input' }) as Record<string, unknown>;
+}

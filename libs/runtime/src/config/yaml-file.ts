@@ -1,0 +1,170 @@
+import { readFileSync } from 'node:fs';
+import { PipelineError } from '@nanosync/core';
+import type { Document, Node } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { nearest } from './suggest.ts';
+
+/** A place in a configuration file: keys and list indexes from the top. */
+export type ConfigPath = readonly (string | number)[];
+
+/** Collects what is wrong with one file, so that a user is told everything at once. */
+export class ConfigProblems {
+  private readonly file: string;
+  private readonly document: Document;
+  private readonly lines: LineCounter;
+  private readonly found = new Map<string, number>();
+
+  constructor(file: string, document: Document, lines: LineCounter) {
+    this.file = file;
+    this.document = document;
+    this.lines = lines;
+  }
+
+  /** Adds one problem: a text that goes on after the path (`must be text`). `key` points at the key instead of its value. */
+  add(path: ConfigPath, text: string, point: 'key' | 'value' = 'value'): void {
+    const line = this.lineOf(path, point);
+    const place = path.length === 0 ? '' : `${formatPath(path)} `;
+    this.found.set(`${this.file}:${line}: ${place}${text}`, line);
+  }
+
+  get any(): boolean {
+    return this.found.size > 0;
+  }
+
+  /** Throws all problems as one PipelineError `config`, a line each in the order of the file; does nothing without any. */
+  throwIfAny(): void {
+    if (!this.any) return;
+    const ordered = [...this.found].sort((a, b) => a[1] - b[1]).map(([text]) => text);
+    throw new PipelineError('config', ordered.join('\n'));
+  }
+
+  private lineOf(path: ConfigPath, point: 'key' | 'value'): number {
+    for (let length = path.length; length >= 0; length--) {
+      const node = point === 'key' || length < path.length ? this.keyNode(path.slice(0, length)) : this.document.getIn(path, true);
+      const start = (node as Node | null | undefined)?.range?.[0];
+      if (start !== undefined) return this.lines.linePos(start).line;
+    }
+    return 1;
+  }
+
+  private keyNode(path: ConfigPath): unknown {
+    const last = path.at(-1);
+    const parent = path.length < 2 ? this.document.contents : this.document.getIn(path.slice(0, -1), true);
+    if (last === undefined) return this.document.contents;
+    if (!isMap(parent)) return this.document.getIn(path, true);
+    return parent.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === last)?.key;
+  }
+}
+
+/** Reads a configuration file; throws PipelineError `config` when it is not there. */
+export function readConfigFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const what = missing ? `${file} does not exist.` : `${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`;
+    throw new PipelineError('config', what, { hint: 'Name the file with -f.', cause: error });
+  }
+}
+
+/** A parsed file: its data in the schema's shape, and where to report what else is wrong with it. */
+export interface ParsedFile<T> {
+  /** Undefined when the shape is wrong; then `problems` says why. */
+  readonly data: T | undefined;
+  readonly problems: ConfigProblems;
+}
+
+/** Parses YAML and checks its shape. Broken YAML throws at once, wrong shape is collected. */
+export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): ParsedFile<T> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const problems = new ConfigProblems(file, document, lines);
+  for (const error of document.errors) {
+    const line = lines.linePos(error.pos[0]).line;
+    throw new PipelineError('config', `${file}:${line}: is not valid YAML: ${error.message}`);
+  }
+  const raw: unknown = document.toJS();
+  if (raw === null || raw === undefined) {
+    problems.add([], 'is empty');
+    return { data: undefined, problems };
+  }
+  const result = schema.safeParse(raw);
+  if (result.success) return { data: result.data, problems };
+  for (const issue of result.error.issues) addIssue(problems, issue, raw, schema);
+  return { data: undefined, problems };
+}
+
+/** `pipelines[0].sink.connection`. */
+export function formatPath(path: ConfigPath): string {
+  return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`)).join('');
+}
+
+function addIssue(problems: ConfigProblems, issue: z.core.$ZodIssue, raw: unknown, schema: z.ZodType): void {
+  const path = issue.path as ConfigPath;
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      for (const key of issue.keys) problems.add([...path, key], unknownKey(key, knownKeys(schema, path)), 'key');
+      return;
+    case 'invalid_type':
+      problems.add(path, valueAt(raw, path) === undefined ? 'is missing' : `must be ${typeName(issue.expected)}`);
+      return;
+    case 'invalid_value':
+      problems.add(path, `${quoted(valueAt(raw, path))} is not known${listOf(issue.values.map(String), valueAt(raw, path))}`);
+      return;
+    default:
+      problems.add(path, issue.message);
+  }
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const near = nearest(key, known);
+  return `is not a known key; ${near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`}`;
+}
+
+function listOf(known: readonly string[], written: unknown): string {
+  const near = typeof written === 'string' ? nearest(written, known) : undefined;
+  return `; known are ${known.join(', ')}${near === undefined ? '' : `; did you mean ${near}?`}`;
+}
+
+/** The keys that the schema has at a path. */
+function knownKeys(schema: z.ZodType, path: ConfigPath): readonly string[] {
+  let here: unknown = schema;
+  for (const part of [...path, undefined]) {
+    here = unwrapped(here);
+    const { shape, element } = (here as { def: { shape?: Record<string, unknown>; element?: unknown } }).def;
+    if (part === undefined) return Object.keys(shape ?? {});
+    here = typeof part === 'number' ? element : shape?.[part];
+    if (here === undefined) return [];
+  }
+  return [];
+}
+
+function unwrapped(schema: unknown): unknown {
+  let here = schema;
+  for (;;) {
+    const inner = (here as { def: { innerType?: unknown } }).def.innerType;
+    if (inner === undefined) return here;
+    here = inner;
+  }
+}
+
+function valueAt(raw: unknown, path: ConfigPath): unknown {
+  return path.reduce<unknown>((value, part) => (value as Record<string | number, unknown> | null | undefined)?.[part], raw);
+}
+
+function typeName(expected: string): string {
+  const names: Record<string, string> = {
+    string: 'text',
+    int: 'a whole number',
+    number: 'a number',
+    array: 'a list',
+    object: 'a section',
+    record: 'a section',
+  };
+  return names[expected] ?? `a ${expected}`;
+}
+
+function quoted(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? JSON.stringify(value) : 'the value';
+}

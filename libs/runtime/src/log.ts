@@ -1,0 +1,77 @@
+import type { Log, LogFields } from '@nanosync/core';
+import { pino } from 'pino';
+
+/** Names of the levels, from the most talkative. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+/** `human` for people at a terminal, `json` for collectors. */
+export type LogFormat = 'human' | 'json';
+
+/** Settings of {@link createLog}. */
+export interface LogOptions {
+  readonly format: LogFormat;
+  readonly level?: LogLevel;
+  /** Takes one line with its line end. */
+  readonly write: (line: string) => void;
+  /** Runs over the message and every text field. */
+  readonly redact?: (text: string) => string;
+}
+
+type WriteEntry = (level: LogLevel, message: string, fields: LogFields) => void;
+
+const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
+const SHORT: Record<LogLevel, string> = { debug: 'DBG', info: 'INF', warn: 'WRN', error: 'ERR' };
+
+/** The format that was asked for, or the one that fits where the output goes. */
+export function logFormatFor(asked: LogFormat | undefined, isTerminal: boolean): LogFormat {
+  return asked ?? (isTerminal ? 'human' : 'json');
+}
+
+/** A log. Messages are constant and lower-case, what varies is in fields; no line ever holds a secret. */
+export function createLog(options: LogOptions): Log {
+  const redact = options.redact ?? ((text: string) => text);
+  const least = RANK[options.level ?? 'info'];
+  const write = options.format === 'json' ? jsonWriter(options.write) : humanWriter(options.write);
+  return logOver((level, message, fields) => {
+    if (RANK[level] < least) return;
+    write(level, redact(message), redactFields(fields, redact));
+  }, {});
+}
+
+/** One line as people read it: `INF pipeline resuming name=orders-pipeline`. */
+export function humanLine(level: LogLevel, message: string, fields: LogFields): string {
+  let line = `${SHORT[level]} ${message}`;
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) line += ` ${name}=${humanValue(value)}`;
+  return line;
+}
+
+function logOver(write: WriteEntry, bound: LogFields): Log {
+  const at = (level: LogLevel) => (message: string, fields?: LogFields) => write(level, message, { ...bound, ...fields });
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    with: (fields) => logOver(write, { ...bound, ...fields }),
+  };
+}
+
+function humanWriter(write: (line: string) => void): WriteEntry {
+  return (level, message, fields) => write(`${humanLine(level, message, fields)}\n`);
+}
+
+function jsonWriter(write: (line: string) => void): WriteEntry {
+  const logger = pino(
+    { level: 'debug', base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    { write },
+  );
+  return (level, message, fields) => logger[level](fields, message);
+}
+
+function redactFields(fields: LogFields, redact: (text: string) => string): LogFields {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? redact(value) : value]));
+}
+
+function humanValue(value: string | number | boolean | null): string {
+  const text = String(value);
+  return text === '' || /[\s"=]|[^\x20-\x7e\u00a0-\uffff]/.test(text) ? JSON.stringify(text) : text;
+}

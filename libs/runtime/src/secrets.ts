@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ConnectionDefinition } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
+import type { Environment } from './environment.ts';
+import type { Redactor } from './redact.ts';
+
+/** A reference as written: `${env:NAME}` or `${secret:NAME}`. */
+const REFERENCE = /\$\{(env|secret):([A-Za-z_][A-Za-z0-9_.-]*)\}/g;
+/** Where a container platform mounts secrets, one file each. */
+const SECRETS_DIRECTORY = '/run/secrets';
+/** Properties whose values are never printed, wherever they came from. */
+const SECRET_PROPERTY = /pass|pwd|secret|token|credential|private|key/i;
+
+/** Where references are looked up, and who must know what they turned out to be. */
+export interface SecretSources {
+  readonly env: Environment;
+  /** Folder with one file a secret; default `NANOSYNC_SECRETS_DIR`, else `/run/secrets`. */
+  readonly directory?: string;
+  readonly redactor?: Redactor;
+}
+
+/** What is wrong with the references in a text, in words, or undefined: anything in `${...}` must be one we know. */
+export function referenceProblem(text: string): string | undefined {
+  const rest = text.replace(REFERENCE, '');
+  if (!rest.includes('${')) return undefined;
+  return 'has a ${...} that is no reference; write ${env:NAME} or ${secret:NAME}';
+}
+
+/** True when the text has a reference. */
+export function hasReference(text: string): boolean {
+  return new RegExp(REFERENCE.source).test(text);
+}
+
+/**
+ * The connection with every reference replaced, for opening it and for nothing else: never store or print the result. What
+ * was resolved becomes known to the redactor first. Throws PipelineError `config` that names every reference that is not set.
+ */
+export function resolveSecrets(connection: ConnectionDefinition, sources: SecretSources): ConnectionDefinition {
+  const missing: string[] = [];
+  const resolve = (template: string) => replaceReferences(template, sources, missing);
+  const dsn = connection.dsn === null ? null : resolve(connection.dsn);
+  const properties = Object.fromEntries(Object.entries(connection.properties).map(([name, value]) => [name, resolve(value)]));
+  if (missing.length > 0) throw notSet(connection.name, missing);
+  if (dsn !== null) for (const password of passwordsOf(dsn)) sources.redactor?.add(password);
+  for (const [name, value] of Object.entries(properties)) if (SECRET_PROPERTY.test(name)) sources.redactor?.add(value);
+  return { ...connection, dsn, properties };
+}
+
+function replaceReferences(template: string, sources: SecretSources, missing: string[]): string {
+  return template.replace(REFERENCE, (reference: string, kind: string, name: string, at: number) => {
+    const value = kind === 'env' ? sources.env[name] : secretValue(name, sources);
+    if (value === undefined || value === '') {
+      missing.push(reference);
+      return '';
+    }
+    if (kind === 'secret') sources.redactor?.add(value);
+    return isUserinfo(template, at, at + reference.length) ? encodeUserinfo(value) : value;
+  });
+}
+
+function secretValue(name: string, { env, directory }: SecretSources): string | undefined {
+  const folder = directory ?? env.NANOSYNC_SECRETS_DIR ?? SECRETS_DIRECTORY;
+  try {
+    return readFileSync(join(folder, name), 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return env[name];
+    throw new PipelineError('config', `secret ${name} cannot be read from ${folder}.`, { hint: 'Check the file’s rights.', cause: error });
+  }
+}
+
+function notSet(connection: string, missing: readonly string[]): PipelineError {
+  const references = [...new Set(missing)];
+  const cures = references.map((reference) => {
+    const name = reference.slice(reference.indexOf(':') + 1, -1);
+    return reference.startsWith('${env:')
+      ? `set the environment variable ${name}`
+      : `put it into the file ${name} of the secrets folder or the environment variable ${name}`;
+  });
+  return new PipelineError('config', `connection ${connection} needs ${references.join(' and ')}, which is not set.`, {
+    hint: `${capitalized(cures.join(' and '))}.`,
+  });
+}
+
+/** True between `://` and the last `@` of a URL: there a raw password must not be taken for the URL's own signs. */
+function isUserinfo(template: string, start: number, end: number): boolean {
+  return (
+    template.slice(0, start).includes('://') && !/[/?#]/.test(afterScheme(template.slice(0, start))) && template.slice(end).includes('@')
+  );
+}
+
+function afterScheme(text: string): string {
+  return text.slice(text.indexOf('://') + 3);
+}
+
+function encodeUserinfo(value: string): string {
+  const isEncoded = /^(?:[^/?#@:%\s[\]]|%[0-9A-Fa-f]{2})*$/.test(value);
+  return isEncoded ? value : encodeURIComponent(value);
+}
+
+/** The passwords of a connection string, as written and decoded. */
+function passwordsOf(dsn: string): readonly string[] {
+  const url = /^[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:(.*)@/i.exec(dsn)?.[1];
+  const keywords = [...dsn.matchAll(/\b(?:ssl)?password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]+))/gi)].map(
+    (match) => match[1] ?? match[2] ?? '',
+  );
+  return [url, ...keywords].filter((found) => found !== undefined).flatMap((found) => [found, decoded(found)]);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
