@@ -16,7 +16,7 @@ export const CONNECTION_TYPES: Readonly<
 > = {
   postgres: { role: 'source', ready: true, properties: ['host', 'port', 'user', 'password', 'database', 'sslmode'] },
   sqlserver: { role: 'source', ready: false, properties: [] },
-  duckdb: { role: 'sink', ready: true, properties: ['path'] },
+  duckdb: { role: 'sink', ready: true, properties: ['path', 'memory_limit', 'threads'] },
   bigquery: { role: 'sink', ready: false, properties: [] },
 };
 

@@ -1,0 +1,71 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { openEmbeddedBus } from '@nanosync/bus';
+import { runCapture } from '@nanosync/cdc-capture';
+import type { Clock, ConnectionDefinition, Problem } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
+import { runPlanner } from '@nanosync/planner';
+import { openDuckdbSink } from '@nanosync/sink-duckdb';
+import { runSinkWriter } from '@nanosync/sink-writer';
+import { runSnapshotWorker } from '@nanosync/snapshot-worker';
+import { openPostgresSource } from '@nanosync/source-postgres';
+import { openEmbeddedState } from '@nanosync/state';
+import { duckdbMemoryLimit, duckdbPath, duckdbThreads, postgresDsn } from './connections.ts';
+import type { Adapters, SinkOptions } from './context.ts';
+
+/** The name under which our connections show up at the source. */
+const APPLICATION_NAME = 'nanosync';
+
+/** The adapters of the embedded way of running. */
+export function embeddedAdapters(clock: Clock): Adapters {
+  return {
+    openState: (directory) => openEmbeddedState({ directory, clock }),
+    openBus: (directory) => openEmbeddedBus({ directory, clock }),
+    openSource: async (connection, log) => {
+      requireType(connection, 'postgres', 'source');
+      return openPostgresSource({ dsn: postgresDsn(connection), applicationName: APPLICATION_NAME, log, clock });
+    },
+    openSink: async (connection, options) => openSink(connection, options),
+    checkSink: async (connection, { pipeline, tables }, options) => {
+      requireType(connection, 'duckdb', 'sink');
+      const path = duckdbPath(connection);
+      if (!existsSync(path)) return absentFileProblems(path);
+      await using sink = await openSink(connection, options);
+      return await sink.check(pipeline, tables);
+    },
+    services: [
+      { name: 'planner', run: runPlanner },
+      { name: 'cdc-capture', run: runCapture },
+      { name: 'sink-writer', run: runSinkWriter },
+      { name: 'snapshot-worker', run: runSnapshotWorker },
+    ],
+  };
+}
+
+function openSink(connection: ConnectionDefinition, { memoryLimitBytes, log }: SinkOptions) {
+  requireType(connection, 'duckdb', 'sink');
+  const memoryLimit = duckdbMemoryLimit(connection, memoryLimitBytes);
+  const threads = duckdbThreads(connection);
+  return openDuckdbSink({ path: duckdbPath(connection), memoryLimit, log, ...(threads === undefined ? {} : { threads }) });
+}
+
+/** A file that is not there yet is made by the first write: here it only matters whether that will work. */
+function absentFileProblems(path: string): readonly Problem[] {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return [{ what: `the folder ${folder} of the DuckDB file does not exist`, cure: `Make it: mkdir -p ${folder}` }];
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return [];
+  } catch {
+    return [
+      { what: `the folder ${folder} of the DuckDB file cannot be written by this user`, cure: 'Give the right to, or name another.' },
+    ];
+  }
+}
+
+function requireType(connection: ConnectionDefinition, type: string, role: 'source' | 'sink'): void {
+  if (connection.type !== type)
+    throw new PipelineError('config', `connection ${connection.name} is of type ${connection.type}, which is no ${role} here.`, {
+      hint: `The ${role} that exists is ${type}.`,
+    });
+}

@@ -1,0 +1,113 @@
+import { Command, CommanderError, Option } from 'commander';
+import { apply } from './commands/apply.ts';
+import type { CommonOptions } from './commands/common.ts';
+import { resnapshot } from './commands/resnapshot.ts';
+import { start } from './commands/start.ts';
+import { status } from './commands/status.ts';
+import { printSchema, validate } from './commands/validate.ts';
+import type { CliContext } from './context.ts';
+import { EXIT_OK, EXIT_REFUSED } from './context.ts';
+import { exitStatusOf, reportError } from './report.ts';
+
+/** Runs one command line (without node and script) and returns its exit status. Never throws: errors become sentences. */
+export async function runCli(context: CliContext, version: string, args: readonly string[]): Promise<number> {
+  let exitStatus = EXIT_OK;
+  const program = buildProgram(context, version, async (run) => {
+    exitStatus = await run();
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitStatus;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_REFUSED;
+    reportError(context, error, program.opts<CommonOptions>().debug === true);
+    return exitStatusOf(error);
+  }
+}
+
+type Runner = (command: () => Promise<number> | number) => Promise<void>;
+
+function buildProgram(context: CliContext, version: string, run: Runner): Command {
+  const program = new Command('nanosync')
+    .description('Keeps a warehouse in step with an operational database: copies every row, then follows every change.')
+    .version(version, '--version', 'print the version')
+    .option('--debug', 'print stack traces and debug lines')
+    .helpOption('-h, --help', 'print this help')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.out(text.trimEnd()),
+      writeErr: (text) => context.err(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, '')),
+    })
+    .showSuggestionAfterError();
+  const common = (command: Command) => shared(command, program);
+  example(program, 'nanosync start -f pipelines.yaml');
+  addFileCommands(context, program, common, run);
+  addStateCommands(context, program, common, run);
+  return program;
+}
+
+function addFileCommands(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const check = withFile(program.command('validate').description('Check a pipelines file; changes nothing.'), true)
+    .option('--connect', 'also check each source and sink')
+    .action(() => run(() => validate(context, check.opts().file, common(check))));
+  example(check, 'nanosync validate -f pipelines.yaml --connect');
+
+  const starting = withFile(program.command('start').description('Run everything in this process until Ctrl-C.'), false)
+    .addOption(dataDir())
+    .addOption(new Option('--log-format <format>', 'human on a terminal, else json').choices(['human', 'json']))
+    .option('--server <file>', 'server settings (YAML)')
+    .action(() => run(() => start(context, starting.opts().file, common(starting))));
+  example(starting, 'nanosync start -f pipelines.yaml --data-dir ./nanosync-data');
+
+  const applying = withFile(program.command('apply').description('Store the pipelines of a file for the server.'), true)
+    .addOption(dataDir())
+    .action(() => run(() => apply(context, applying.opts().file, common(applying))));
+  example(applying, 'nanosync apply -f pipelines.yaml');
+
+  const schema = program
+    .command('schema')
+    .description('Print the JSON Schema of the pipelines file, for editors.')
+    .action(() => run(() => printSchema(context)));
+  example(schema, 'nanosync schema > pipelines.schema.json');
+}
+
+function addStateCommands(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const showing = program
+    .command('status')
+    .description('Show where the pipelines stand; exit status 1 while one needs attention.')
+    .argument('[pipeline]', 'only this one')
+    .option('--json', 'one JSON object on one line')
+    .addOption(dataDir())
+    .action((name: string | undefined) => run(() => status(context, name, common(showing))));
+  example(showing, 'nanosync status --json');
+
+  const pipeline = program.command('pipeline').description('Act on one pipeline.');
+  example(pipeline, 'nanosync pipeline resnapshot orders-pipeline');
+  const again = pipeline
+    .command('resnapshot')
+    .description('Copy the tables anew, beside the old ones until the new ones are complete.')
+    .argument('<name>', 'the pipeline')
+    .addOption(dataDir())
+    .action((name: string) => run(() => resnapshot(context, name, common(again))));
+  example(again, 'nanosync pipeline resnapshot orders-pipeline');
+}
+
+function withFile(command: Command, required: boolean): Command {
+  return required
+    ? command.requiredOption('-f, --file <file>', 'the pipelines file')
+    : command.option('-f, --file <file>', 'the pipelines file; without it the stored pipelines go on');
+}
+
+function dataDir(): Option {
+  return new Option('--data-dir <directory>', 'where bus and state are (default: ./nanosync-data)');
+}
+
+function example(command: Command, line: string): void {
+  command.addHelpText('after', `\nExample:\n  $ ${line}`);
+}
+
+/** The command's own options together with the program's. */
+function shared(command: Command, program: Command): CommonOptions {
+  return { ...command.opts<CommonOptions>(), ...program.opts<CommonOptions>() };
+}

@@ -1,0 +1,61 @@
+import type { PipelineDefinition, State } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
+import { loadPipelines } from '@nanosync/runtime';
+import type { CliContext } from '../context.ts';
+import { EXIT_OK } from '../context.ts';
+import { dataDirectoryOf, isInUse } from '../data-directory.ts';
+import type { PlannedApply } from '../definitions.ts';
+import { differences, planApply, storedPipelines, storePlan } from '../definitions.ts';
+import { preflight } from '../preflight.ts';
+import type { CommonOptions } from './common.ts';
+import { commandLog, serverSettings } from './common.ts';
+
+/** How often a plan is made anew because someone else wrote first. */
+const ROUNDS = 5;
+
+/**
+ * Stores the pipelines of a file. A running server picks them up; without one they run at the next start. Nothing is created
+ * unless every new pipeline can run.
+ */
+export async function apply(context: CliContext, file: string, options: CommonOptions): Promise<number> {
+  const settings = serverSettings(options);
+  const directory = dataDirectoryOf(settings.dataDirectory);
+  const definitions = loadPipelines(file);
+  await using resources = new AsyncDisposableStack();
+  const open = async () => resources.use(await context.adapters.openState(directory.state));
+  const existing = isInUse(directory) ? await open() : undefined;
+  const plans = await planApply(existing, definitions);
+  const held = existing === undefined ? [] : (await storedPipelines(existing)).map((record) => record.definition);
+  await preflight(
+    context,
+    plans.filter((plan) => plan.outcome === 'created').map((plan) => plan.definition),
+    { log: commandLog(context, options), memoryLimitBytes: settings.memoryLimitBytes, isSinkHeld: (sink) => isSinkOf(held, sink) },
+  );
+  const state = existing ?? (await open());
+  for (const { definition, outcome } of await storeDefinitions(context, state, plans)) context.out(`${definition.name}: ${outcome}`);
+  return EXIT_OK;
+}
+
+/** Stores a plan, planning again when someone else wrote meanwhile. */
+export async function storeDefinitions(
+  context: CliContext,
+  state: State,
+  plans: readonly PlannedApply[],
+): Promise<readonly PlannedApply[]> {
+  let current = plans;
+  for (let round = 0; round < ROUNDS; round++) {
+    if (await storePlan(state, current, context.clock.nowMs())) return current;
+    current = await planApply(
+      state,
+      plans.map((plan) => plan.definition),
+    );
+  }
+  throw new PipelineError('conflict', 'the pipelines are being changed by someone else at the same time.', {
+    hint: 'Run the command again.',
+  });
+}
+
+/** A warehouse file has one process at a time; when a stored pipeline writes to it, its server has looked into it already. */
+function isSinkOf(stored: readonly PipelineDefinition[], sink: PipelineDefinition['sink']['connection']): boolean {
+  return stored.some((definition) => !differences(definition, { ...definition, sink: { connection: sink } }).includes('sink.connection'));
+}

@@ -1,0 +1,60 @@
+import { resolve } from 'node:path';
+import type { Log } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
+import type { LogFormat, ServerSettings } from '@nanosync/runtime';
+import { createLog, DEFAULT_SERVER_SETTINGS, loadServerSettings, logFormatFor } from '@nanosync/runtime';
+import type { CliContext } from '../context.ts';
+import type { DataDirectory } from '../data-directory.ts';
+import { dataDirectoryOf, isInUse } from '../data-directory.ts';
+
+/** Options that several commands take. */
+export interface CommonOptions {
+  readonly dataDir?: string;
+  readonly server?: string;
+  readonly logFormat?: LogFormat;
+  readonly debug?: boolean;
+}
+
+/** The server file's settings, with what the command line says above them. */
+export function serverSettings(options: CommonOptions): ServerSettings {
+  const settings = options.server === undefined ? DEFAULT_SERVER_SETTINGS : loadServerSettings(options.server);
+  return {
+    ...settings,
+    dataDirectory: resolve(options.dataDir ?? settings.dataDirectory),
+    logFormat: options.logFormat ?? settings.logFormat,
+  };
+}
+
+/** The format of this command's log lines. */
+export function formatOf(context: CliContext, options: CommonOptions): LogFormat {
+  return logFormatFor(serverSettings(options).logFormat, context.isTerminal);
+}
+
+/** The log of a server: everything from `info`, with --debug everything. */
+export function serverLog(context: CliContext, options: CommonOptions): Log {
+  return createLog({
+    format: formatOf(context, options),
+    level: options.debug ? 'debug' : 'info',
+    redact: context.redactor.redact,
+    write: (line) => context.out(line.trimEnd()),
+  });
+}
+
+/** The log of a command that answers and ends: only warnings, on standard error, so that the answer stands alone. */
+export function commandLog(context: CliContext, options: CommonOptions): Log {
+  return createLog({
+    format: 'human',
+    level: options.debug ? 'debug' : 'warn',
+    redact: context.redactor.redact,
+    write: (line) => context.err(line.trimEnd()),
+  });
+}
+
+/** The data directory of the options; throws PipelineError `config` when nothing was ever stored there. */
+export function existingDirectory(options: CommonOptions): DataDirectory {
+  const directory = dataDirectoryOf(serverSettings(options).dataDirectory);
+  if (isInUse(directory)) return directory;
+  throw new PipelineError('config', `${directory.root} holds no pipelines.`, {
+    hint: 'Name the right directory with --data-dir, or begin with: nanosync start -f pipelines.yaml',
+  });
+}

@@ -1,0 +1,38 @@
+import type { PipelineRecord } from '@nanosync/core';
+import { PIPELINE_MACHINE, PipelineError, stateKeys } from '@nanosync/core';
+import { nearest, recordOf } from '@nanosync/runtime';
+import type { CliContext } from '../context.ts';
+import { EXIT_OK } from '../context.ts';
+import { storedPipelines } from '../definitions.ts';
+import type { CommonOptions } from './common.ts';
+import { existingDirectory } from './common.ts';
+
+/** Asks the planner to copy a pipeline's tables anew, beside the old ones until the new ones are complete. */
+export async function resnapshot(context: CliContext, name: string, options: CommonOptions): Promise<number> {
+  await using state = await context.adapters.openState(existingDirectory(options).state);
+  for (;;) {
+    const entry = await state.get(stateKeys.pipeline(name));
+    if (entry === undefined) throw unknownPipeline(name, await storedPipelines(state));
+    const record = recordOf<PipelineRecord>(entry);
+    if (PIPELINE_MACHINE[record.phase].resnapshot === null)
+      throw new PipelineError('config', `pipeline ${name} is ${record.phase} and cannot be copied anew.`, {
+        hint: 'Apply it under a new name.',
+      });
+    if (record.request === 'resnapshot') {
+      context.out(`${name}: a resnapshot is already asked for`);
+      return EXIT_OK;
+    }
+    const asked: PipelineRecord = { ...record, request: 'resnapshot' };
+    if ((await state.put(entry.key, asked, entry.version)) === undefined) continue; // The planner wrote first; look again.
+    context.out(`${name}: resnapshot asked for; the running server begins it, or the next start`);
+    return EXIT_OK;
+  }
+}
+
+/** The error about a pipeline name that is not stored. */
+export function unknownPipeline(name: string, stored: readonly PipelineRecord[]): PipelineError {
+  const known = stored.map((record) => record.definition.name);
+  const near = nearest(name, known);
+  const hint = near !== undefined ? `Did you mean ${near}?` : known.length === 0 ? 'There is none yet.' : `Known are ${known.join(', ')}.`;
+  return new PipelineError('config', `there is no pipeline ${JSON.stringify(name)}.`, { hint });
+}

@@ -1,0 +1,28 @@
+import { loadPipelines, pipelinesJsonSchema } from '@nanosync/runtime';
+import type { CliContext } from '../context.ts';
+import { EXIT_OK } from '../context.ts';
+import { preflight } from '../preflight.ts';
+import type { CommonOptions } from './common.ts';
+import { commandLog, serverSettings } from './common.ts';
+
+/** Checks a pipelines file; with `connect` also the source and the sink of each pipeline. Changes nothing anywhere. */
+export async function validate(
+  context: CliContext,
+  file: string,
+  options: CommonOptions & { readonly connect?: boolean },
+): Promise<number> {
+  const definitions = loadPipelines(file);
+  if (options.connect) {
+    const { memoryLimitBytes } = serverSettings(options);
+    await preflight(context, definitions, { log: commandLog(context, options), memoryLimitBytes });
+  }
+  for (const { name, source, sink } of definitions)
+    context.out(`${name}: ${source.connection.name} (${source.tables.join(', ')}) -> ${sink.connection.name}: ok`);
+  return EXIT_OK;
+}
+
+/** Prints the JSON Schema of the pipelines file, for editors. */
+export function printSchema(context: CliContext): number {
+  context.out(JSON.stringify(pipelinesJsonSchema(), null, 2));
+  return EXIT_OK;
+}

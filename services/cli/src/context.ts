@@ -1,0 +1,66 @@
+import type {
+  Bus,
+  Clock,
+  ConnectionDefinition,
+  Ids,
+  Log,
+  Problem,
+  Registry,
+  ServiceContext,
+  Sink,
+  Source,
+  State,
+  TableId,
+} from '@nanosync/core';
+import type { Environment, Redactor } from '@nanosync/runtime';
+
+/** One of the services that `start` runs side by side. */
+export interface Service {
+  readonly name: string;
+  readonly run: (ctx: ServiceContext) => Promise<void>;
+}
+
+/** What a sink may use of this process. */
+export interface SinkOptions {
+  readonly memoryLimitBytes: number;
+  readonly log: Log;
+}
+
+/** What stands behind the ports in this process. Connections are handed over with their secrets resolved. */
+export interface Adapters {
+  openState(directory: string): Promise<State>;
+  openBus(directory: string): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
+  openSource(connection: ConnectionDefinition, log: Log): Promise<Source>;
+  openSink(connection: ConnectionDefinition, options: SinkOptions): Promise<Sink>;
+  /** Problems that would keep the tables from being written; creates nothing, not even an absent warehouse file. */
+  checkSink(
+    connection: ConnectionDefinition,
+    request: { readonly pipeline: string; readonly tables: readonly TableId[] },
+    options: SinkOptions,
+  ): Promise<readonly Problem[]>;
+  readonly services: readonly Service[];
+}
+
+/** Everything a command needs from the process it runs in. */
+export interface CliContext {
+  readonly adapters: Adapters;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly env: Environment;
+  readonly redactor: Redactor;
+  /** Writes one line without its line end. */
+  readonly out: (line: string) => void;
+  readonly err: (line: string) => void;
+  readonly isTerminal: boolean;
+  /** Ends the process at once. */
+  readonly exitNow: (status: number) => void;
+  /** Ends a serving command as Ctrl-C does; absent: the process's signals do. */
+  readonly stop?: AbortSignal;
+}
+
+/** A command went well. */
+export const EXIT_OK = 0;
+/** A pipeline failed, or something broke while running. */
+export const EXIT_FAILED = 1;
+/** The input or the surroundings are not as needed; nothing was created. */
+export const EXIT_REFUSED = 2;

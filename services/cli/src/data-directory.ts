@@ -1,0 +1,62 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { PipelineError } from '@nanosync/core';
+
+/** The folders of an embedded server. */
+export interface DataDirectory {
+  readonly root: string;
+  readonly state: string;
+  readonly bus: string;
+}
+
+/** The layout under a root; touches nothing. */
+export function dataDirectoryOf(root: string): DataDirectory {
+  return { root, state: join(root, 'state'), bus: join(root, 'bus') };
+}
+
+/** True when a server or `apply` has stored something there. */
+export function isInUse(directory: DataDirectory): boolean {
+  return existsSync(directory.state);
+}
+
+/**
+ * Makes this process the directory's one server until disposed, or throws PipelineError `config` that names the other one.
+ *
+ * The operating system holds the lock (SQLite's exclusive one, on a file of its own) and gives it up with the process, however
+ * that ends: there is no stale lock to judge and a reused process id means nothing. The file `server` beside it only says who.
+ */
+export function claimDirectory(directory: DataDirectory): Disposable {
+  mkdirSync(directory.root, { recursive: true });
+  const lock = new DatabaseSync(join(directory.root, 'lock'), { timeout: 0 });
+  try {
+    lock.exec('PRAGMA journal_mode = MEMORY');
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    lock.close();
+    if (!/locked|busy/i.test((error as Error).message)) throw error;
+    throw taken(directory, error);
+  }
+  writeFileSync(ownerFile(directory), `${process.pid}\n`);
+  return { [Symbol.dispose]: () => lock.close() };
+}
+
+/** The process id of the last server that claimed the directory, for messages. */
+function ownerOf(directory: DataDirectory): string {
+  try {
+    return readFileSync(ownerFile(directory), 'utf8').trim();
+  } catch {
+    return 'unknown';
+  }
+}
+
+function ownerFile(directory: DataDirectory): string {
+  return join(directory.root, 'server');
+}
+
+function taken(directory: DataDirectory, cause: unknown): PipelineError {
+  return new PipelineError('config', `${directory.root} is already served by another nanosync (process ${ownerOf(directory)}).`, {
+    hint: 'Stop that one first, or give this one a directory of its own with --data-dir.',
+    cause,
+  });
+}

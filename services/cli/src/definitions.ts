@@ -1,0 +1,92 @@
+import type { PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
+import { PipelineError, RECORD_VERSION, stateKeys } from '@nanosync/core';
+import { recordOf } from '@nanosync/runtime';
+
+/** What applying one definition would do. */
+export interface PlannedApply {
+  readonly definition: PipelineDefinition;
+  readonly outcome: 'created' | 'updated' | 'unchanged';
+  /** The stored record and its version; null where there is none. */
+  readonly stored: { readonly record: PipelineRecord; readonly version: number } | null;
+}
+
+/** The stored pipelines, by name. */
+export async function storedPipelines(state: State): Promise<readonly PipelineRecord[]> {
+  return (await state.list(stateKeys.pipelines)).map((entry) => recordOf<PipelineRecord>(entry));
+}
+
+/**
+ * Compares definitions with what is stored; writes nothing. Throws PipelineError `config` that names every part in which an
+ * existing pipeline differs, because the rows already at the sink were made by the old definition. `state` is undefined where
+ * there is no store yet.
+ */
+export async function planApply(state: State | undefined, definitions: readonly PipelineDefinition[]): Promise<readonly PlannedApply[]> {
+  const plans: PlannedApply[] = [];
+  const refusals: string[] = [];
+  for (const definition of definitions) {
+    const entry = await state?.get(stateKeys.pipeline(definition.name));
+    if (entry === undefined) {
+      plans.push({ definition, outcome: 'created', stored: null });
+      continue;
+    }
+    const record = recordOf<PipelineRecord>(entry);
+    const differing = differences(record.definition, definition);
+    const fixed = differing.filter((part) => part !== 'snapshot.concurrency');
+    if (fixed.length > 0) refusals.push(refusal(definition.name, fixed));
+    plans.push({ definition, outcome: differing.length === 0 ? 'unchanged' : 'updated', stored: { record, version: entry.version } });
+  }
+  if (refusals.length > 0) throw new PipelineError('config', refusals.join('\n'));
+  return plans;
+}
+
+/**
+ * Stores what was planned, all together or nothing, each by compare-and-set against the version the plan saw: a pipeline that
+ * someone else changed meanwhile is not overwritten. False when that happened; plan again.
+ */
+export async function storePlan(state: State, plans: readonly PlannedApply[], nowMs: number): Promise<boolean> {
+  const entries = plans
+    .filter((plan) => plan.outcome !== 'unchanged')
+    .map((plan) => ({
+      key: stateKeys.pipeline(plan.definition.name),
+      value: plan.stored === null ? newRecord(plan.definition, nowMs) : { ...plan.stored.record, definition: plan.definition },
+      expected: plan.stored?.version ?? 0,
+    }));
+  return entries.length === 0 || (await state.putAll(entries));
+}
+
+/** The parts, by their name in the file, in which two definitions of a pipeline differ. */
+export function differences(a: PipelineDefinition, b: PipelineDefinition): readonly string[] {
+  const parts: readonly (readonly [string, (definition: PipelineDefinition) => unknown])[] = [
+    ['replication_type', (definition) => definition.replicationType],
+    ['source.connection', (definition) => connectionParts(definition.source.connection)],
+    ['source.tables', (definition) => definition.source.tables],
+    ['sink.connection', (definition) => connectionParts(definition.sink.connection)],
+    ['snapshot.concurrency', (definition) => definition.snapshot.concurrency],
+    ['snapshot.target_rows_per_partition', (definition) => definition.snapshot.targetRowsPerPartition],
+  ];
+  return parts.filter(([, part]) => JSON.stringify(part(a)) !== JSON.stringify(part(b))).map(([name]) => name);
+}
+
+/** What a connection leads to. Its name is only a name. */
+function connectionParts(connection: PipelineDefinition['source']['connection']): unknown {
+  const properties = Object.entries(connection.properties).sort(([a], [b]) => (a < b ? -1 : 1));
+  return [connection.type, connection.dsn, properties];
+}
+
+function newRecord(definition: PipelineDefinition, nowMs: number): PipelineRecord {
+  return {
+    v: RECORD_VERSION,
+    definition,
+    phase: 'created',
+    anchor: null,
+    failure: null,
+    waiting: null,
+    request: null,
+    createdMs: nowMs,
+  };
+}
+
+function refusal(name: string, parts: readonly string[]): string {
+  const differs = parts.length === 1 ? `${parts[0]} differs` : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)} differ`;
+  return `pipeline ${name} exists and its ${differs} from what is running, which cannot be changed yet: put the old value back, or give the changed pipeline a new name.`;
+}

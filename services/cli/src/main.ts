@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { createRedactor, processEnvironment, randomIds, systemClock } from '@nanosync/runtime';
+import { embeddedAdapters } from './adapters.ts';
+import { runCli } from './cli.ts';
+import type { CliContext } from './context.ts';
+import { EXIT_FAILED } from './context.ts';
+import { reportError } from './report.ts';
+
+/** The composition root: makes what stands behind the ports, runs the command line and ends the process with its status. */
+export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
+  const clock = systemClock();
+  const context: CliContext = {
+    adapters: embeddedAdapters(clock),
+    clock,
+    ids: randomIds(),
+    env: processEnvironment(),
+    redactor: createRedactor(),
+    out: (line) => process.stdout.write(`${line}\n`),
+    err: (line) => process.stderr.write(`${line}\n`),
+    isTerminal: process.stdout.isTTY === true,
+    exitNow: (status) => process.exit(status),
+  };
+  guardProcess(context, args.includes('--debug'));
+  const status = await runCli(context, version(), args);
+  // Not by process.exitCode alone: a driver's idle handle must not keep a finished command alive.
+  process.stdout.write('', () => process.exit(status));
+}
+
+/** An error that nobody caught ends the process: going on would mean not knowing what was done. */
+function guardProcess(context: CliContext, debug: boolean): void {
+  const die = (error: unknown) => {
+    reportError(context, error, debug);
+    process.exit(EXIT_FAILED);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+  // A reader that went away (a pager, head) is no reason to stop serving.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  return version;
+}

@@ -1,0 +1,24 @@
+import { describeError, isKind, PipelineError } from '@nanosync/core';
+import type { CliContext } from './context.ts';
+import { EXIT_FAILED, EXIT_REFUSED } from './context.ts';
+
+/** Prints an error as a user should read it: sentences without a stack trace, unless they asked for one; never a secret. */
+export function reportError(context: CliContext, error: unknown, debug: boolean): void {
+  const { redact } = context.redactor;
+  context.err(redact(isExpected(error) ? describeError(error) : internal(error, debug)));
+  if (!debug) return;
+  for (let cause = error; cause instanceof Error; cause = cause.cause) context.err(redact(cause.stack ?? cause.message));
+}
+
+/** What a command that ends with this error tells its caller. */
+export function exitStatusOf(error: unknown): number {
+  return isKind(error, 'config', 'prerequisite', 'newer-version') ? EXIT_REFUSED : EXIT_FAILED;
+}
+
+function isExpected(error: unknown): boolean {
+  return error instanceof PipelineError && error.kind !== 'defect';
+}
+
+function internal(error: unknown, debug: boolean): string {
+  return `internal error: ${describeError(error)}${debug ? '' : ' (run again with --debug to see where)'}`;
+}

@@ -1,0 +1,55 @@
+import type { Failure } from '@nanosync/core';
+import type { PipelineStatus, TableStatus } from '@nanosync/runtime';
+
+/** A pipeline's status as lines for a terminal. What needs a person stands right under the name, with its cure. */
+export function statusText(pipeline: PipelineStatus): readonly string[] {
+  const lines = [`${pipeline.name}  ${headline(pipeline)}`];
+  if (pipeline.failure !== null) lines.push(...failureLines('  ', pipeline.failure));
+  for (const table of pipeline.tables) if (table.failure !== null) lines.push(...failureLines(`  ${table.table}: `, table.failure));
+  if (pipeline.waiting !== null) lines.push(`  waits for ${pipeline.waiting}`);
+  if (pipeline.request !== null) lines.push(`  asked for: ${pipeline.request}`);
+  lines.push(`  L0 ${pipeline.l0 ?? '-'}`, `  L1 ${pipeline.l1 ?? '-'}`);
+  return [...lines, ...columns(pipeline.tables.map(tableCells))];
+}
+
+function headline(pipeline: PipelineStatus): string {
+  const { phase, healthy, quarantined, defects } = pipeline;
+  if (healthy) return phase === 'streaming' && pipeline.tables.every((table) => table.state === 'live') ? 'streaming, live' : phase;
+  const reasons: string[] = [];
+  if (pipeline.failure !== null || phase === 'failed') reasons.push('failed');
+  const failedTables = pipeline.tables.filter((table) => table.failure !== null || table.phase === 'failed').length;
+  if (failedTables > 0) reasons.push(`${counted(failedTables, 'table')} failed`);
+  if (quarantined > 0) reasons.push(`${counted(quarantined, 'row')} in quarantine`);
+  if (defects > 0) reasons.push(`${counted(defects, 'defect')} counted`);
+  return `${phase}, NEEDS ATTENTION: ${reasons.join(', ')}`;
+}
+
+function failureLines(lead: string, failure: Failure): readonly string[] {
+  return [`${lead}${failure.reason}`, `${' '.repeat(4)}cure: ${failure.cure}`];
+}
+
+function tableCells(table: TableStatus): readonly string[] {
+  const { partitions, rows } = table;
+  const building = table.state === 'snapshotting' || table.state === 'planned';
+  return [
+    table.table,
+    table.state,
+    `partitions ${partitions.durable}/${partitions.total}${partitions.repeated > 0 ? ` (${partitions.repeated} repeated)` : ''}`,
+    building ? `rows ${Math.max(rows.staged, rows.read)} of about ${rows.estimated}` : `rows ${rows.built}`,
+    `waiting ${table.waitingChanges}`,
+    `applied ${table.changesApplied}`,
+    `watermark ${table.watermark ?? '-'}`,
+    ...(table.quarantined > 0 ? [`QUARANTINED ${table.quarantined}`] : []),
+    ...(table.defects > 0 ? [`DEFECTS ${table.defects}`] : []),
+  ];
+}
+
+function columns(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths: number[] = [];
+  for (const row of rows) for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
+  return rows.map((row) => `  ${row.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  ')}`.trimEnd());
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
