@@ -1,6 +1,6 @@
 import type { FailpointName } from '@nanosync/core';
 import { FAILPOINTS, PipelineError } from '@nanosync/core';
-import { suggestion } from './config/suggest.ts';
+import { nearest } from './config/suggest.ts';
 
 /** Ends this process as a power cut would: nothing is flushed, no handler runs. */
 function killSelf(): void {
@@ -16,7 +16,9 @@ export function failpointOf(spec: string | undefined, die: () => void = killSelf
   const [, name = '', count = '1'] = /^([^:]*)(?::(\d+))?$/.exec(spec) ?? [];
   const wanted = FAILPOINTS.find((known) => known === name);
   if (wanted === undefined || Number(count) < 1) {
-    const hint = suggestion(name, FAILPOINTS) ?? `Known are ${FAILPOINTS.join(', ')}, each alone or as name:N.`;
+    const near = nearest(name, FAILPOINTS);
+    const hint =
+      near !== undefined && near !== name ? `Did you mean ${near}?` : `Known are ${FAILPOINTS.join(', ')}, each alone or as name:N.`;
     throw new PipelineError('config', `NANOSYNC_FAILPOINT=${spec} names no failpoint.`, { hint });
   }
   let left = Number(count);

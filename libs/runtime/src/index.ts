@@ -4,7 +4,7 @@ export { loadPipelines, parsePipelines } from './config/pipelines-file.ts';
 export { pipelinesJsonSchema } from './config/pipelines-schema.ts';
 export type { ServerSettings } from './config/server-file.ts';
 export { DEFAULT_SERVER_SETTINGS, loadServerSettings, parseServerSettings } from './config/server-file.ts';
-export { nearest, suggestion } from './config/suggest.ts';
+export { nearest } from './config/suggest.ts';
 export { parseDuration, parseSize } from './config/units.ts';
 export type { Environment } from './environment.ts';
 export { defaultConcurrency, processEnvironment } from './environment.ts';

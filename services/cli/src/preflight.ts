@@ -47,7 +47,7 @@ function sinkProblems(context: CliContext, definition: PipelineDefinition, optio
 /** A problem that a check returns and one that it throws read the same. What is no PipelineError is a fault of ours. */
 async function checked(place: string, check: () => Promise<readonly Problem[]>): Promise<readonly string[]> {
   try {
-    return (await check()).map(({ what, cure }) => `${place}: ${sentence(what)} ${sentence(cure)}`);
+    return (await check()).map(({ what, cure }) => `${place}: ${sentence(what)} ${cure}`);
   } catch (error) {
     if (!(error instanceof PipelineError) || isKind(error, 'defect')) throw error;
     return [`${place}: ${describeError(error)}`];

@@ -1,97 +1,100 @@
 import { referenceProblem } from '../secrets.ts';
-import type { PipelinesFileData } from './pipelines-schema.ts';
+import type { LooseConnection, LooseFile, LoosePipeline } from './pipelines-loose.ts';
 import { CONNECTION_TYPES, REPLICATION_NAMES } from './pipelines-schema.ts';
 import { nearest } from './suggest.ts';
 import type { ConfigPath, ConfigProblems } from './yaml-file.ts';
 
-type WrittenConnection = PipelinesFileData['connections'][number];
-type WrittenPipeline = PipelinesFileData['pipelines'][number];
-
 const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,39}$/;
 
 /** Checks what the shape of a pipelines file cannot say: names, references between its parts, and what exists so far. */
-export function checkPipelines(data: PipelinesFileData, problems: ConfigProblems): void {
-  if (data.pipelines.length === 0) problems.add(['pipelines'], 'has no pipeline');
-  checkDuplicates(data.connections, 'connections', problems);
-  checkDuplicates(data.pipelines, 'pipelines', problems);
-  for (const [index, connection] of data.connections.entries()) checkConnection(connection, ['connections', index], problems);
-  for (const [index, pipeline] of data.pipelines.entries()) checkPipeline(pipeline, ['pipelines', index], data.connections, problems);
-  checkTargets(data.pipelines, problems);
+export function checkPipelines(file: LooseFile, problems: ConfigProblems): void {
+  if (file.isEmpty) problems.add(['pipelines'], 'has no pipeline');
+  checkDuplicates(file.connections, 'connections', problems);
+  checkDuplicates(file.pipelines, 'pipelines', problems);
+  for (const [index, connection] of file.connections.entries()) checkConnection(connection, ['connections', index], problems);
+  for (const [index, pipeline] of file.pipelines.entries()) checkPipeline(pipeline, ['pipelines', index], file.connections, problems);
+  checkTargets(file.pipelines, problems);
 }
 
-function checkDuplicates(items: readonly { readonly name: string }[], section: string, problems: ConfigProblems): void {
+function checkDuplicates(items: readonly { readonly name: string | undefined }[], section: string, problems: ConfigProblems): void {
   const first = new Map<string, number>();
   for (const [index, { name }] of items.entries()) {
+    if (name === undefined) continue;
     const earlier = first.get(name);
     if (earlier === undefined) first.set(name, index);
     else problems.add([section, index, 'name'], `${JSON.stringify(name)} is already the name of ${section}[${earlier}]; give each its own`);
   }
 }
 
-function checkConnection(connection: WrittenConnection, path: ConfigPath, problems: ConfigProblems): void {
-  if (connection.name === '') problems.add([...path, 'name'], 'is empty');
-  const type = CONNECTION_TYPES[connection.type];
-  if (type === undefined) problems.add([...path, 'type'], unknownType(connection.type));
-  else if (!type.ready) problems.add([...path, 'type'], `${connection.type} is not there yet; ${readyTypes()}`);
-  const { dsn, properties } = connection;
+function checkConnection(connection: LooseConnection, path: ConfigPath, problems: ConfigProblems): void {
+  const { name, type: typeName, dsn, properties } = connection;
+  const type = CONNECTION_TYPES[typeName ?? ''];
+  if (name === '') problems.add([...path, 'name'], 'is empty');
+  if (typeName !== undefined && type === undefined) problems.add([...path, 'type'], unknownType(typeName));
+  if (type?.ready === false) problems.add([...path, 'type'], `${typeName} is not there yet; ${readyTypes()}`);
   if (dsn !== undefined && properties !== undefined) problems.add([...path, 'properties'], 'stands beside dsn; keep one of the two', 'key');
-  if (dsn === undefined && properties === undefined) problems.add(path, 'has neither dsn nor properties; give one of the two');
+  if (type?.ready && dsn === undefined && properties === undefined)
+    problems.add(path, 'has neither dsn nor properties; give one of the two');
   if (dsn === '') problems.add([...path, 'dsn'], 'is empty');
   const badDsn = dsn === undefined ? undefined : referenceProblem(dsn);
   if (badDsn !== undefined) problems.add([...path, 'dsn'], badDsn);
-  for (const [key, value] of Object.entries(properties ?? {})) {
-    if (type?.ready && !type.properties.includes(key))
-      problems.add([...path, 'properties', key], unknownProperty(key, type.properties), 'key');
-    const bad = referenceProblem(String(value));
-    if (bad !== undefined) problems.add([...path, 'properties', key], bad);
-  }
-  if (connection.type === 'duckdb' && properties !== undefined && dsn === undefined && !properties.path)
-    problems.add([...path, 'properties'], 'has no path; name the DuckDB file there', 'key');
-  if (connection.type === 'postgres' && properties !== undefined && dsn === undefined && !properties.host)
-    problems.add([...path, 'properties'], 'has no host; name the server there', 'key');
+  if (type?.ready && properties !== undefined && dsn === undefined) checkProperties(properties, type, [...path, 'properties'], problems);
 }
 
-function checkPipeline(
-  pipeline: WrittenPipeline,
+function checkProperties(
+  properties: Readonly<Record<string, unknown>>,
+  type: (typeof CONNECTION_TYPES)[string],
   path: ConfigPath,
-  connections: readonly WrittenConnection[],
   problems: ConfigProblems,
 ): void {
-  if (!PIPELINE_NAME.test(pipeline.name)) {
-    const rule = 'use lower-case letters, digits, _ and -, at most 40, with a letter or digit first';
-    problems.add([...path, 'name'], `${JSON.stringify(pipeline.name)} cannot be a pipeline name; ${rule}`);
+  for (const [key, value] of Object.entries(properties)) {
+    if (!type.properties.includes(key)) problems.add([...path, key], unknownProperty(key, type.properties), 'key');
+    const bad = referenceProblem(String(value));
+    if (bad !== undefined) problems.add([...path, key], bad);
   }
-  const replication = REPLICATION_NAMES[pipeline.replication_type ?? 'cdc_backfill'];
-  if (replication !== 'cdc_backfill')
-    problems.add([...path, 'replication_type'], `${pipeline.replication_type} is not there yet; use cdc_backfill`);
-  checkRole(pipeline.source.connection, 'source', [...path, 'source', 'connection'], connections, problems);
-  checkRole(pipeline.sink.connection, 'sink', [...path, 'sink', 'connection'], connections, problems);
-  checkTables(pipeline.source.tables, [...path, 'source', 'tables'], problems);
+  const needed = type.properties[0] as string;
+  if (!properties[needed] && !Object.keys(properties).some((key) => nearest(key, type.properties) === needed))
+    problems.add(path, `has no ${needed}, which is needed`, 'key');
+}
+
+function checkPipeline(pipeline: LoosePipeline, path: ConfigPath, connections: readonly LooseConnection[], problems: ConfigProblems): void {
+  const { name, replicationType, source, sink, tables } = pipeline;
+  if (name !== undefined && !PIPELINE_NAME.test(name)) {
+    const rule = 'use lower-case letters, digits, _ and -, at most 40, with a letter or digit first';
+    problems.add([...path, 'name'], `${JSON.stringify(name)} cannot be a pipeline name; ${rule}`);
+  }
+  const known = Object.entries(REPLICATION_NAMES).find(([word]) => word === replicationType);
+  if (known !== undefined && known[1] !== 'cdc_backfill')
+    problems.add([...path, 'replication_type'], `${replicationType} is not there yet; use cdc_backfill`);
+  if (source !== undefined) checkRole(source, 'source', [...path, 'source', 'connection'], connections, problems);
+  if (sink !== undefined) checkRole(sink, 'sink', [...path, 'sink', 'connection'], connections, problems);
+  if (tables !== undefined) checkTables(tables, [...path, 'source', 'tables'], problems);
 }
 
 function checkRole(
   name: string,
   role: 'source' | 'sink',
   path: ConfigPath,
-  connections: readonly WrittenConnection[],
+  connections: readonly LooseConnection[],
   problems: ConfigProblems,
 ): void {
   const found = connections.find((connection) => connection.name === name);
   if (found === undefined) {
-    const known = connections.map((connection) => connection.name);
+    const known = connections.flatMap((connection) => connection.name ?? []);
     const near = nearest(name, known);
     const cure =
       near !== undefined ? `did you mean ${near}?` : known.length === 0 ? 'add it under connections' : `known are ${known.join(', ')}`;
     return problems.add(path, `${JSON.stringify(name)} is not among the connections; ${cure}`);
   }
-  const type = CONNECTION_TYPES[found.type];
+  const type = CONNECTION_TYPES[found.type ?? ''];
   if (type !== undefined && type.role !== role)
     problems.add(path, `${JSON.stringify(name)} is of type ${found.type}, which is a ${type.role}; name a ${role} here`);
 }
 
-function checkTables(tables: readonly string[], path: ConfigPath, problems: ConfigProblems): void {
+function checkTables(tables: readonly (string | undefined)[], path: ConfigPath, problems: ConfigProblems): void {
   if (tables.length === 0) problems.add(path, 'is empty; name at least one table as schema.table');
   for (const [index, table] of tables.entries()) {
+    if (table === undefined) continue;
     const at = [...path, index];
     const dot = table.indexOf('.');
     if (table.includes('*')) problems.add(at, `${JSON.stringify(table)} is a pattern, which is not there yet; name each table`);
@@ -102,18 +105,18 @@ function checkTables(tables: readonly string[], path: ConfigPath, problems: Conf
 }
 
 /** Two pipelines that write one table of one sink would undo one another's rows. */
-function checkTargets(pipelines: readonly WrittenPipeline[], problems: ConfigProblems): void {
-  const writers = new Map<string, string>();
-  for (const [index, pipeline] of pipelines.entries()) {
-    for (const [at, table] of pipeline.source.tables.entries()) {
-      const target = JSON.stringify([pipeline.sink.connection, table]);
-      const other = writers.get(target);
-      if (other === undefined) writers.set(target, pipeline.name);
-      else if (other !== pipeline.name)
-        problems.add(
-          ['pipelines', index, 'source', 'tables', at],
-          `${JSON.stringify(table)} is already written to ${pipeline.sink.connection} by ${other}; leave it to one of them`,
-        );
+function checkTargets(pipelines: readonly LoosePipeline[], problems: ConfigProblems): void {
+  const writers = new Map<string, number>();
+  for (const [index, { sink, tables }] of pipelines.entries()) {
+    for (const [at, table] of (tables ?? []).entries()) {
+      if (sink === undefined || table === undefined) continue;
+      const target = JSON.stringify([sink, table]);
+      const other = writers.get(target) ?? index;
+      writers.set(target, other);
+      if (other === index) continue;
+      const writer = pipelines[other]?.name ?? `pipelines[${other}]`;
+      const path = ['pipelines', index, 'source', 'tables', at];
+      problems.add(path, `${JSON.stringify(table)} is already written to ${sink} by ${writer}; leave it to one of them`);
     }
   }
 }

@@ -4,6 +4,7 @@ import { defaultConcurrency } from '../environment.ts';
 import { hasReference } from '../secrets.ts';
 import { deepFreeze } from './freeze.ts';
 import { checkPipelines } from './pipelines-checks.ts';
+import { looselyRead } from './pipelines-loose.ts';
 import type { PipelinesFileData } from './pipelines-schema.ts';
 import { PIPELINES_FILE, REPLICATION_NAMES } from './pipelines-schema.ts';
 import { parseYaml, readConfigFile } from './yaml-file.ts';
@@ -26,8 +27,8 @@ export function loadPipelines(file: string): readonly PipelineDefinition[] {
 
 /** Parses the text of a pipelines file: checked, defaults filled in, references kept, frozen. */
 export function parsePipelines(text: string, options: ParseOptions): readonly PipelineDefinition[] {
-  const { data, problems } = parseYaml(text, options.file, PIPELINES_FILE);
-  if (data !== undefined) checkPipelines(data, problems);
+  const { data, raw, problems } = parseYaml(text, options.file, PIPELINES_FILE);
+  checkPipelines(looselyRead(raw), problems);
   problems.throwIfAny();
   return deepFreeze(definitionsOf(data as PipelinesFileData, options));
 }

@@ -1,9 +1,3 @@
-/** "did you mean X?" when one of the known words is near to what was written, else undefined. */
-export function suggestion(written: string, known: readonly string[]): string | undefined {
-  const near = nearest(written, known);
-  return near === undefined ? undefined : `did you mean ${near}?`;
-}
-
 /** The known word that was likely meant: the same but for case and underscores, or a few letters away. */
 export function nearest(written: string, known: readonly string[]): string | undefined {
   let best: { readonly word: string; readonly distance: number } | undefined;

@@ -64,7 +64,7 @@ export function readConfigFile(file: string): string {
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     const what = missing ? `${file} does not exist.` : `${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`;
-    throw new PipelineError('config', what, { hint: 'Name the file with -f.', cause: error });
+    throw new PipelineError('config', what, { hint: 'Check the path.', cause: error });
   }
 }
 
@@ -72,6 +72,8 @@ export function readConfigFile(file: string): string {
 export interface ParsedFile<T> {
   /** Undefined when the shape is wrong; then `problems` says why. */
   readonly data: T | undefined;
+  /** What the file says, whatever its shape. */
+  readonly raw: unknown;
   readonly problems: ConfigProblems;
 }
 
@@ -87,12 +89,14 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
   const raw: unknown = document.toJS();
   if (raw === null || raw === undefined) {
     problems.add([], 'is empty');
-    return { data: undefined, problems };
+    return { data: undefined, raw, problems };
   }
   const result = schema.safeParse(raw);
-  if (result.success) return { data: result.data, problems };
-  for (const issue of result.error.issues) addIssue(problems, issue, raw, schema);
-  return { data: undefined, problems };
+  if (result.success) return { data: result.data, raw, problems };
+  const misspelt = new Set<string>();
+  const issues = [...result.error.issues].sort((a, b) => Number(b.code === 'unrecognized_keys') - Number(a.code === 'unrecognized_keys'));
+  for (const issue of issues) addIssue(problems, issue, { raw, schema, misspelt });
+  return { data: undefined, raw, problems };
 }
 
 /** `pipelines[0].sink.connection`. */
@@ -100,26 +104,35 @@ export function formatPath(path: ConfigPath): string {
   return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`)).join('');
 }
 
-function addIssue(problems: ConfigProblems, issue: z.core.$ZodIssue, raw: unknown, schema: z.ZodType): void {
+interface IssueContext {
+  readonly raw: unknown;
+  readonly schema: z.ZodType;
+  /** Paths of keys that an unknown key was likely meant to be: they are not reported as missing besides. */
+  readonly misspelt: Set<string>;
+}
+
+function addIssue(problems: ConfigProblems, issue: z.core.$ZodIssue, { raw, schema, misspelt }: IssueContext): void {
   const path = issue.path as ConfigPath;
+  const written = valueAt(raw, path);
   switch (issue.code) {
-    case 'unrecognized_keys':
-      for (const key of issue.keys) problems.add([...path, key], unknownKey(key, knownKeys(schema, path)), 'key');
+    case 'unrecognized_keys': {
+      const known = knownKeys(schema, path);
+      for (const key of issue.keys) {
+        const near = nearest(key, known);
+        if (near !== undefined) misspelt.add(formatPath([...path, near]));
+        const cure = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
+        problems.add([...path, key], `is not a known key; ${cure}`, 'key');
+      }
       return;
+    }
     case 'invalid_type':
-      problems.add(path, valueAt(raw, path) === undefined ? 'is missing' : `must be ${typeName(issue.expected)}`);
-      return;
+      if (written === undefined && misspelt.has(formatPath(path))) return;
+      return problems.add(path, written === undefined ? 'is missing' : `must be ${typeName(issue.expected)}`);
     case 'invalid_value':
-      problems.add(path, `${quoted(valueAt(raw, path))} is not known${listOf(issue.values.map(String), valueAt(raw, path))}`);
-      return;
+      return problems.add(path, `${quoted(written)} is not known${listOf(issue.values.map(String), written)}`);
     default:
       problems.add(path, issue.message);
   }
-}
-
-function unknownKey(key: string, known: readonly string[]): string {
-  const near = nearest(key, known);
-  return `is not a known key; ${near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`}`;
 }
 
 function listOf(known: readonly string[], written: unknown): string {
@@ -157,7 +170,7 @@ function typeName(expected: string): string {
   const names: Record<string, string> = {
     string: 'text',
     int: 'a whole number',
-    number: 'a number',
+    number: 'a whole number',
     array: 'a list',
     object: 'a section',
     record: 'a section',

@@ -1,0 +1,65 @@
+/** A connection as written, where anything may be missing or of another type (then undefined): shape is reported elsewhere. */
+export interface LooseConnection {
+  readonly name: string | undefined;
+  readonly type: string | undefined;
+  readonly dsn: string | undefined;
+  readonly properties: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A pipeline in the same way. Tables keep their places in the list. */
+export interface LoosePipeline {
+  readonly name: string | undefined;
+  readonly replicationType: string | undefined;
+  readonly source: string | undefined;
+  readonly tables: readonly (string | undefined)[] | undefined;
+  readonly sink: string | undefined;
+}
+
+/** A whole file in the same way. */
+export interface LooseFile {
+  readonly connections: readonly LooseConnection[];
+  readonly pipelines: readonly LoosePipeline[];
+  /** The file has a list of pipelines, and nothing is in it. */
+  readonly isEmpty: boolean;
+}
+
+/** Reads what can be read of a file of any shape, so that one mistake does not hide the next. */
+export function looselyRead(raw: unknown): LooseFile {
+  const file = section(raw) ?? {};
+  const pipelines = list(file.pipelines);
+  return {
+    connections: (list(file.connections) ?? []).map(connection),
+    pipelines: (pipelines ?? []).map(pipeline),
+    isEmpty: pipelines?.length === 0,
+  };
+}
+
+function connection(raw: unknown): LooseConnection {
+  const written = section(raw) ?? {};
+  const { name, type, dsn, properties } = written;
+  return { name: text(name), type: text(type), dsn: text(dsn), properties: section(properties) };
+}
+
+function pipeline(raw: unknown): LoosePipeline {
+  const written = section(raw) ?? {};
+  const source = section(written.source) ?? {};
+  return {
+    name: text(written.name),
+    replicationType: text(written.replication_type),
+    source: text(source.connection),
+    tables: list(source.tables)?.map(text),
+    sink: text(section(written.sink)?.connection),
+  };
+}
+
+function text(raw: unknown): string | undefined {
+  return typeof raw === 'string' ? raw : undefined;
+}
+
+function list(raw: unknown): readonly unknown[] | undefined {
+  return Array.isArray(raw) ? raw : undefined;
+}
+
+function section(raw: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof raw === 'object' && raw !== null && !Array.isArray(raw) ? (raw as Record<string, unknown>) : undefined;
+}
