@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConnectionDefinition } from '@nanosync/core';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createRedactor, redactDsns } from './redact.ts';
+import { resolveSecrets } from './secrets.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'nanosync-secrets-'));
+writeFileSync(join(directory, 'db_password'), 'from/file\n');
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const env = {
+  PW: 'p@ss:w/rd',
+  HOST: 'db.example:5432',
+  EMPTY: '',
+  ENCODED: 'p%40ss',
+  only_env: 'from-env',
+  URL: 'postgres://u:hunter2@h/d',
+};
+
+function connection(dsn: string | null, properties: Record<string, string> = {}): ConnectionDefinition {
+  return { name: 'prod', type: 'postgres', dsn, properties };
+}
+
+function resolvedDsn(dsn: string): string | null {
+  return resolveSecrets(connection(dsn), { env, directory }).dsn;
+}
+
+describe('resolving references', () => {
+  it.each([
+    ['${env:URL}', 'postgres://u:hunter2@h/d'],
+    ['postgres://u:${env:PW}@${env:HOST}/d', 'postgres://u:p%40ss%3Aw%2Frd@db.example:5432/d'],
+    ['postgres://u:${env:ENCODED}@h/d', 'postgres://u:p%40ss@h/d'],
+    ['postgres://u:${secret:db_password}@h/d', 'postgres://u:from%2Ffile@h/d'],
+    ['postgres://u:${secret:only_env}@h/d', 'postgres://u:from-env@h/d'],
+    ['host=h password=${env:PW}', 'host=h password=p@ss:w/rd'],
+  ])('fills in %s', (dsn, resolved) => {
+    expect(resolvedDsn(dsn)).toBe(resolved);
+  });
+
+  it('leaves the definition as it was', () => {
+    const definition = connection(null, { host: '${env:HOST}', password: '${env:PW}' });
+    expect(resolveSecrets(definition, { env, directory }).properties).toEqual({ host: 'db.example:5432', password: 'p@ss:w/rd' });
+    expect(definition.properties.password).toBe('${env:PW}');
+  });
+
+  it('names every reference that is not set, and the cure', () => {
+    expect(() => resolvedDsn('postgres://u:${env:NOPE}@${env:EMPTY}/${secret:gone}')).toThrow(
+      'connection prod needs ${env:NOPE} and ${env:EMPTY} and ${secret:gone}, which is not set.',
+    );
+    try {
+      resolvedDsn('${secret:gone}');
+    } catch (error) {
+      expect((error as { hint: string }).hint).toBe('Put it into the file gone of the secrets folder or the environment variable gone.');
+    }
+  });
+
+  it('takes the folder from the environment', () => {
+    const sources = { env: { NANOSYNC_SECRETS_DIR: directory } };
+    expect(resolveSecrets(connection('${secret:db_password}'), sources).dsn).toBe('from/file');
+  });
+});
+
+describe('redaction', () => {
+  it.each([
+    ['connect to postgres://app:hunter2@h:5432/db failed', 'connect to postgres://app:***@h:5432/db failed'],
+    ['postgres://app:p@ss/w:rd@h/db', 'postgres://app:***@h/db'],
+    ['host=h password=hunter2 dbname=x', 'host=h password=*** dbname=x'],
+    ["password='a b' x", 'password=*** x'],
+    ['postgres://h/db?password=hunter2&sslmode=x', 'postgres://h/db?password=***&sslmode=x'],
+  ])('cleans %s', (text, clean) => {
+    expect(redactDsns(text)).toBe(clean);
+  });
+
+  it('leaves alone what has no password', () => {
+    for (const text of ['http://h/x@y', 'postgres://app@h:5432/db', 'password authentication failed for user "u"'])
+      expect(redactDsns(text)).toBe(text);
+  });
+
+  it('knows what was resolved, in every form it may be printed in', () => {
+    const redactor = createRedactor();
+    resolveSecrets(connection('postgres://u:${env:PW}@${env:HOST}/d', { token: 't"k', host: 'h' }), { env, directory, redactor });
+    const text = `p@ss:w/rd p%40ss%3Aw%2Frd ${JSON.stringify('t"k')} db.example:5432 h`;
+    expect(redactor.redact(text)).toBe('*** *** "***" db.example:5432 h');
+  });
+
+  it('hides the longer of two secrets whole, and is not fooled by an empty one', () => {
+    const redactor = createRedactor();
+    for (const secret of ['abc', '', 'abcdef']) redactor.add(secret);
+    expect(redactor.redact('abcdef abc a')).toBe('*** *** a');
+  });
+});

@@ -1,0 +1,294 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { PipelineRecord } from '@nanosync/core';
+import { PipelineError, stateKeys } from '@nanosync/core';
+import { describe, expect, it } from 'vitest';
+import { claimDirectory, dataDirectoryOf } from './data-directory.ts';
+import type { FakeOptions } from './testing/fakes.ts';
+import { idleService, PIPELINES, TestCli } from './testing/fakes.ts';
+
+const env = { PW: 'hunter2' };
+
+/** A command line with the usual file. */
+function cliWith(options: FakeOptions = {}): { readonly cli: TestCli; readonly file: string; readonly args: readonly string[] } {
+  const cli = new TestCli({ env, ...options });
+  const file = cli.file('pipelines.yaml', PIPELINES);
+  return { cli, file, args: ['-f', file, '--data-dir', cli.dataDir] };
+}
+
+async function stored(cli: TestCli): Promise<PipelineRecord> {
+  return (await cli.state().get(stateKeys.pipeline('orders-pipeline')))?.value as PipelineRecord;
+}
+
+describe('the command line', () => {
+  it('has a version, and an example in every help', async () => {
+    using cli = new TestCli();
+    expect(await cli.run('--version')).toBe(0);
+    expect(cli.out).toEqual(['9.9.9']);
+    for (const command of [[], ['validate'], ['start'], ['apply'], ['status'], ['schema'], ['pipeline'], ['pipeline', 'resnapshot']]) {
+      expect(await cli.run(...command, '--help')).toBe(0);
+      expect(cli.out.join('\n')).toMatch(/Example:\n {2}\$ nanosync /);
+    }
+  });
+
+  it.each([
+    ['stat'],
+    ['start', '--dat-dir', 'x'],
+    ['validate'],
+    ['pipeline', 'resnapshot'],
+    ['start', '--log-format', 'xml'],
+    [],
+  ])('refuses wrong words: %s %s', async (...args) => {
+    using cli = new TestCli();
+    expect(await cli.run(...args.filter((arg) => arg !== undefined))).toBe(2);
+    expect(cli.err.join('\n')).not.toBe('');
+  });
+
+  it('says what is wrong with a file, without a stack trace unless asked', async () => {
+    using cli = new TestCli();
+    const file = cli.file('p.yaml', PIPELINES.replace('sink: {connection', 'sink: {connexion'));
+    expect(await cli.run('validate', '-f', file)).toBe(2);
+    expect(cli.err).toEqual([`${file}:11: pipelines[0].sink.connexion is not a known key; did you mean connection?`]);
+    expect(await cli.run('validate', '-f', file, '--debug')).toBe(2);
+    expect(cli.err.join('\n')).toContain('at parsePipelines');
+    expect(await cli.run('validate', '-f', `${file}.gone`)).toBe(2);
+    expect(cli.err).toEqual([`${file}.gone does not exist. Check the path.`]);
+  });
+});
+
+describe('validate', () => {
+  it('reads the file alone, and with --connect both ends too', async () => {
+    const { cli, file } = cliWith({ sourceProblems: [{ what: 'wal_level is replica', cure: 'ALTER SYSTEM SET wal_level = logical' }] });
+    using _ = cli;
+    expect(await cli.run('validate', '-f', file)).toBe(0);
+    expect(cli.out).toEqual(['orders-pipeline: prod (public.orders) -> warehouse: ok']);
+    expect(cli.opened).toEqual([]);
+    expect(await cli.run('validate', '-f', file, '--connect')).toBe(2);
+    expect(cli.err).toEqual(['pipeline orders-pipeline, source prod: wal_level is replica. ALTER SYSTEM SET wal_level = logical']);
+    expect(readdirSync(cli.root)).toEqual(['pipelines.yaml']);
+  });
+});
+
+describe('preflight', () => {
+  it.each<[string, FakeOptions, string]>([
+    ['a problem at the source', { sourceProblems: [{ what: 'no right', cure: 'GRANT it' }] }, 'source prod: no right. GRANT it'],
+    ['a problem at the sink', { sinkProblems: [{ what: 'taken', cure: 'Rename it.' }] }, 'sink warehouse: taken. Rename it.'],
+    [
+      'a source that is away',
+      { sourceProblems: new PipelineError('unavailable', 'db does not answer.', { hint: 'Start it.' }) },
+      'source prod: db does not answer. Start it.',
+    ],
+    [
+      'a secret that is not set',
+      { env: {} },
+      'source prod: connection prod needs ${env:PW}, which is not set. Set the environment variable PW.',
+    ],
+  ])('%s refuses start and apply, and nothing is created', async (_name, options, sentence) => {
+    const { cli, args } = cliWith({ services: [idleService('planner')], ...options });
+    using _ = cli;
+    for (const command of ['start', 'apply']) {
+      expect(await cli.run(command, ...args)).toBe(2);
+      expect(cli.err).toEqual([`pipeline orders-pipeline, ${sentence}`]);
+      expect(readdirSync(cli.root)).toEqual(['pipelines.yaml']);
+    }
+  });
+
+  it('never shows a password that a driver put into its error', async () => {
+    const { cli, args } = cliWith({ sourceProblems: new PipelineError('config', 'cannot use postgres://app:other@db or hunter2.') });
+    using _ = cli;
+    expect(await cli.run('apply', ...args)).toBe(2);
+    expect(cli.err[0]).toContain('cannot use postgres://app:***@db or ***.');
+  });
+
+  it('takes an unexpected error for a fault of its own', async () => {
+    const { cli, args } = cliWith({ sourceProblems: new TypeError('x is not a function') });
+    using _ = cli;
+    expect(await cli.run('apply', ...args)).toBe(1);
+    expect(cli.err).toEqual(['internal error: x is not a function (run again with --debug to see where)']);
+  });
+});
+
+describe('apply', () => {
+  it('stores a new pipeline with its references, once', async () => {
+    const { cli, args } = cliWith();
+    using _ = cli;
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual(['orders-pipeline: created']);
+    expect(cli.opened.map((connection) => connection.dsn)).toEqual(['postgres://app:hunter2@db/shop', null]);
+    const record = await stored(cli);
+    expect(record).toMatchObject({ v: 1, phase: 'created', anchor: null, failure: null, request: null });
+    expect(JSON.stringify(record)).not.toContain('hunter2');
+    expect(record.definition.source.connection.dsn).toBe('postgres://app:${env:PW}@db/shop');
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual(['orders-pipeline: unchanged']);
+    expect(cli.opened).toHaveLength(2);
+  });
+
+  it('changes snapshot.concurrency and nothing else', async () => {
+    const { cli, args } = cliWith();
+    using _ = cli;
+    await cli.run('apply', ...args);
+    cli.file('pipelines.yaml', PIPELINES.replace('concurrency: 4', 'concurrency: 9'));
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual(['orders-pipeline: updated']);
+    expect((await stored(cli)).definition.snapshot.concurrency).toBe(9);
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.orders, public.items').replace('@db/', '@other/'));
+    expect(await cli.run('apply', ...args)).toBe(2);
+    expect(cli.err[0]).toContain('pipeline orders-pipeline exists and its source.connection and source.tables differ from what is running');
+    expect((await stored(cli)).definition.source.tables).toEqual(['public.orders']);
+  });
+
+  it('plans again when the planner wrote meanwhile, and keeps what it wrote', async () => {
+    let beat = false;
+    const { cli, args } = cliWith({
+      onState: (state) => {
+        if (!beat) return;
+        beat = false;
+        state.beforePut = async () => {
+          const entry = await state.get(stateKeys.pipeline('orders-pipeline'));
+          await state.put(entry!.key, { ...(entry!.value as PipelineRecord), phase: 'streaming' }, entry!.version);
+        };
+      },
+    });
+    using _ = cli;
+    await cli.run('apply', ...args);
+    cli.file('pipelines.yaml', PIPELINES.replace('concurrency: 4', 'concurrency: 9'));
+    beat = true;
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(await stored(cli)).toMatchObject({ phase: 'streaming', definition: { snapshot: { concurrency: 9 } } });
+  });
+
+  it('refuses what a newer nanosync stored', async () => {
+    const { cli, args } = cliWith();
+    using _ = cli;
+    await cli.state().put(stateKeys.pipeline('orders-pipeline'), { v: 99 }, 0);
+    for (const command of [
+      ['apply', ...args],
+      ['start', ...args],
+      ['status', '--data-dir', cli.dataDir],
+    ]) {
+      expect(await cli.run(...command)).toBe(2);
+      expect(cli.err[0]).toContain('was written by a newer nanosync (version 99)');
+    }
+  });
+});
+
+describe('start', () => {
+  it('stores the file’s pipelines, says that it serves, runs the services and stops', async () => {
+    const seen: string[] = [];
+    const services = ['planner', 'cdc-capture'].map((name) =>
+      idleService(name, (ctx) => {
+        seen.push(name);
+        ctx.log.info('pipeline resuming', { name: 'orders-pipeline' });
+        if (seen.length === 2) cli.stop.abort();
+      }),
+    );
+    const { cli, args } = cliWith({ services });
+    using _ = cli;
+    expect(await cli.run('start', ...args)).toBe(0);
+    expect(seen).toEqual(['planner', 'cdc-capture']);
+    expect(cli.out.slice(0, 2)).toEqual(['nanosync serving — Ctrl-C to stop', 'INF pipeline resuming name=orders-pipeline']);
+    expect((await stored(cli)).phase).toBe('created');
+  });
+
+  it('goes on from what is stored, in JSON where nobody looks', async () => {
+    const { cli, args } = cliWith({ services: [idleService('planner', () => cli.stop.abort())], isTerminal: false });
+    using _ = cli;
+    await cli.run('apply', ...args);
+    expect(await cli.run('start', '--data-dir', cli.dataDir)).toBe(0);
+    const lines = cli.out.map((line) => JSON.parse(line) as { msg: string });
+    expect(lines[0]?.msg).toBe('nanosync serving — Ctrl-C to stop');
+  });
+
+  it('resolves secrets for the services’ own connections', async () => {
+    const service = {
+      name: 'planner',
+      run: async (ctx: Parameters<ReturnType<typeof idleService>['run']>[0]) => {
+        const record = await stored(cli);
+        await ctx.openSource(record.definition.source.connection);
+        await ctx.openSink(record.definition.sink.connection);
+        ctx.log.warn('it was hunter2');
+        cli.stop.abort();
+      },
+    };
+    const { cli, args } = cliWith({ services: [service] });
+    using _ = cli;
+    expect(await cli.run('start', ...args)).toBe(0);
+    expect(cli.opened.at(-2)?.dsn).toBe('postgres://app:hunter2@db/shop');
+    expect(cli.opened.at(-1)?.properties.path).toBe(join(cli.root, 'w.duckdb'));
+    expect(cli.out).toContain('WRN it was ***');
+  });
+
+  it('ends with status 1 and the sentence when a service fails for good', async () => {
+    const failing = { name: 'planner', run: () => Promise.reject(new PipelineError('defect', 'a range is read twice.')) };
+    let ended = false;
+    const other = idleService('sink-writer', (ctx) =>
+      ctx.signal.addEventListener('abort', () => {
+        ended = true;
+      }),
+    );
+    const { cli, args } = cliWith({ services: [other, failing] });
+    using _ = cli;
+    expect(await cli.run('start', ...args)).toBe(1);
+    expect(cli.err).toEqual(['internal error: a range is read twice. (run again with --debug to see where)']);
+    expect(ended).toBe(true);
+  });
+
+  it('starts a service again after any other error', async () => {
+    let runs = 0;
+    const flaky = {
+      name: 'cdc-capture',
+      run: async () => {
+        runs++;
+        if (runs === 1) throw new PipelineError('unavailable', 'the source does not answer.');
+        cli.stop.abort();
+      },
+    };
+    const { cli, args } = cliWith({ services: [flaky] });
+    using _ = cli;
+    expect(await cli.run('start', ...args)).toBe(0);
+    expect(runs).toBe(2);
+    expect(
+      cli.out.some((line) =>
+        /^WRN service restarting service=cdc-capture kind=unavailable wait_ms=\d+ err="the source does not/.test(line),
+      ),
+    ).toBe(true);
+  });
+
+  it('refuses to run nothing, a directory that another serves, a failpoint that is none, a secret that went away', async () => {
+    const { cli, args } = cliWith({ services: [idleService('planner', () => cli.stop.abort())] });
+    using _ = cli;
+    expect(await cli.run('start', '--data-dir', cli.dataDir)).toBe(2);
+    expect(cli.err[0]).toContain('there is nothing to run');
+    expect(existsSync(cli.dataDir)).toBe(false);
+    await cli.run('apply', ...args);
+    {
+      using _claim = claimDirectory(dataDirectoryOf(cli.dataDir));
+      expect(await cli.run('start', ...args)).toBe(2);
+      expect(cli.err[0]).toBe(
+        `${cli.dataDir} is already served by another nanosync (process ${process.pid}). Stop that one first, or give this one a directory of its own with --data-dir.`,
+      );
+    }
+    using other = new TestCli({ env: { NANOSYNC_FAILPOINT: 'nowhere' } });
+    expect(await other.run('start', ...args)).toBe(2);
+    expect(other.err[0]).toContain('NANOSYNC_FAILPOINT=nowhere names no failpoint');
+    using unset = new TestCli({ env: {} });
+    expect(await unset.run('start', '--data-dir', cli.dataDir)).toBe(2);
+    expect(unset.err[0]).toContain('needs ${env:PW}, which is not set');
+  });
+});
+
+describe('pipeline resnapshot', () => {
+  it('sets the request once, and knows its pipelines', async () => {
+    const { cli, args } = cliWith();
+    using _ = cli;
+    await cli.run('apply', ...args);
+    const again = ['--data-dir', cli.dataDir];
+    expect(await cli.run('pipeline', 'resnapshot', 'orders-pipeline', ...again)).toBe(0);
+    expect((await stored(cli)).request).toBe('resnapshot');
+    expect(await cli.run('pipeline', 'resnapshot', 'orders-pipeline', ...again)).toBe(0);
+    expect(cli.out[0]).toContain('already asked for');
+    expect(await cli.run('pipeline', 'resnapshot', 'order-pipeline', ...again)).toBe(2);
+    expect(cli.err).toEqual(['there is no pipeline "order-pipeline". Did you mean orders-pipeline?']);
+  });
+});

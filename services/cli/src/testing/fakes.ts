@@ -1,0 +1,180 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Bus, ConnectionDefinition, Problem, Registry, ServiceContext, Sink, Source, State, StateEntry } from '@nanosync/core';
+import { createRedactor, randomIds, systemClock } from '@nanosync/runtime';
+import { runCli } from '../cli.ts';
+import type { Adapters, CliContext, Service } from '../context.ts';
+
+/** A state store in memory. Shared by everyone who opens the same directory, which it makes like the real one. */
+export class MemoryState implements State {
+  private static readonly stores = new Map<string, Map<string, StateEntry>>();
+  private readonly entries: Map<string, StateEntry>;
+  /** Runs before a write; a test may write first and so beat it. */
+  beforePut: (() => Promise<void>) | undefined;
+
+  constructor(directory?: string) {
+    this.entries = (directory === undefined ? undefined : MemoryState.stores.get(directory)) ?? new Map();
+    if (directory === undefined) return;
+    mkdirSync(directory, { recursive: true });
+    MemoryState.stores.set(directory, this.entries);
+  }
+
+  async get(key: string) {
+    return this.entries.get(key);
+  }
+
+  async list(prefix: string) {
+    const found = [...this.entries.values()].filter((entry) => entry.key.startsWith(prefix));
+    return found.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  async put(key: string, value: unknown, expected: number) {
+    return (await this.putAll([{ key, value, expected }])) ? expected + 1 : undefined;
+  }
+
+  async putAll(entries: readonly { readonly key: string; readonly value: unknown; readonly expected: number }[]) {
+    const before = this.beforePut;
+    this.beforePut = undefined;
+    await before?.();
+    if (entries.some(({ key, expected }) => (this.entries.get(key)?.version ?? 0) !== expected)) return false;
+    for (const { key, value, expected } of entries)
+      this.entries.set(key, { key, value: JSON.parse(JSON.stringify(value)), version: expected + 1 });
+    return true;
+  }
+
+  async remove(key: string) {
+    return this.entries.delete(key);
+  }
+
+  async lease() {
+    return true;
+  }
+
+  async release() {}
+
+  async [Symbol.asyncDispose]() {}
+}
+
+/** What a test wants of the adapters behind the commands. */
+export interface FakeOptions {
+  readonly sourceProblems?: readonly Problem[] | Error;
+  readonly sinkProblems?: readonly Problem[] | Error;
+  readonly services?: readonly Service[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly isTerminal?: boolean;
+  readonly onState?: (state: MemoryState) => void;
+}
+
+/** A command line with fake adapters and a temporary folder. */
+export class TestCli implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), 'nanosync-cli-'));
+  readonly dataDir = join(this.root, 'data');
+  readonly stop = new AbortController();
+  out: string[] = [];
+  err: string[] = [];
+  /** Connections as the adapters got them. */
+  readonly opened: ConnectionDefinition[] = [];
+  private readonly options: FakeOptions;
+
+  constructor(options: FakeOptions = {}) {
+    this.options = options;
+  }
+
+  /** Runs one command line and returns its exit status. */
+  async run(...args: readonly string[]): Promise<number> {
+    this.out = [];
+    this.err = [];
+    return runCli(this.context(), '9.9.9', args);
+  }
+
+  /** Writes a file into the folder and returns its path. */
+  file(name: string, text: string): string {
+    const path = join(this.root, name);
+    writeFileSync(path, text);
+    return path;
+  }
+
+  state(): MemoryState {
+    return new MemoryState(join(this.dataDir, 'state'));
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true });
+  }
+
+  private context(): CliContext {
+    return {
+      adapters: this.adapters(),
+      clock: systemClock(),
+      ids: randomIds(),
+      env: this.options.env ?? {},
+      redactor: createRedactor(),
+      out: (line) => this.out.push(line),
+      err: (line) => this.err.push(line),
+      isTerminal: this.options.isTerminal ?? true,
+      exitNow: () => {},
+      stop: this.stop.signal,
+    };
+  }
+
+  private adapters(): Adapters {
+    const { sourceProblems = [], sinkProblems = [], services = [], onState } = this.options;
+    const settled = async (result: readonly Problem[] | Error) => {
+      if (result instanceof Error) throw result;
+      return result;
+    };
+    return {
+      openState: async (directory) => {
+        const state = new MemoryState(directory);
+        onState?.(state);
+        return state;
+      },
+      openBus: async (directory) => {
+        mkdirSync(directory, { recursive: true });
+        return { bus: { [Symbol.asyncDispose]: async () => {} } as unknown as Bus, registry: {} as unknown as Registry };
+      },
+      openSource: async (connection) => {
+        this.opened.push(connection);
+        return { check: () => settled(sourceProblems), [Symbol.asyncDispose]: async () => {} } as unknown as Source;
+      },
+      openSink: async (connection) => {
+        this.opened.push(connection);
+        return { [Symbol.asyncDispose]: async () => {} } as unknown as Sink;
+      },
+      checkSink: async (connection) => {
+        this.opened.push(connection);
+        return settled(sinkProblems);
+      },
+      services,
+    };
+  }
+}
+
+/** A service that runs until it is told to end. */
+export function idleService(name: string, onStart: (ctx: ServiceContext) => void = () => {}): Service {
+  return {
+    name,
+    run: (ctx) =>
+      new Promise((resolve) => {
+        onStart(ctx);
+        if (ctx.signal.aborted) resolve();
+        else ctx.signal.addEventListener('abort', () => resolve(), { once: true });
+      }),
+  };
+}
+
+/** A pipelines file for the fakes. */
+export const PIPELINES = `connections:
+  - name: prod
+    type: postgres
+    dsn: postgres://app:\${env:PW}@db/shop
+  - name: warehouse
+    type: duckdb
+    properties: {path: w.duckdb}
+pipelines:
+  - name: orders-pipeline
+    source: {connection: prod, tables: [public.orders]}
+    sink: {connection: warehouse}
+    snapshot: {concurrency: 4}
+`;
