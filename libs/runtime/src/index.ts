@@ -12,7 +12,6 @@ export { failpointOf } from './failpoint.ts';
 export { randomIds } from './ids.ts';
 export type { LogFormat, LogLevel, LogOptions } from './log.ts';
 export { createLog, humanLine, logFormatFor } from './log.ts';
-export { recordOf } from './records.ts';
 export type { Redactor } from './redact.ts';
 export { createRedactor, redactDsns } from './redact.ts';
 export type { Backoff, RetryOptions } from './retry.ts';

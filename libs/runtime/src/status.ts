@@ -13,8 +13,7 @@ import type {
   TablePhase,
   TableRecord,
 } from '@nanosync/core';
-import { comparePositions, laterPosition, stateKeys } from '@nanosync/core';
-import { recordOf } from './records.ts';
+import { comparePositions, laterPosition, listRecords, readRecord, stateKeys } from '@nanosync/core';
 
 /** Partitions of one epoch by phase. `repeated` counts those that were begun more than once. */
 export type PartitionCounts = Readonly<Record<PartitionPhase | 'total' | 'repeated', number>>;
@@ -75,26 +74,16 @@ const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChang
  * every number was true, not all at one moment.
  */
 export async function pipelineStatus(state: State, name: string): Promise<PipelineStatus | undefined> {
-  const entry = await state.get(stateKeys.pipeline(name));
-  if (entry === undefined) return undefined;
-  const record = recordOf<PipelineRecord>(entry);
-  const captureEntry = await state.get(stateKeys.capture(name));
-  const capture = captureEntry === undefined ? undefined : recordOf<CaptureRecord>(captureEntry);
-  const reports = new Map<string, SinkReport>();
-  for (const found of await state.list(stateKeys.sinkReports(name))) reports.set(found.key, recordOf<SinkReport>(found));
+  const record = (await readRecord<PipelineRecord>(state, stateKeys.pipeline(name)))?.value;
+  if (record === undefined) return undefined;
+  const capture = (await readRecord<CaptureRecord>(state, stateKeys.capture(name)))?.value;
+  const reports = new Map((await listRecords<SinkReport>(state, stateKeys.sinkReports(name))).map(({ key, value }) => [key, value]));
   const tables: TableStatus[] = [];
-  for (const found of await state.list(stateKeys.tables(name))) {
-    const table = recordOf<TableRecord>(found);
-    const ledger = await state.list(stateKeys.partitions(name, table.table, table.epoch));
+  for (const { value: table } of await listRecords<TableRecord>(state, stateKeys.tables(name))) {
+    const stored = await listRecords<PartitionRecord>(state, stateKeys.partitions(name, table.table, table.epoch));
+    const ledger = stored.map(({ value }) => value);
     const report = reports.get(stateKeys.sinkReport(name, table.table));
-    tables.push(
-      tableStatus(
-        table,
-        ledger.map((partition) => recordOf<PartitionRecord>(partition)),
-        capture?.tables[table.table],
-        report,
-      ),
-    );
+    tables.push(tableStatus(table, ledger, capture?.tables[table.table], report));
   }
   return summary(record, capture, inFileOrder(tables, record.definition.source.tables));
 }
@@ -102,8 +91,8 @@ export async function pipelineStatus(state: State, name: string): Promise<Pipeli
 /** The status of every pipeline, by name. */
 export async function pipelineStatuses(state: State): Promise<readonly PipelineStatus[]> {
   const statuses: PipelineStatus[] = [];
-  for (const entry of await state.list(stateKeys.pipelines)) {
-    const status = await pipelineStatus(state, recordOf<PipelineRecord>(entry).definition.name);
+  for (const { value } of await listRecords<PipelineRecord>(state, stateKeys.pipelines)) {
+    const status = await pipelineStatus(state, value.definition.name);
     if (status !== undefined) statuses.push(status);
   }
   return statuses;
@@ -113,8 +102,9 @@ function summary(record: PipelineRecord, capture: CaptureRecord | undefined, tab
   const sum = (count: (table: TableStatus) => number) => tables.reduce((total, table) => total + count(table), 0);
   const quarantined = sum((table) => table.quarantined);
   const defects = sum((table) => table.defects);
+  const failure = record.failure ?? capture?.failure ?? null;
   const failed =
-    record.phase === 'failed' || record.failure !== null || tables.some((table) => table.failure !== null || table.phase === 'failed');
+    record.phase === 'failed' || failure !== null || tables.some((table) => table.failure !== null || table.phase === 'failed');
   return {
     name: record.definition.name,
     phase: record.phase,
@@ -125,7 +115,7 @@ function summary(record: PipelineRecord, capture: CaptureRecord | undefined, tab
     session: capture?.session ?? null,
     waiting: record.waiting,
     request: record.request,
-    failure: record.failure,
+    failure,
     rowsBuilt: sum((table) => table.rows.built),
     changesPublished: sum((table) => table.changesPublished),
     changesApplied: sum((table) => table.changesApplied),
@@ -176,10 +166,10 @@ function tableStatus(
     waitingChanges: report?.waiting ?? 0,
     waitedAtHandoff: report?.waitedAtHandoff ?? 0,
     overlap: captured?.overlap ?? NO_OVERLAP,
-    quarantined: report?.quarantined ?? 0,
+    quarantined: (report?.quarantined ?? 0) + (captured?.quarantined ?? 0),
     defects: report?.defects ?? 0,
     lastAppliedMs: report?.lastAppliedMs ?? 0,
-    failure: table.failure ?? report?.failure ?? null,
+    failure: table.failure ?? captured?.failure ?? report?.failure ?? null,
   };
 }
 

@@ -16,6 +16,12 @@ import type { Adapters, SinkOptions } from './context.ts';
 /** The name under which our connections show up at the source. */
 const APPLICATION_NAME = 'nanosync';
 
+/**
+ * Partitions that the one worker of the process would read at once. More than any `snapshot.concurrency` one machine is for: the
+ * planner keeps that number, a pipeline each, and slots that wait cost nothing.
+ */
+const WORKER_SLOTS = 64;
+
 /** The adapters of the embedded way of running. */
 export function embeddedAdapters(clock: Clock): Adapters {
   return {
@@ -37,7 +43,7 @@ export function embeddedAdapters(clock: Clock): Adapters {
       { name: 'planner', run: runPlanner },
       { name: 'cdc-capture', run: runCapture },
       { name: 'sink-writer', run: runSinkWriter },
-      { name: 'snapshot-worker', run: runSnapshotWorker },
+      { name: 'snapshot-worker', run: (ctx) => runSnapshotWorker(ctx, WORKER_SLOTS) },
     ],
   };
 }

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symli
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 const BIN = fileURLToPath(new URL('../bin/nanosync.js', import.meta.url));
 const NODE_PACKAGE = fileURLToPath(new URL('../../../node_modules/node', import.meta.url));
@@ -115,8 +115,8 @@ describe.runIf(older !== undefined)('an older Node that is killed', () => {
     const { child, hello, ended } = await running(older as string);
     expect(hello.pid).not.toBe(child.pid);
     child.kill('SIGKILL');
-    await ended; // `close` comes when the last holder of standard output is gone.
-    expect(isAlive(hello.pid)).toBe(false);
+    await ended;
+    await vi.waitFor(() => expect(isAlive(hello.pid)).toBe(false));
   });
 
   it('gets one signal from a terminal, which signals the whole group', async () => {

@@ -168,7 +168,7 @@ describe('apply', () => {
       ['status', '--data-dir', cli.dataDir],
     ]) {
       expect(await cli.run(...command)).toBe(2);
-      expect(cli.err[0]).toContain('was written by a newer nanosync (version 99)');
+      expect(cli.err[0]).toContain('has version 99; this nanosync knows up to 1. Run the nanosync that wrote it');
     }
   });
 });

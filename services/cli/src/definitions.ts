@@ -1,6 +1,5 @@
 import type { PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
-import { PipelineError, RECORD_VERSION, stateKeys } from '@nanosync/core';
-import { recordOf } from '@nanosync/runtime';
+import { listRecords, PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 /** What applying one definition would do. */
 export interface PlannedApply {
@@ -12,7 +11,7 @@ export interface PlannedApply {
 
 /** The stored pipelines, by name. */
 export async function storedPipelines(state: State): Promise<readonly PipelineRecord[]> {
-  return (await state.list(stateKeys.pipelines)).map((entry) => recordOf<PipelineRecord>(entry));
+  return (await listRecords<PipelineRecord>(state, stateKeys.pipelines)).map(({ value }) => value);
 }
 
 /**
@@ -24,16 +23,19 @@ export async function planApply(state: State | undefined, definitions: readonly 
   const plans: PlannedApply[] = [];
   const refusals: string[] = [];
   for (const definition of definitions) {
-    const entry = await state?.get(stateKeys.pipeline(definition.name));
-    if (entry === undefined) {
+    const stored = state && (await readRecord<PipelineRecord>(state, stateKeys.pipeline(definition.name)));
+    if (stored === undefined) {
       plans.push({ definition, outcome: 'created', stored: null });
       continue;
     }
-    const record = recordOf<PipelineRecord>(entry);
-    const differing = differences(record.definition, definition);
+    const differing = differences(stored.value.definition, definition);
     const fixed = differing.filter((part) => part !== 'snapshot.concurrency');
     if (fixed.length > 0) refusals.push(refusal(definition.name, fixed));
-    plans.push({ definition, outcome: differing.length === 0 ? 'unchanged' : 'updated', stored: { record, version: entry.version } });
+    plans.push({
+      definition,
+      outcome: differing.length === 0 ? 'unchanged' : 'updated',
+      stored: { record: stored.value, version: stored.version },
+    });
   }
   if (refusals.length > 0) throw new PipelineError('config', refusals.join('\n'));
   return plans;

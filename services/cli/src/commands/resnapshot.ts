@@ -1,6 +1,6 @@
 import type { PipelineRecord } from '@nanosync/core';
-import { PIPELINE_MACHINE, PipelineError, stateKeys } from '@nanosync/core';
-import { nearest, recordOf } from '@nanosync/runtime';
+import { PIPELINE_MACHINE, PipelineError, stateKeys, updateRecord } from '@nanosync/core';
+import { nearest } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
 import { storedPipelines } from '../definitions.ts';
@@ -10,23 +10,20 @@ import { existingDirectory } from './common.ts';
 /** Asks the planner to copy a pipeline's tables anew, beside the old ones until the new ones are complete. */
 export async function resnapshot(context: CliContext, name: string, options: CommonOptions): Promise<number> {
   await using state = await context.adapters.openState(existingDirectory(options).state);
-  for (;;) {
-    const entry = await state.get(stateKeys.pipeline(name));
-    if (entry === undefined) throw unknownPipeline(name, await storedPipelines(state));
-    const record = recordOf<PipelineRecord>(entry);
+  let alreadyAsked = false;
+  const stored = await updateRecord<PipelineRecord>(state, stateKeys.pipeline(name), (record) => {
     if (PIPELINE_MACHINE[record.phase].resnapshot === null)
       throw new PipelineError('config', `pipeline ${name} is ${record.phase} and cannot be copied anew.`, {
         hint: 'Apply it under a new name.',
       });
-    if (record.request === 'resnapshot') {
-      context.out(`${name}: a resnapshot is already asked for`);
-      return EXIT_OK;
-    }
-    const asked: PipelineRecord = { ...record, request: 'resnapshot' };
-    if ((await state.put(entry.key, asked, entry.version)) === undefined) continue; // The planner wrote first; look again.
-    context.out(`${name}: resnapshot asked for; the running server begins it, or the next start`);
-    return EXIT_OK;
-  }
+    alreadyAsked = record.request === 'resnapshot';
+    return alreadyAsked ? undefined : { ...record, request: 'resnapshot' };
+  });
+  if (stored === undefined) throw unknownPipeline(name, await storedPipelines(state));
+  context.out(
+    `${name}: ${alreadyAsked ? 'a resnapshot is already asked for' : 'resnapshot asked for; the running server begins it, or the next start'}`,
+  );
+  return EXIT_OK;
 }
 
 /** The error about a pipeline name that is not stored. */

@@ -15,6 +15,8 @@ import { storeDefinitions } from './apply.ts';
 import type { CommonOptions } from './common.ts';
 import { commandLog, formatOf, serverLog, serverSettings } from './common.ts';
 
+/** Bus partitions of the task topic: the most workers that can share it. */
+const TASKS_BUS_PARTITIONS = 8;
 /** What a user waits for. */
 const SERVING = 'nanosync serving — Ctrl-C to stop';
 
@@ -36,6 +38,9 @@ export async function start(context: CliContext, file: string | undefined, optio
   const signal = context.stop === undefined ? shutdown.signal : AbortSignal.any([shutdown.signal, context.stop]);
   const ctx: ServiceContext = {
     ...{ state, bus, registry, topics: topicsOf(), log, clock: context.clock, ids: context.ids, failpoint, signal },
+    tasksBusPartitions: TASKS_BUS_PARTITIONS,
+    changesBusPartitions: settings.busPartitions,
+    keepMs: settings.keepMs,
     openSource: async (connection) => context.adapters.openSource(resolveSecrets(connection, context), log),
     openSink: async (connection) =>
       context.adapters.openSink(resolveSecrets(connection, context), { memoryLimitBytes: settings.memoryLimitBytes, log }),
