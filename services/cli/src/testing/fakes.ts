@@ -178,3 +178,10 @@ pipelines:
     sink: {connection: warehouse}
     snapshot: {concurrency: 4}
 `;
+
+/** A command line with the usual file and its password in the environment. */
+export function cliWith(options: FakeOptions = {}): { readonly cli: TestCli; readonly file: string; readonly args: readonly string[] } {
+  const cli = new TestCli({ env: { PW: 'hunter2' }, ...options });
+  const file = cli.file('pipelines.yaml', PIPELINES);
+  return { cli, file, args: ['-f', file, '--data-dir', cli.dataDir] };
+}

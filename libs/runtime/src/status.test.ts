@@ -1,0 +1,161 @@
+import type { CaptureRecord, PartitionRecord, PipelineRecord, SinkReport, State, TableId, TableRecord } from '@nanosync/core';
+import { positionOf, stateKeys } from '@nanosync/core';
+import { describe, expect, it } from 'vitest';
+import { pipelineStatus, pipelineStatuses } from './status.ts';
+
+const PIPELINE = 'orders-pipeline';
+const TABLE = 'public.orders' as TableId;
+const at = (lsn: bigint) => positionOf(lsn, 0n);
+const connection = { name: 'c', type: 'postgres', dsn: 'postgres://app:hunter2@h/d', properties: {} };
+
+const pipeline: PipelineRecord = {
+  v: 1,
+  definition: {
+    name: PIPELINE,
+    replicationType: 'cdc_backfill',
+    source: { connection, tables: [TABLE, 'public.items'] },
+    sink: { connection },
+    snapshot: { concurrency: 4, targetRowsPerPartition: 100 },
+  },
+  phase: 'snapshotting',
+  anchor: { id: 'a1', l0: at(10n), origin: {} },
+  failure: null,
+  waiting: null,
+  request: null,
+  createdMs: 1,
+};
+
+const table: TableRecord = {
+  v: 1,
+  table: TABLE,
+  phase: 'snapshotting',
+  anchor: 'a1',
+  epoch: 'e1',
+  schema: { table: TABLE, columns: [], key: [] },
+  storage: '',
+  l0: at(10n),
+  l1Requested: false,
+  partitions: 3,
+  voids: 0,
+  estimatedRows: 300,
+  busPartitions: 4,
+  failure: null,
+};
+
+const overlap = { inserts: 1, updates: 2, deletes: 3, keyChanges: 4, completed: 5, truncates: 0 };
+
+const capture: CaptureRecord = {
+  v: 1,
+  anchor: 'a1',
+  session: 2,
+  published: at(30n),
+  acknowledged: at(29n),
+  ends: {},
+  topics: {},
+  tables: { [TABLE]: { epoch: 'e1', l0: at(10n), l1: at(20n), changes: 9, overlap, quarantined: 0, failure: null } },
+  eventsPublished: 9,
+  lastCommitMs: 5,
+  failure: null,
+};
+
+const report: SinkReport = {
+  v: 1,
+  epoch: 'e1',
+  built: true,
+  rowsBuilt: 250,
+  rowsStaged: 250,
+  partitionsDurable: 3,
+  watermark: at(15n),
+  changesApplied: 7,
+  waiting: 2,
+  waitedAtHandoff: 6,
+  quarantined: 0,
+  defects: 0,
+  lastAppliedMs: 5,
+  failure: null,
+};
+
+function partition(number: number, phase: PartitionRecord['phase'], attempts: number): PartitionRecord {
+  return { v: 1, partition: number, range: '', phase, emitted: true, attempt: null, attempts, rows: 100, bytes: 1000, voided: null };
+}
+
+/** A store with these records; only reading is asked of it. */
+function storeOf(records: Readonly<Record<string, unknown>>): State {
+  const entries = Object.entries(records).map(([key, value]) => ({ key, value, version: 1 }));
+  return {
+    get: async (key: string) => entries.find((entry) => entry.key === key),
+    list: async (prefix: string) => entries.filter((entry) => entry.key.startsWith(prefix)),
+  } as unknown as State;
+}
+
+function recordsWith(changes: {
+  readonly pipeline?: Partial<PipelineRecord>;
+  readonly table?: Partial<TableRecord>;
+  readonly capture?: Partial<CaptureRecord>;
+  readonly report?: Partial<SinkReport>;
+}): Record<string, unknown> {
+  return {
+    [stateKeys.pipeline(PIPELINE)]: { ...pipeline, ...changes.pipeline },
+    [stateKeys.table(PIPELINE, TABLE)]: { ...table, ...changes.table },
+    [stateKeys.capture(PIPELINE)]: { ...capture, ...changes.capture },
+    [stateKeys.sinkReport(PIPELINE, TABLE)]: { ...report, ...changes.report },
+  };
+}
+
+describe('the status of a pipeline', () => {
+  it('is there from its first record on', async () => {
+    const state = storeOf({ [stateKeys.pipeline(PIPELINE)]: { ...pipeline, phase: 'created', anchor: null } });
+    expect(await pipelineStatus(state, PIPELINE)).toMatchObject({ phase: 'created', healthy: true, l0: null, l1: null, tables: [] });
+    expect(await pipelineStatus(state, 'other')).toBeUndefined();
+    expect(await pipelineStatuses(state)).toHaveLength(1);
+  });
+
+  it('counts partitions and rows of a running snapshot, from the ledger or the sink, whichever is ahead', async () => {
+    const ledger = [partition(0, 'durable', 1), partition(1, 'read', 3), partition(2, 'reading', 1)];
+    const records = recordsWith({ report: { built: false, partitionsDurable: 2 }, capture: { tables: {} } });
+    for (const found of ledger) records[stateKeys.partition(PIPELINE, TABLE, 'e1', found.partition)] = found;
+    records[stateKeys.partition(PIPELINE, TABLE, 'older', 0)] = partition(0, 'durable', 9);
+    const status = await pipelineStatus(storeOf(records), PIPELINE);
+    expect(status?.tables[0]).toMatchObject({
+      state: 'snapshotting',
+      partitions: { total: 3, planned: 0, reading: 1, read: 1, durable: 2, repeated: 1 },
+      rows: { estimated: 300, read: 300, staged: 250 },
+      l0: at(10n),
+      l1: null,
+    });
+    expect(status).toMatchObject({ partitionsRepeated: 1, l0: at(10n), l1: null });
+  });
+
+  it('is catching up below L1 and live from there on', async () => {
+    const below = await pipelineStatus(storeOf(recordsWith({ table: { phase: 'built' } })), PIPELINE);
+    expect(below?.tables[0]).toMatchObject({ state: 'catching up', l1: at(20n), waitingChanges: 2, waitedAtHandoff: 6, overlap });
+    const reached = recordsWith({ table: { phase: 'built' }, report: { watermark: at(20n) } });
+    expect((await pipelineStatus(storeOf(reached), PIPELINE))?.tables[0]?.state).toBe('live');
+    expect(below).toMatchObject({ l1: at(20n), changesApplied: 7, changesPublished: 9, healthy: true });
+  });
+
+  it('shows nothing of another epoch as if it were this one’s', async () => {
+    const status = await pipelineStatus(storeOf(recordsWith({ table: { epoch: 'e2', l0: null } })), PIPELINE);
+    expect(status?.tables[0]).toMatchObject({ l0: null, l1: null, watermark: null, changesApplied: 0, rows: { built: 0 } });
+  });
+
+  it.each<[string, Parameters<typeof recordsWith>[0]]>([
+    ['a failed pipeline', { pipeline: { phase: 'failed', failure: { reason: 'r', cure: 'c' } } }],
+    ['a failed table', { table: { phase: 'failed', failure: { reason: 'r', cure: 'c' } } }],
+    ['a capture that stopped', { capture: { failure: { reason: 'r', cure: 'c' } } }],
+    ['a sink that failed', { report: { failure: { reason: 'r', cure: 'c' } } }],
+    ['a row in quarantine', { report: { quarantined: 1 } }],
+    ['a counted defect', { report: { defects: 1 } }],
+  ])('is not healthy with %s', async (_name, changes) => {
+    expect((await pipelineStatus(storeOf(recordsWith(changes)), PIPELINE))?.healthy).toBe(false);
+  });
+
+  it('is plain JSON, in the file’s order, without connections', async () => {
+    const items = { ...table, table: 'public.items' as TableId };
+    const records = { [stateKeys.table(PIPELINE, 'public.items')]: items, ...recordsWith({}) };
+    const status = await pipelineStatus(storeOf(records), PIPELINE);
+    expect(status?.tables.map((found) => found.table)).toEqual(['public.orders', 'public.items']);
+    expect(JSON.parse(JSON.stringify(status))).toEqual(status);
+    expect(JSON.stringify(status)).not.toContain('hunter2');
+  });
+});

@@ -1,0 +1,83 @@
+import type { PipelineRecord, TableId, TableRecord } from '@nanosync/core';
+import { positionOf, stateKeys } from '@nanosync/core';
+import { expect, it } from 'vitest';
+import type { TestCli } from './testing/fakes.ts';
+import { cliWith } from './testing/fakes.ts';
+
+const KEY = stateKeys.pipeline('orders-pipeline');
+const L0 = positionOf(16n, 0n);
+
+async function change(cli: TestCli, changes: Partial<PipelineRecord>): Promise<void> {
+  const entry = await cli.state().get(KEY);
+  await cli.state().put(KEY, { ...(entry?.value as PipelineRecord), ...changes }, entry?.version ?? 0);
+}
+
+async function addTable(cli: TestCli, report: Readonly<Record<string, unknown>>): Promise<void> {
+  const table = 'public.orders' as TableId;
+  const record: TableRecord = {
+    ...{ v: 1, table, phase: 'following', anchor: 'a', epoch: 'e', schema: { table, columns: [], key: [] }, storage: '', l0: L0 },
+    ...{ l1Requested: true, partitions: 128, voids: 0, estimatedRows: 10, busPartitions: 4, failure: null },
+  };
+  await cli.state().put(stateKeys.table('orders-pipeline', table), record, 0);
+  const whole = {
+    v: 1,
+    epoch: 'e',
+    built: true,
+    rowsBuilt: 12,
+    partitionsDurable: 128,
+    watermark: L0,
+    changesApplied: 3,
+    failure: null,
+    ...report,
+  };
+  await cli.state().put(stateKeys.sinkReport('orders-pipeline', table), whole, 0);
+}
+
+it('shows a healthy pipeline and exits with 0', async () => {
+  const { cli, args } = cliWith();
+  using _ = cli;
+  await cli.run('apply', ...args);
+  await change(cli, { phase: 'streaming', anchor: { id: 'a', l0: L0, origin: {} } });
+  await addTable(cli, {});
+  expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(0);
+  expect(cli.out).toEqual([
+    'orders-pipeline  streaming, live',
+    `  L0 ${L0}`,
+    '  L1 -',
+    `  public.orders  live  partitions 128/128  rows 12  waiting 0  applied 3  watermark ${L0}`,
+  ]);
+});
+
+it('names what needs a person, with the cure, and exits with 1', async () => {
+  const { cli, args } = cliWith();
+  using _ = cli;
+  await cli.run('apply', ...args);
+  await change(cli, { phase: 'failed', failure: { reason: 'the slot is gone.', cure: 'nanosync pipeline resnapshot orders-pipeline' } });
+  await addTable(cli, { quarantined: 2, defects: 1 });
+  expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(1);
+  expect(cli.out.slice(0, 3)).toEqual([
+    'orders-pipeline  failed, NEEDS ATTENTION: failed, 2 rows in quarantine, 1 defect counted',
+    '  the slot is gone.',
+    '    cure: nanosync pipeline resnapshot orders-pipeline',
+  ]);
+  expect(cli.out.at(-1)).toContain('QUARANTINED 2  DEFECTS 1');
+});
+
+it('prints one JSON object, of one pipeline when it is named', async () => {
+  const { cli, args } = cliWith();
+  using _ = cli;
+  await cli.run('apply', ...args);
+  expect(await cli.run('status', 'orders-pipeline', '--json', '--data-dir', cli.dataDir)).toBe(0);
+  expect(cli.out).toHaveLength(1);
+  expect(JSON.parse(cli.out[0] as string)).toMatchObject({ pipelines: [{ name: 'orders-pipeline', phase: 'created', healthy: true }] });
+  expect(await cli.run('status', 'nobody', '--data-dir', cli.dataDir)).toBe(2);
+});
+
+it('makes no directory where there is none', async () => {
+  const { cli } = cliWith();
+  using _ = cli;
+  expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(2);
+  expect(cli.err[0]).toBe(
+    `${cli.dataDir} holds no pipelines. Name the right directory with --data-dir, or begin with: nanosync start -f pipelines.yaml`,
+  );
+});
