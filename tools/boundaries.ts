@@ -95,9 +95,9 @@ function oursBreach(path: string, specifier: string, home: Package | undefined, 
   return says(home.layer === 'service' ? 'services see core and runtime only' : 'libraries see core and runtime only');
 }
 
-/** Tests, and what only tests import: a folder `testing`, or a file `x-fixture.ts` or `test-x.ts`. */
+/** Tests, and what only tests import: a folder `testing`, or a file `x-fixture.ts`, `x-child.ts` or `test-x.ts`. */
 export function isTest(path: string): boolean {
-  return /\.test\.ts$|\/testing\/|-fixture\.ts$|\/test-[^/]+\.ts$/.test(path);
+  return /\.test\.ts$|\/testing\/|-(?:fixture|child)\.ts$|\/test-[^/]+\.ts$/.test(path);
 }
 
 function packageOf(specifier: string): string {

@@ -85,6 +85,13 @@ describe('redaction', () => {
     expect(redactor.redact(text)).toBe('*** *** "***" db.example:5432 h');
   });
 
+  it('leaves a password that is also a name readable outside of connection strings', () => {
+    const redactor = createRedactor();
+    resolveSecrets(connection('postgres://postgres:postgres@h/d'), { env, directory, redactor });
+    resolveSecrets(connection('host=h user=app password=app'), { env, directory, redactor });
+    expect(redactor.redact('postgres://postgres:postgres@h/d: no database app')).toBe('postgres://postgres:***@h/d: no database app');
+  });
+
   it('hides the longer of two secrets whole, and is not fooled by an empty one', () => {
     const redactor = createRedactor();
     for (const secret of ['abc', '', 'abcdef']) redactor.add(secret);

@@ -98,13 +98,20 @@ function encodeUserinfo(value: string): string {
   return isEncoded ? value : encodeURIComponent(value);
 }
 
-/** The passwords of a connection string, as written and decoded. */
+/**
+ * The passwords of a connection string, as written and decoded. One that is also the user's or the database's name is left
+ * out: hiding that word everywhere would make messages useless, and printing it tells nobody that it is the password.
+ */
 function passwordsOf(dsn: string): readonly string[] {
-  const url = /^[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:(.*)@/i.exec(dsn)?.[1];
-  const keywords = [...dsn.matchAll(/\b(?:ssl)?password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]+))/gi)].map(
-    (match) => match[1] ?? match[2] ?? '',
-  );
-  return [url, ...keywords].filter((found) => found !== undefined).flatMap((found) => [found, decoded(found)]);
+  const [, user, url, rest] = /^[a-z][a-z0-9+.-]*:\/\/([^\s:/@]*):(.*)@(.*)$/i.exec(dsn) ?? [];
+  const keywords = [...dsn.matchAll(/\b(?:ssl)?password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]+))/gi)].map((match) => match[1] ?? match[2]);
+  const names = new Set([
+    user,
+    ...(rest ?? '').split(/[/?:]/),
+    ...[...dsn.matchAll(/\b(?:user|dbname|host)\s*=\s*([^\s&]+)/g)].map((match) => match[1]),
+  ]);
+  const passwords = [url, ...keywords].filter((found) => found !== undefined).flatMap((found) => [found, decoded(found)]);
+  return passwords.filter((password) => !names.has(password));
 }
 
 function decoded(text: string): string {

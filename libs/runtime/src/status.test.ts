@@ -118,7 +118,7 @@ describe('the status of a pipeline', () => {
     const status = await pipelineStatus(storeOf(records), PIPELINE);
     expect(status?.tables[0]).toMatchObject({
       state: 'snapshotting',
-      partitions: { total: 3, planned: 0, reading: 1, read: 1, durable: 2, repeated: 1 },
+      partitions: { total: 3, planned: 0, reading: 1, read: 1, durable: 2, done: 2, repeated: 1 },
       rows: { estimated: 300, read: 300, staged: 250 },
       l0: at(10n),
       l1: null,

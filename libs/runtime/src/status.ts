@@ -15,8 +15,10 @@ import type {
 } from '@nanosync/core';
 import { comparePositions, laterPosition, listRecords, readRecord, stateKeys } from '@nanosync/core';
 
-/** Partitions of one epoch by phase. `repeated` counts those that were begun more than once. */
-export type PartitionCounts = Readonly<Record<PartitionPhase | 'total' | 'repeated', number>>;
+/**
+ * Partitions of one epoch by phase. `done` need not be read again (read or durable), `repeated` were begun more than once.
+ */
+export type PartitionCounts = Readonly<Record<PartitionPhase | 'total' | 'done' | 'repeated', number>>;
 
 /** One table for people and programs: plain data that JSON can carry. */
 export interface TableStatus {
@@ -196,7 +198,8 @@ function partitionCounts(table: TableRecord, ledger: readonly PartitionRecord[],
     counts[partition.phase]++;
     if (partition.attempts > 1) counts.repeated++;
   }
-  return { ...counts, durable: Math.min(counts.total, Math.max(counts.durable, report?.partitionsDurable ?? 0)) };
+  const durable = Math.min(counts.total, Math.max(counts.durable, report?.partitionsDurable ?? 0));
+  return { ...counts, durable, done: Math.max(durable, counts.read + counts.durable) };
 }
 
 function inFileOrder(tables: readonly TableStatus[], order: readonly string[]): readonly TableStatus[] {

@@ -1,9 +1,17 @@
 import { readdirSync } from 'node:fs';
-import type { PipelineRecord } from '@nanosync/core';
+import { join } from 'node:path';
+import type { PipelineDefinition, PipelineRecord } from '@nanosync/core';
 import { PipelineError, stateKeys } from '@nanosync/core';
+import { loadPipelines } from '@nanosync/runtime';
 import { describe, expect, it } from 'vitest';
 import type { FakeOptions } from './testing/fakes.ts';
 import { cliWith, idleService, PIPELINES, TestCli } from './testing/fakes.ts';
+
+/** The definition in the file, as parsed. */
+async function definitionOf(cli: TestCli): Promise<PipelineDefinition> {
+  const [definition] = loadPipelines(join(cli.root, 'pipelines.yaml'));
+  return definition as PipelineDefinition;
+}
 
 async function stored(cli: TestCli): Promise<PipelineRecord> {
   return (await cli.state().get(stateKeys.pipeline('orders-pipeline')))?.value as PipelineRecord;
@@ -82,6 +90,15 @@ describe('preflight', () => {
     }
   });
 
+  it('refuses a data directory that cannot be one', async () => {
+    const { cli, file } = cliWith();
+    using _ = cli;
+    for (const command of ['start', 'apply']) {
+      expect(await cli.run(command, '-f', file, '--data-dir', join(file, 'below'))).toBe(2);
+      expect(cli.err[0]).toContain('below cannot be used as data directory (ENOTDIR). Name a folder');
+    }
+  });
+
   it('never shows a password that a driver put into its error', async () => {
     const { cli, args } = cliWith({ sourceProblems: new PipelineError('config', 'cannot use postgres://app:other@db or hunter2.') });
     using _ = cli;
@@ -145,6 +162,18 @@ describe('apply', () => {
     beat = true;
     expect(await cli.run('apply', ...args)).toBe(0);
     expect(await stored(cli)).toMatchObject({ phase: 'streaming', definition: { snapshot: { concurrency: 9 } } });
+  });
+
+  it('leaves a sink that the server holds to the server, and no other', async () => {
+    const busy = new PipelineError('unavailable', 'w.duckdb is open in another process.');
+    const options: { sinkProblems?: Error } = {};
+    const { cli, args } = cliWith(options);
+    using _ = cli;
+    options.sinkProblems = busy;
+    expect(await cli.run('apply', ...args)).toBe(2);
+    await cli.state().put(stateKeys.pipeline('first'), { v: 1, definition: { ...(await definitionOf(cli)), name: 'first' } }, 0);
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual(['orders-pipeline: created']);
   });
 
   it('refuses what a newer nanosync stored', async () => {

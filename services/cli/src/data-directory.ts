@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PipelineError } from '@nanosync/core';
@@ -20,6 +20,20 @@ export function isInUse(directory: DataDirectory): boolean {
   return existsSync(directory.state);
 }
 
+/** Makes the root, for this user alone: what users did not keep out of their files is in it. */
+export function makeRoot(directory: DataDirectory): void {
+  try {
+    mkdirSync(directory.root, { recursive: true, mode: 0o700 });
+    accessSync(directory.root, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new PipelineError('config', `${directory.root} cannot be used as data directory (${code}).`, {
+      hint: 'Name a folder that this user may write with --data-dir.',
+      cause: error,
+    });
+  }
+}
+
 /**
  * Makes this process the directory's one server until disposed, or throws PipelineError `config` that names the other one.
  *
@@ -27,7 +41,7 @@ export function isInUse(directory: DataDirectory): boolean {
  * that ends: there is no stale lock to judge and a reused process id means nothing. The file `server` beside it only says who.
  */
 export function claimDirectory(directory: DataDirectory): Disposable {
-  mkdirSync(directory.root, { recursive: true });
+  makeRoot(directory);
   const lock = new DatabaseSync(join(directory.root, 'lock'), { timeout: 0 });
   try {
     lock.exec('PRAGMA journal_mode = MEMORY');

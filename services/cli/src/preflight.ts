@@ -7,7 +7,7 @@ import type { CliContext } from './context.ts';
 export interface PreflightOptions {
   readonly log: Log;
   readonly memoryLimitBytes: number;
-  /** True for a sink that the running server of this data directory holds open: only that server could look into it. */
+  /** True for a sink that a stored pipeline writes to: its server may hold it open, and then only that one can look into it. */
   readonly isSinkHeld?: (connection: ConnectionDefinition) => boolean;
 }
 
@@ -19,7 +19,6 @@ export async function preflight(context: CliContext, definitions: readonly Pipel
   const lines: string[] = [];
   for (const definition of definitions) {
     lines.push(...(await checked(placeOf(definition, 'source'), () => sourceProblems(context, definition, options))));
-    if (options.isSinkHeld?.(definition.sink.connection)) continue;
     lines.push(...(await checked(placeOf(definition, 'sink'), () => sinkProblems(context, definition, options))));
   }
   const distinct = [...new Set(lines)];
@@ -39,9 +38,15 @@ async function sourceProblems(context: CliContext, definition: PipelineDefinitio
   return await source.check(definition.name, definition.source.tables);
 }
 
-function sinkProblems(context: CliContext, definition: PipelineDefinition, options: PreflightOptions): Promise<readonly Problem[]> {
+async function sinkProblems(context: CliContext, definition: PipelineDefinition, options: PreflightOptions): Promise<readonly Problem[]> {
   const request = { pipeline: definition.name, tables: definition.source.tables as readonly TableId[] };
-  return context.adapters.checkSink(resolveSecrets(definition.sink.connection, context), request, options);
+  try {
+    return await context.adapters.checkSink(resolveSecrets(definition.sink.connection, context), request, options);
+  } catch (error) {
+    // The planner of the server that holds it looks for the same problems before it creates anything.
+    if (isKind(error, 'unavailable') && options.isSinkHeld?.(definition.sink.connection)) return [];
+    throw error;
+  }
 }
 
 /** A problem that a check returns and one that it throws read the same. What is no PipelineError is a fault of ours. */

@@ -34,7 +34,7 @@ function tableCells(table: TableStatus): readonly string[] {
   return [
     table.table,
     table.state,
-    `partitions ${partitions.durable}/${partitions.total}${partitions.repeated > 0 ? ` (${partitions.repeated} repeated)` : ''}`,
+    partitionsText(partitions),
     building ? `rows ${Math.max(rows.staged, rows.read)} of about ${rows.estimated}` : `rows ${rows.built}`,
     `waiting ${table.waitingChanges}`,
     `applied ${table.changesApplied}`,
@@ -42,6 +42,11 @@ function tableCells(table: TableStatus): readonly string[] {
     ...(table.quarantined > 0 ? [`QUARANTINED ${table.quarantined}`] : []),
     ...(table.defects > 0 ? [`DEFECTS ${table.defects}`] : []),
   ];
+}
+
+function partitionsText({ done, total, durable, repeated }: TableStatus['partitions']): string {
+  const notes = [...(durable < done ? [`${durable} durable`] : []), ...(repeated > 0 ? [`${repeated} repeated`] : [])];
+  return `partitions ${done}/${total}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
 }
 
 function columns(rows: readonly (readonly string[])[]): readonly string[] {

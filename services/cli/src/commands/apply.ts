@@ -3,7 +3,7 @@ import { PipelineError } from '@nanosync/core';
 import { loadPipelines } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
-import { dataDirectoryOf, isInUse } from '../data-directory.ts';
+import { dataDirectoryOf, isInUse, makeRoot } from '../data-directory.ts';
 import type { PlannedApply } from '../definitions.ts';
 import { differences, planApply, storedPipelines, storePlan } from '../definitions.ts';
 import { preflight } from '../preflight.ts';
@@ -31,6 +31,7 @@ export async function apply(context: CliContext, file: string, options: CommonOp
     plans.filter((plan) => plan.outcome === 'created').map((plan) => plan.definition),
     { log: commandLog(context, options), memoryLimitBytes: settings.memoryLimitBytes, isSinkHeld: (sink) => isSinkOf(held, sink) },
   );
+  makeRoot(directory);
   const state = existing ?? (await open());
   for (const { definition, outcome } of await storeDefinitions(context, state, plans)) context.out(`${definition.name}: ${outcome}`);
   return EXIT_OK;
@@ -55,7 +56,7 @@ export async function storeDefinitions(
   });
 }
 
-/** A warehouse file has one process at a time; when a stored pipeline writes to it, its server has looked into it already. */
+/** A warehouse file has one process at a time: where a stored pipeline writes to it, that may be the server. */
 function isSinkOf(stored: readonly PipelineDefinition[], sink: PipelineDefinition['sink']['connection']): boolean {
   return stored.some((definition) => !differences(definition, { ...definition, sink: { connection: sink } }).includes('sink.connection'));
 }

@@ -78,7 +78,7 @@ export class TestCli implements Disposable {
   private readonly options: FakeOptions;
 
   constructor(options: FakeOptions = {}) {
-    this.options = options;
+    this.options = options; // Kept, not copied: a test may change its wishes between two commands.
   }
 
   /** Runs one command line and returns its exit status. */
@@ -181,7 +181,7 @@ pipelines:
 
 /** A command line with the usual file and its password in the environment. */
 export function cliWith(options: FakeOptions = {}): { readonly cli: TestCli; readonly file: string; readonly args: readonly string[] } {
-  const cli = new TestCli({ env: { PW: 'hunter2' }, ...options });
+  const cli = new TestCli(Object.assign(options, { env: { PW: 'hunter2' }, ...options }));
   const file = cli.file('pipelines.yaml', PIPELINES);
   return { cli, file, args: ['-f', file, '--data-dir', cli.dataDir] };
 }
