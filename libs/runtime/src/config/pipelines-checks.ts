@@ -35,6 +35,8 @@ function checkConnection(connection: LooseConnection, path: ConfigPath, problems
   if (dsn !== undefined && properties !== undefined) problems.add([...path, 'properties'], 'stands beside dsn; keep one of the two', 'key');
   if (type?.ready && dsn === undefined && properties === undefined)
     problems.add(path, 'has neither dsn nor properties; give one of the two');
+  if (typeName === 'duckdb' && (dsn ?? properties?.path) === ':memory:')
+    problems.add(path, 'is in memory, which does not survive the process; name a file');
   if (dsn === '') problems.add([...path, 'dsn'], 'is empty');
   const badDsn = dsn === undefined ? undefined : referenceProblem(dsn);
   if (badDsn !== undefined) problems.add([...path, 'dsn'], badDsn);

@@ -130,6 +130,7 @@ describe('a wrong pipelines file', () => {
     ['type: postgres', 'type: postgresql', 'did you mean postgres?'],
     ['${env:PGPASSWORD}', '${PGPASSWORD}', 'connections[0].dsn has a ${...} that is no reference; write ${env:NAME} or ${secret:NAME}'],
     ['      path:', '      pth:', 'connections[1].properties.pth is not a known property; did you mean path?'],
+    ['path: ./warehouse.duckdb', 'path: ":memory:"', 'connections[1] is in memory, which does not survive the process; name a file'],
     [/ {4}dsn.*\n/, '', 'connections[0] has neither dsn nor properties'],
     ['    type: duckdb', '    type: duckdb\n    dsn: x', 'connections[1].properties stands beside dsn; keep one of the two'],
   ])('is refused: %s -> %s', (from, to, problem) => {
