@@ -1,0 +1,167 @@
+import type { Applied, ApplyRequest, Position, TableSchema } from '@nanosync/core';
+import { comparePositions, laterPosition, PipelineError, parsePosition, rowSchemaJson } from '@nanosync/core';
+import { createBatchTable, fillUnchanged, writeBatch } from './batch-table.ts';
+import { POSITION_COLUMN } from './column-types.ts';
+import type { Session } from './duckdb-file.ts';
+import type { KeyChanges, Quarantine } from './fold.ts';
+import { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
+import { physicalName, whereGeneration } from './names.ts';
+import { int, name, query, run, text } from './sql.ts';
+
+/** Applies a batch of changes: one transaction that begins with the move of the progress. */
+export async function apply(session: Session, request: ApplyRequest): Promise<Applied> {
+  const { connection, meta } = session;
+  const { generation: id } = request;
+  checkMoves(request);
+  const truncated = truncations(request);
+  await moveProgress(session, request, truncated);
+  const [state] = await query(
+    connection,
+    `SELECT g.row_schema, (SELECT max(floor_position) FROM ${meta}.progress WHERE ${whereGeneration(id)}) AS floor
+     FROM ${meta}.generations AS g WHERE ${whereGeneration(id)}`,
+  );
+  if (state?.row_schema !== rowSchemaJson(request.schema))
+    throw new PipelineError('table-changed', `changes of ${id.table} have other columns than its generation at the sink.`, {
+      hint: `Take the table anew: nanosync pipeline resnapshot ${id.pipeline}`,
+    });
+  const target = `${meta}.${name(physicalName(id))}`;
+  const floor = state.floor === null ? null : parsePosition(String(state.floor));
+  if (truncated.size > 0) await run(connection, `DELETE FROM ${target} WHERE ${POSITION_COLUMN} < ${text(floor)}`);
+  const folded = fold(request.schema, request.changes, floor);
+  const written = await write(session, target, request.schema, folded.keys);
+  const defects = folded.defects + written.defects;
+  const quarantined = inOrder(request, [...folded.quarantined, ...written.quarantined]);
+  const applied = request.changes.length - quarantined.length - defects;
+  await run(
+    connection,
+    `UPDATE ${meta}.generations SET changes_applied = changes_applied + ${int(applied)},
+       quarantined = quarantined + ${int(quarantined.length)}, defects = defects + ${int(defects)} WHERE ${whereGeneration(id)}`,
+  );
+  return { applied, quarantined, defects };
+}
+
+function checkMoves(request: ApplyRequest): void {
+  const moved = new Set(request.moves.map((move) => move.busPartition));
+  if (moved.size === 0 || moved.size !== request.moves.length || request.changes.some((change) => !moved.has(change.busPartition)))
+    throw new PipelineError(
+      'defect',
+      `a batch of ${request.generation.table} does not move the progress of each of its bus partitions once.`,
+    );
+}
+
+/** The last truncation of each bus partition of the batch. */
+function truncations(request: ApplyRequest): Map<number, Position> {
+  const last = new Map<number, Position>();
+  for (const { busPartition, event } of request.changes)
+    if (event.op === 't') last.set(busPartition, laterPosition(last.get(busPartition), event.position));
+  return last;
+}
+
+async function moveProgress({ connection, meta }: Session, request: ApplyRequest, truncated: Map<number, Position>): Promise<void> {
+  const { generation: id } = request;
+  const moves = request.moves.map((move) => {
+    const seen = truncated.get(move.busPartition);
+    const floor = move.floor === null || seen === undefined ? (move.floor ?? seen ?? null) : laterPosition(seen, move.floor);
+    const values = [int(move.busPartition), int(move.from), int(move.to), int(move.session), text(move.last), `${text(floor)}::VARCHAR`];
+    return `(${values.join(', ')})`;
+  });
+  const moved = await run(
+    connection,
+    `UPDATE ${meta}.progress AS p
+     SET next = m.next_to, session = m.session, last_position = greatest(p.last_position, m.last_position),
+       floor_position = CASE WHEN p.floor_position > m.floor_position THEN p.floor_position ELSE coalesce(m.floor_position, p.floor_position) END
+     FROM (VALUES ${moves.join(', ')}) AS m (bus_partition, next_from, next_to, session, last_position, floor_position)
+     WHERE ${whereGeneration(id)} AND p.owner = ${text(request.owner)}
+       AND p.bus_partition = m.bus_partition AND p.next = m.next_from`,
+  );
+  if (moved !== request.moves.length)
+    throw new PipelineError('conflict', `another writer has ${id.table} of pipeline ${id.pipeline}.`, {
+      hint: 'This one stops; nothing was changed.',
+    });
+}
+
+interface Written {
+  readonly quarantined: readonly Quarantine[];
+  readonly defects: number;
+}
+
+/** Writes the outcomes of some keys to the physical table. */
+async function write(session: Session, target: string, schema: TableSchema, all: readonly KeyChanges[]): Promise<Written> {
+  const { connection } = session;
+  const quarantined: Quarantine[] = [];
+  let defects = 0;
+  let keys = all;
+  if (keys.length === 0) return { quarantined, defects };
+  for (;;) {
+    await createBatchTable(connection, schema);
+    await writeBatch(connection, schema, keys);
+    const bases = await basesOf(session, target, schema);
+    const guarded = guard(keys, bases);
+    if (guarded === undefined) {
+      await dropBaseless(session, keys, bases, quarantined);
+      break;
+    }
+    // A position that was there already: never happens in a sound stream, so the batch is simply made again without it.
+    defects += guarded.defects;
+    keys = guarded.keys;
+  }
+  const on = schema.key.map((column) => `t.${name(column)} = b.${name(column)}`).join(' AND ');
+  await fillUnchanged(connection, schema, target, keys, on);
+  const columns = schema.columns.map((column) => name(column.name)).join(', ');
+  await run(connection, `DELETE FROM ${target} AS t USING temp.batch AS b WHERE ${on}`);
+  await run(connection, `INSERT INTO ${target} SELECT ${columns}, _nanosync_position FROM temp.batch WHERE _nanosync_state > 0`);
+  await run(connection, 'DROP TABLE temp.batch');
+  return { quarantined, defects };
+}
+
+/** Positions of the rows that are there, by place in the batch: for keys that need their row, and where the guard strikes. */
+async function basesOf({ connection }: Session, target: string, schema: TableSchema): Promise<ReadonlyMap<number, Position>> {
+  const on = schema.key.map((column) => `t.${name(column)} = b.${name(column)}`).join(' AND ');
+  const reader = await connection.runAndReadAll(
+    `SELECT b._nanosync_ordinal, t.${POSITION_COLUMN} FROM temp.batch AS b JOIN ${target} AS t ON ${on}
+     WHERE b._nanosync_needs_base OR t.${POSITION_COLUMN} >= b._nanosync_first`,
+  );
+  return new Map(reader.getRowsJson().map(([ordinal, position]) => [Number(ordinal), parsePosition(String(position))]));
+}
+
+/** Takes out changes that are not above the row they meet; undefined when there are none. */
+function guard(
+  keys: readonly KeyChanges[],
+  bases: ReadonlyMap<number, Position>,
+): { keys: readonly KeyChanges[]; defects: number } | undefined {
+  let defects = 0;
+  const kept: KeyChanges[] = [];
+  for (const [ordinal, key] of keys.entries()) {
+    const base = bases.get(ordinal);
+    const changes = base === undefined ? key.changes : key.changes.filter((change) => comparePositions(change.event.position, base) > 0);
+    if (changes.length === key.changes.length) {
+      kept.push(key);
+      continue;
+    }
+    defects += key.changes.length - changes.length;
+    if (changes.length > 0) kept.push({ key: key.key, changes, outcome: outcomeOf(changes) });
+  }
+  return defects === 0 ? undefined : { keys: kept, defects };
+}
+
+/** Changes that need a row where there is none: quarantined, or dropped when rowless; nothing is inserted for them. */
+async function dropBaseless(
+  { connection }: Session,
+  keys: readonly KeyChanges[],
+  bases: ReadonlyMap<number, Position>,
+  quarantined: Quarantine[],
+): Promise<void> {
+  const gone: number[] = [];
+  for (const [ordinal, { outcome }] of keys.entries()) {
+    const baseless = bases.has(ordinal) ? [] : outcome.needBase;
+    for (const change of [...baseless, ...outcome.orphans]) if (!change.event.rowless) quarantined.push({ change, reason: NO_BASE_ROW });
+    if (baseless.length > 0 && outcome.state === 'patch') gone.push(ordinal);
+  }
+  if (gone.length > 0) await run(connection, `DELETE FROM temp.batch WHERE _nanosync_ordinal IN (${gone.join(', ')})`);
+}
+
+function inOrder(request: ApplyRequest, quarantined: readonly Quarantine[]): readonly Quarantine[] {
+  if (quarantined.length === 0) return quarantined;
+  const reasons = new Map(quarantined.map((one) => [one.change, one]));
+  return request.changes.flatMap((change) => reasons.get(change) ?? []);
+}

@@ -1,0 +1,236 @@
+import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { DuckDBInstance } from '@duckdb/node-api';
+import type { Log } from '@nanosync/core';
+import { describeError, PipelineError } from '@nanosync/core';
+import { prepareMeta } from './meta.ts';
+import { int, META, name, query } from './sql.ts';
+
+/** How a file is opened; the first to open it in a process decides. */
+export interface FileOptions {
+  readonly path: string;
+  /** DuckDB's `memory_limit`, such as `512MB`; beyond it DuckDB spills to a folder beside the file. */
+  readonly memoryLimit?: string | undefined;
+  readonly threads?: number | undefined;
+  readonly log: Log;
+}
+
+/** What a step gets: the connection, and the name under which this file is known to it. */
+export interface Session {
+  readonly connection: DuckDBConnection;
+  readonly catalog: string;
+  /** `"catalog"."_nanosync"`, to put before a table's name. A file and a schema may have the same name, so nothing goes unqualified. */
+  readonly meta: string;
+}
+
+/** WAL bytes after which a commit makes a checkpoint; the default of 16 MB rewrites the tail of a table that is being loaded too often. */
+const CHECKPOINT_THRESHOLD = '256MB';
+const DEFAULT_MEMORY_LIMIT = '512MB';
+
+/**
+ * Open files of this process. The lock on a file is the operating system's and does not keep out a second instance of the same
+ * process, which would destroy the file: so there is one instance a file, shared and counted.
+ */
+const openFiles = new Map<string, Promise<DuckdbFile>>();
+
+/** A DuckDB file with one connection; steps run one after the other, each in a transaction of its own. */
+export class DuckdbFile {
+  private readonly key: string;
+  private readonly options: FileOptions;
+  private users = 0;
+  private instance: DuckDBInstance | undefined;
+  private session: Session | undefined;
+  private tail: Promise<unknown> = Promise.resolve();
+  private closing: Promise<void> | undefined;
+
+  private constructor(key: string, options: FileOptions) {
+    this.key = key;
+    this.options = options;
+  }
+
+  /** Opens the file, or shares the one that is open. Each call needs a `release`. */
+  static async acquire(options: FileOptions): Promise<DuckdbFile> {
+    const key = identityOf(options.path);
+    for (;;) {
+      const known = openFiles.get(key);
+      if (known === undefined) break;
+      const file = await known;
+      if (file.closing === undefined) {
+        file.users++;
+        return file;
+      }
+      await file.closing;
+    }
+    const file = new DuckdbFile(key, options);
+    const opening = file.open().then(() => file);
+    openFiles.set(key, opening);
+    file.users++;
+    try {
+      return await opening;
+    } catch (error) {
+      openFiles.delete(key);
+      throw error;
+    }
+  }
+
+  /** Runs a step in a transaction: all of it or nothing. `work` must do nothing else that lasts. */
+  async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.step(async (session) => {
+      await session.connection.run('BEGIN TRANSACTION');
+      try {
+        const result = await work(session);
+        await session.connection.run('COMMIT');
+        return result;
+      } catch (error) {
+        await session.connection.run('ROLLBACK').catch(() => undefined); // A failed COMMIT has ended the transaction already.
+        throw error;
+      }
+    });
+  }
+
+  /** Runs a step one after the other with all others of this file. */
+  async step<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    if (this.closing !== undefined) throw new PipelineError('defect', `${this.options.path} is used after it was closed.`);
+    const result = this.tail.then(async () => {
+      const session = this.session ?? (await this.open());
+      try {
+        return await work(session);
+      } catch (error) {
+        throw this.translate(error);
+      }
+    });
+    this.tail = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Gives the file back; the last one writes everything into the file itself and closes it. */
+  async release(): Promise<void> {
+    if (--this.users > 0) return;
+    this.closing = this.tail.then(async () => {
+      try {
+        await this.session?.connection.run('CHECKPOINT').catch((error: unknown) => {
+          this.options.log.warn('checkpoint failed', { err: describeError(error) }); // The WAL beside the file has everything.
+        });
+      } finally {
+        this.close();
+        openFiles.delete(this.key);
+      }
+    });
+    await this.closing;
+  }
+
+  private async open(): Promise<Session> {
+    const { path, memoryLimit, threads } = this.options;
+    checkPlace(path);
+    try {
+      this.instance = await DuckDBInstance.create(path, {
+        memory_limit: memoryLimit ?? DEFAULT_MEMORY_LIMIT,
+        checkpoint_threshold: CHECKPOINT_THRESHOLD,
+        preserve_insertion_order: 'false',
+        autoinstall_known_extensions: 'false',
+        autoload_known_extensions: 'false',
+        ...(threads === undefined ? {} : { threads: int(threads) }),
+      });
+      const connection = await this.instance.connect();
+      await connection.run("SET TimeZone = 'UTC'");
+      const catalog = String((await query(connection, 'SELECT current_database() AS catalog'))[0]?.catalog);
+      this.session = { connection, catalog, meta: `${name(catalog)}.${name(META)}` };
+      await prepareMeta(this.session, path);
+      return this.session;
+    } catch (error) {
+      this.close();
+      throw error instanceof PipelineError ? error : openError(path, error);
+    }
+  }
+
+  private close(): void {
+    this.session?.connection.closeSync();
+    this.instance?.closeSync();
+    this.session = undefined;
+    this.instance = undefined;
+  }
+
+  private translate(error: unknown): unknown {
+    if (error instanceof PipelineError || !(error instanceof Error)) return error;
+    const { path } = this.options;
+    if (/^FATAL|invalidated/.test(error.message)) {
+      // The instance refuses everything from now on; the next step opens the file anew, from its WAL.
+      this.close();
+      return new PipelineError('unavailable', `DuckDB gave up on ${path}.`, {
+        hint: 'It is opened again with the next step.',
+        cause: error,
+      });
+    }
+    if (/^Out of Memory/i.test(error.message))
+      return new PipelineError('unavailable', `DuckDB ran out of its memory limit on ${path}.`, {
+        hint: `Raise memory_limit of the sink's connection (now ${this.options.memoryLimit ?? DEFAULT_MEMORY_LIMIT}).`,
+        cause: error,
+      });
+    if (/^IO Error|No space left/i.test(error.message))
+      return new PipelineError('unavailable', `DuckDB could not write ${path}.`, {
+        hint: 'See that the disk has room and is writable.',
+        cause: error,
+      });
+    return error;
+  }
+}
+
+/** A path that is the same for the same file, however it was written. */
+function identityOf(path: string): string {
+  const absolute = resolve(path);
+  if (existsSync(absolute)) return realpathSync(absolute);
+  const folder = dirname(absolute);
+  return existsSync(folder) ? join(realpathSync(folder), basename(absolute)) : absolute;
+}
+
+function checkPlace(path: string): void {
+  const absolute = resolve(path);
+  const folder = dirname(absolute);
+  if (!existsSync(folder))
+    throw new PipelineError('prerequisite', `the folder ${folder} of the DuckDB file does not exist.`, {
+      hint: `Make it: mkdir -p ${folder}`,
+    });
+  if (existsSync(absolute) && !statSync(absolute).isFile())
+    throw new PipelineError('prerequisite', `${absolute} is not a file.`, {
+      hint: 'Give the path of a DuckDB file; it is made when missing.',
+    });
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    if (existsSync(absolute)) accessSync(absolute, constants.R_OK | constants.W_OK);
+  } catch (cause) {
+    throw new PipelineError('prerequisite', `${absolute} cannot be written by this user.`, {
+      hint: 'Give the user the right to write the file and its folder, or choose another path.',
+      cause,
+    });
+  }
+  if (
+    basename(absolute)
+      .replace(/\.[^.]*$/, '')
+      .toLowerCase() === META
+  )
+    throw new PipelineError('prerequisite', `a DuckDB file named ${basename(absolute)} cannot be told apart from nanosync's own schema.`, {
+      hint: 'Choose another file name.',
+    });
+}
+
+function openError(path: string, cause: unknown): PipelineError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const holder = /\(PID (\d+)\)/.exec(message)?.[1];
+  if (/lock/i.test(message) && /Could not set lock|Conflicting lock/i.test(message))
+    return new PipelineError('unavailable', `${path} is open in another process${holder === undefined ? '' : ` (pid ${holder})`}.`, {
+      hint: 'DuckDB lets one process at a time open a file: end the other one or close the file there.',
+      cause,
+    });
+  if (/version number/i.test(message))
+    return new PipelineError('newer-version', `${path} was written by a newer DuckDB.`, { hint: 'Use the nanosync that wrote it.', cause });
+  if (/not a valid DuckDB database|not a DuckDB/i.test(message))
+    return new PipelineError('prerequisite', `${path} exists and is not a DuckDB file.`, {
+      hint: 'Choose another path or remove the file.',
+      cause,
+    });
+  return new PipelineError('prerequisite', `DuckDB cannot open ${path}: ${message.split('\n')[0]}.`, {
+    hint: 'See that the path, memory_limit and threads of the connection are right.',
+    cause,
+  });
+}

@@ -1,0 +1,62 @@
+import type { Problem, Sink } from '@nanosync/core';
+import { apply } from './apply.ts';
+import { build } from './build.ts';
+import type { FileOptions } from './duckdb-file.ts';
+import { DuckdbFile } from './duckdb-file.ts';
+import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
+import { nameProblem } from './names.ts';
+import type { ResultValue } from './sql.ts';
+import { query } from './sql.ts';
+import { claimRows, openBatches, stage, staged } from './stage.ts';
+
+/** How a DuckDB sink is opened. */
+export type DuckdbSinkOptions = FileOptions;
+
+/**
+ * Opens a DuckDB file as a warehouse; made when missing. Sinks of one process on one file share it, and their steps run one
+ * after the other. Throws `unavailable` when another process has the file, `prerequisite` when it cannot be written.
+ */
+export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> {
+  const file = await DuckdbFile.acquire(options);
+  let open = true;
+  return {
+    check: (pipeline, tables) =>
+      file.step(async (session) => {
+        const problems: Problem[] = [];
+        for (const table of tables) {
+          const problem = await nameProblem(session, pipeline, table);
+          if (problem !== undefined) problems.push(problem);
+        }
+        return problems;
+      }),
+    claimRows: (pipeline, owner, topicId, busPartitions) =>
+      file.transaction((session) => claimRows(session, { pipeline, owner, topicId, busPartitions })),
+    stage: async (request) => {
+      const batches = await openBatches(request.batches);
+      await file.transaction((session) => stage(session, request, batches));
+    },
+    staged: (generation) => file.step((session) => staged(session, generation)),
+    discard: (generation) => file.transaction((session) => discard(session, generation)),
+    build: (request) => file.transaction((session) => build(session, request)),
+    generation: (generation) => file.step((session) => generationStatus(session, generation)),
+    generations: (pipeline, table) => file.step((session) => generationsOf(session, pipeline, table)),
+    claim: (generation, owner) => file.transaction((session) => claim(session, generation, owner)),
+    apply: (request) => file.transaction((session) => apply(session, request)),
+    switchTo: (generation) => file.transaction((session) => switchTo(session, generation)),
+    [Symbol.asyncDispose]: async () => {
+      if (!open) return;
+      open = false;
+      await file.release();
+    },
+  };
+}
+
+/** Runs a query on a DuckDB file that this process may have open as a sink; rows by column name, 64-bit integers as text. For tools and tests. */
+export async function queryDuckdb(options: FileOptions, sql: string): Promise<readonly Readonly<Record<string, ResultValue>>[]> {
+  const file = await DuckdbFile.acquire(options);
+  try {
+    return await file.step((session) => query(session.connection, sql));
+  } finally {
+    await file.release();
+  }
+}

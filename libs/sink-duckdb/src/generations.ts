@@ -1,0 +1,81 @@
+import type { GenerationId, GenerationStatus, Position, TableId } from '@nanosync/core';
+import { PipelineError, parsePosition, tableSchemaOf } from '@nanosync/core';
+import type { Session } from './duckdb-file.ts';
+import { physicalName, showUnderName, whereGeneration } from './names.ts';
+import { name, query, run, text } from './sql.ts';
+import { dropStaging, of } from './stage.ts';
+
+/** A generation's status, or undefined when it is not built. */
+export async function generationStatus({ connection, meta }: Session, id: GenerationId): Promise<GenerationStatus | undefined> {
+  const [row] = await query(connection, `SELECT * FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state = 'built'`);
+  if (row === undefined) return undefined;
+  const progress = await query(connection, `SELECT * FROM ${meta}.progress WHERE ${whereGeneration(id)} ORDER BY bus_partition`);
+  return {
+    rowsBuilt: Number(row.rows_built),
+    current: row.is_current === true,
+    changesApplied: Number(row.changes_applied),
+    quarantined: Number(row.quarantined),
+    defects: Number(row.defects),
+    topicId: String(row.topic_id),
+    progress: progress.map((part) => ({
+      busPartition: Number(part.bus_partition),
+      next: Number(part.next),
+      session: Number(part.session),
+      last: parsePosition(String(part.last_position)),
+      floor: part.floor_position === null ? null : (parsePosition(String(part.floor_position)) as Position),
+    })),
+  };
+}
+
+/** The generations of a table that exist. */
+export async function generationsOf({ connection, meta }: Session, pipeline: string, table: TableId) {
+  const rows = await query(
+    connection,
+    `SELECT epoch, anchor, is_current FROM ${meta}.generations
+     WHERE pipeline = ${text(pipeline)} AND tbl = ${text(table)} AND state = 'built' ORDER BY is_current DESC, epoch`,
+  );
+  return rows.map((row) => ({ epoch: String(row.epoch), anchor: String(row.anchor), current: row.is_current === true }));
+}
+
+/** Makes `owner` the generation's only writer. */
+export async function claim(session: Session, id: GenerationId, owner: string): Promise<GenerationStatus> {
+  const status = await generationStatus(session, id);
+  if (status === undefined)
+    throw new PipelineError('conflict', `the generation ${id.epoch} of ${id.table} does not exist at the sink.`, {
+      hint: 'It is not built yet, or was dropped by a switch.',
+    });
+  await run(session.connection, `UPDATE ${session.meta}.progress SET owner = ${text(owner)} WHERE ${whereGeneration(id)}`);
+  return status;
+}
+
+/** Gives the table's name to a generation and drops the table's other ones: one transaction. */
+export async function switchTo(session: Session, id: GenerationId): Promise<void> {
+  const { connection, meta } = session;
+  const [row] = await query(connection, `SELECT row_schema FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state = 'built'`);
+  if (row === undefined) throw new PipelineError('conflict', `the generation ${id.epoch} of ${id.table} does not exist at the sink.`);
+  const others = (await generationsOf(session, id.pipeline, id.table)).filter((other) => other.epoch !== id.epoch);
+  const columns = tableSchemaOf(String(row.row_schema)).columns.map((column) => column.name);
+  await showUnderName(session, id, columns);
+  await run(connection, `UPDATE ${meta}.generations SET is_current = true WHERE ${whereGeneration(id)}`);
+  for (const other of others) await drop(session, { ...id, epoch: other.epoch });
+}
+
+/** Gives up an epoch: its staging goes, and its physical table unless users see it. */
+export async function discard(session: Session, id: GenerationId): Promise<void> {
+  const { connection, meta } = session;
+  const [row] = await query(connection, `SELECT state, is_current FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
+  if (row?.is_current === true || row?.state === 'gone') return;
+  if (row === undefined)
+    await run(connection, `INSERT INTO ${meta}.generations VALUES (${of(id)}, 'gone', '', '', '', '', 0, '', false, 0, 0, 0)`);
+  await drop(session, id);
+}
+
+/** Removes all of an epoch but the reminder that it was there. */
+async function drop(session: Session, id: GenerationId): Promise<void> {
+  const { connection, meta } = session;
+  await run(connection, `DROP TABLE IF EXISTS ${meta}.${name(physicalName(id))}`);
+  await run(connection, `UPDATE ${meta}.generations SET state = 'gone', is_current = false WHERE ${whereGeneration(id)}`);
+  for (const table of ['progress', 'complete_partitions', 'rejected_rows'])
+    await run(connection, `DELETE FROM ${meta}.${table} WHERE ${whereGeneration(id)}`);
+  await dropStaging(session, id);
+}

@@ -1,0 +1,53 @@
+import { PipelineError } from '@nanosync/core';
+import type { Session } from './duckdb-file.ts';
+import { query, run } from './sql.ts';
+
+/** The version of the tables below. A file with a newer one is refused. */
+const META_VERSION = 1;
+
+/**
+ * What the sink keeps about itself, in the file it is about, so that both are durable in one transaction.
+ *
+ * - `rows_progress`: the loader's next offset on each bus partition of the rows topic, and its owner.
+ * - `stages`: the staging table of an epoch; `staged_batches`, `staged_ends`: what it holds; `rejected_rows`: what it could not.
+ * - `complete_partitions`: the attempts a generation was built from; they take the place of the ledger.
+ * - `generations`: the physical tables; `state` is `built`, or `gone` (discarded, or dropped by a switch) and then only a reminder
+ *   to ignore what still arrives.
+ * - `progress`: of each generation on each bus partition of its change topic.
+ */
+const TABLES = [
+  'rows_progress (pipeline VARCHAR, bus_partition INTEGER, next BIGINT, owner VARCHAR, topic_id VARCHAR)',
+  'stages (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, name VARCHAR, row_schema VARCHAR)',
+  'staged_batches (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, part INTEGER, attempt VARCHAR, batch INTEGER, row_count BIGINT, rejected BIGINT)',
+  'staged_ends (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, part INTEGER, attempt VARCHAR, batches INTEGER, row_count BIGINT, quarantined BIGINT, seq BIGINT)',
+  'complete_partitions (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, part INTEGER, attempt VARCHAR, row_count BIGINT, quarantined BIGINT)',
+  'rejected_rows (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, part INTEGER, attempt VARCHAR, batch INTEGER, row_number INTEGER, column_name VARCHAR, reason VARCHAR, payload BLOB)',
+  'generations (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, state VARCHAR, anchor VARCHAR, physical VARCHAR, row_schema VARCHAR, l0 VARCHAR, rows_built BIGINT, topic_id VARCHAR, is_current BOOLEAN, changes_applied BIGINT, quarantined BIGINT, defects BIGINT)',
+  'progress (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, bus_partition INTEGER, next BIGINT, owner VARCHAR, session BIGINT, last_position VARCHAR, floor_position VARCHAR)',
+];
+
+/** Makes our tables where there are none and refuses a file of a newer nanosync. */
+export async function prepareMeta({ connection, meta }: Session, path: string): Promise<void> {
+  await run(connection, 'BEGIN TRANSACTION');
+  try {
+    await run(connection, `CREATE SCHEMA IF NOT EXISTS ${meta}`);
+    await run(connection, `CREATE TABLE IF NOT EXISTS ${meta}.meta (version INTEGER)`);
+    const version = (await query(connection, `SELECT version FROM ${meta}.meta`))[0]?.version;
+    if (typeof version === 'number' && version > META_VERSION)
+      throw new PipelineError(
+        'newer-version',
+        `${path} was written by a newer nanosync (version ${version}, this one knows ${META_VERSION}).`,
+        {
+          hint: 'Use that nanosync, or another file.',
+        },
+      );
+    if (version === undefined) {
+      for (const table of TABLES) await run(connection, `CREATE TABLE ${meta}.${table}`);
+      await run(connection, `INSERT INTO ${meta}.meta VALUES (${META_VERSION})`);
+    }
+    await run(connection, 'COMMIT');
+  } catch (error) {
+    await run(connection, 'ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,351 @@
+import { promisify } from 'node:util';
+import { zstdDecompress } from 'node:zlib';
+import type {
+  Applied,
+  ApplyRequest,
+  BusProgress,
+  Cell,
+  EndMarker,
+  GenerationId,
+  Position,
+  Row,
+  RowBatch,
+  Sink,
+  SinkChange,
+  StagedPartition,
+  StageRequest,
+  TableId,
+  TableSchema,
+} from '@nanosync/core';
+import {
+  AvroReader,
+  ChangeCodec,
+  comparePositions,
+  isComplete,
+  laterPosition,
+  PipelineError,
+  readCell,
+  sameSchema,
+  UNCHANGED,
+} from '@nanosync/core';
+
+const unzstd = promisify(zstdDecompress);
+
+interface StoredRow {
+  readonly cells: Row;
+  readonly position: Position;
+}
+
+interface Epoch {
+  readonly id: GenerationId;
+  readonly batches: Map<string, { readonly batch: RowBatch; readonly schema: TableSchema; readonly rows: readonly Row[] }>;
+  readonly ends: Map<string, EndMarker>;
+  complete: readonly StagedPartition[] | undefined;
+  generation: Generation | undefined;
+  gone: boolean;
+}
+
+interface Generation {
+  readonly anchor: string;
+  readonly schema: TableSchema;
+  readonly codec: ChangeCodec;
+  readonly topicId: string;
+  readonly rowsBuilt: number;
+  readonly rows: Map<string, StoredRow>;
+  current: boolean;
+  owner: string;
+  changesApplied: number;
+  quarantined: number;
+  defects: number;
+  progress: BusProgress[];
+}
+
+/** A warehouse in memory, which outlives the sinks that are opened on it as a real one outlives the processes that write it. */
+export interface MemoryWarehouse {
+  open(): Sink;
+  /** The rows that users see under a table's name, in the order of their canonical keys; undefined when there is no such table. */
+  read(table: TableId): readonly Row[] | undefined;
+  /** Takes a name, as a table that somebody else made would. */
+  occupy(table: TableId): void;
+}
+
+/** Makes an empty {@link MemoryWarehouse}. Each step of its sinks is atomic: it checks everything, then changes everything at once. */
+export function memoryWarehouse(): MemoryWarehouse {
+  const store = new MemoryStore();
+  return {
+    open: () => store.sink(),
+    read: (table) => store.read(table),
+    occupy: (table) => {
+      store.occupied.add(table.toLowerCase());
+    },
+  };
+}
+
+class MemoryStore {
+  readonly occupied = new Set<string>();
+  private readonly epochs = new Map<string, Epoch>();
+  private readonly loaders = new Map<string, { topicId: string; owner: string; next: number[] }>();
+
+  sink(): Sink {
+    return {
+      check: async (pipeline, tables) => tables.flatMap((table) => this.nameProblem(pipeline, table) ?? []),
+      claimRows: async (pipeline, owner, topicId, busPartitions) => this.claimRows(pipeline, owner, topicId, busPartitions),
+      stage: async (request) => this.stage(request, await Promise.all(request.batches.map(decode))),
+      staged: async (id) => this.staged(this.epochOf(id)),
+      discard: async (id) => this.discard(this.epochOf(id)),
+      build: async (request) => this.build(request),
+      generation: async (id) => statusOf(this.epochOf(id)),
+      generations: async (pipeline, table) => this.generations(pipeline, table),
+      claim: async (id, owner) => {
+        const epoch = this.epochOf(id);
+        const status = statusOf(epoch);
+        if (epoch.generation === undefined || status === undefined)
+          throw new PipelineError('conflict', `the generation of ${id.table} does not exist.`);
+        epoch.generation.owner = owner;
+        return status;
+      },
+      apply: async (request) => this.apply(request),
+      switchTo: async (id) => this.switchTo(this.epochOf(id)),
+      [Symbol.asyncDispose]: async () => undefined,
+    };
+  }
+
+  read(table: TableId): readonly Row[] | undefined {
+    const shown = this.builtOf(table).find((generation) => generation.current);
+    if (shown === undefined) return undefined;
+    return [...shown.rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row.cells);
+  }
+
+  private epochOf(id: GenerationId): Epoch {
+    const key = JSON.stringify([id.pipeline, id.table, id.epoch]);
+    const known = this.epochs.get(key) ?? {
+      id,
+      batches: new Map(),
+      ends: new Map(),
+      complete: undefined,
+      generation: undefined,
+      gone: false,
+    };
+    this.epochs.set(key, known);
+    return known;
+  }
+
+  private builtOf(table: TableId): Generation[] {
+    return [...this.epochs.values()].filter((epoch) => epoch.id.table === table).flatMap((epoch) => epoch.generation ?? []);
+  }
+
+  private nameProblem(pipeline: string, table: TableId) {
+    if (this.occupied.has(table.toLowerCase()))
+      return { what: `${table} already exists and nanosync did not make it.`, cure: 'Rename or drop it.' };
+    const other = [...this.epochs.values()].find(
+      ({ id, generation }) =>
+        generation?.current === true && id.table.toLowerCase() === table.toLowerCase() && (id.pipeline !== pipeline || id.table !== table),
+    );
+    return other === undefined ? undefined : { what: `${table} belongs to pipeline ${other.id.pipeline}.`, cure: 'Use another warehouse.' };
+  }
+
+  private requireName(id: GenerationId): void {
+    const problem = this.nameProblem(id.pipeline, id.table);
+    if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
+  }
+
+  private claimRows(pipeline: string, owner: string, topicId: string, busPartitions: number): readonly number[] {
+    const loader = this.loaders.get(pipeline) ?? { topicId, owner, next: Array.from({ length: busPartitions }, () => 0) };
+    if (loader.topicId !== topicId || loader.next.length !== busPartitions)
+      throw new PipelineError('gap', `the rows topic of pipeline ${pipeline} is not the one that was loaded so far.`);
+    loader.owner = owner;
+    this.loaders.set(pipeline, loader);
+    return [...loader.next];
+  }
+
+  private stage(request: StageRequest, batches: readonly Decoded[]): void {
+    const loader = this.loaders.get(request.pipeline);
+    if (request.moves.length === 0) throw new PipelineError('defect', 'rows are staged without a move of their progress.');
+    if (loader?.owner !== request.owner || request.moves.some((move) => loader.next[move.busPartition] !== move.from))
+      throw new PipelineError('conflict', `another loader has the rows of pipeline ${request.pipeline}.`);
+    for (const move of request.moves) loader.next[move.busPartition] = move.to;
+    for (const decoded of batches) {
+      const { batch } = decoded;
+      const epoch = this.epochOf({ pipeline: request.pipeline, table: batch.table as TableId, epoch: batch.epoch });
+      const key = `${batch.partition}/${batch.batch}/${batch.attempt}`;
+      if (!isOver(epoch) && !epoch.batches.has(key)) epoch.batches.set(key, decoded);
+    }
+    for (const end of request.ends) {
+      const epoch = this.epochOf({ pipeline: request.pipeline, table: end.table as TableId, epoch: end.epoch });
+      const key = `${end.partition}/${end.attempt}`;
+      if (!isOver(epoch) && !epoch.ends.has(key)) epoch.ends.set(key, end);
+    }
+  }
+
+  private staged(epoch: Epoch): readonly StagedPartition[] {
+    if (epoch.complete !== undefined) return epoch.complete;
+    const complete = new Map<number, StagedPartition>();
+    for (const end of epoch.ends.values()) {
+      const own = [...epoch.batches.values()]
+        .map(({ batch }) => batch)
+        .filter((batch) => batch.partition === end.partition && batch.attempt === end.attempt);
+      const whole = own.length === end.batches && own.every((batch) => batch.batch < end.batches);
+      if (!whole || own.reduce((sum, batch) => sum + batch.rows, 0) !== end.rows || complete.has(end.partition)) continue;
+      complete.set(end.partition, { partition: end.partition, attempt: end.attempt, rows: end.rows, quarantined: end.quarantined });
+    }
+    return [...complete.values()].sort((a, b) => a.partition - b.partition);
+  }
+
+  private build(request: Parameters<Sink['build']>[0]): { readonly rows: number } {
+    const { generation: id, schema } = request;
+    const epoch = this.epochOf(id);
+    if (epoch.generation !== undefined) return { rows: epoch.generation.rowsBuilt };
+    if (epoch.gone) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+    this.requireName(id);
+    const complete = this.staged(epoch);
+    if (complete.length !== request.partitions || complete.some((partition, index) => partition.partition !== index))
+      throw new PipelineError('defect', `${id.table} is to be built from ${request.partitions} partitions, not all of them complete.`);
+    const codec = new ChangeCodec(schema);
+    const rows = new Map<string, StoredRow>();
+    for (const { batch, rows: decoded } of epoch.batches.values())
+      if (complete[batch.partition]?.attempt === batch.attempt)
+        for (const cells of decoded) rows.set(codec.key(cells).toString('latin1'), { cells, position: request.l0 });
+    epoch.complete = complete;
+    epoch.batches.clear();
+    epoch.generation = {
+      anchor: request.anchor,
+      schema,
+      codec,
+      topicId: request.topicId,
+      rowsBuilt: rows.size,
+      rows,
+      current: !this.others(id).some((other) => other.generation?.current === true),
+      owner: '',
+      changesApplied: 0,
+      quarantined: complete.reduce((sum, partition) => sum + partition.quarantined, 0),
+      defects: 0,
+      progress: request.start.map((start, busPartition) => ({ busPartition, ...start, last: request.l0, floor: null })),
+    };
+    return { rows: rows.size };
+  }
+
+  private others(id: GenerationId): Epoch[] {
+    return [...this.epochs.values()].filter(
+      (epoch) =>
+        epoch.id.pipeline === id.pipeline && epoch.id.table === id.table && epoch.id.epoch !== id.epoch && epoch.generation !== undefined,
+    );
+  }
+
+  private generations(pipeline: string, table: TableId) {
+    return this.others({ pipeline, table, epoch: '' })
+      .map(({ id, generation }) => ({ epoch: id.epoch, anchor: generation?.anchor ?? '', current: generation?.current === true }))
+      .sort((a, b) => Number(b.current) - Number(a.current) || (a.epoch < b.epoch ? -1 : 1));
+  }
+
+  private apply(request: ApplyRequest): Applied {
+    const { generation } = this.epochOf(request.generation);
+    const moved = new Set(request.moves.map((move) => move.busPartition));
+    if (moved.size === 0 || moved.size !== request.moves.length || request.changes.some((change) => !moved.has(change.busPartition)))
+      throw new PipelineError('defect', 'a batch does not move the progress of each of its bus partitions once.');
+    if (
+      generation === undefined ||
+      generation.owner !== request.owner ||
+      request.moves.some((move) => generation.progress[move.busPartition]?.next !== move.from)
+    )
+      throw new PipelineError('conflict', `another writer has ${request.generation.table}.`);
+    if (!sameSchema(generation.schema, request.schema))
+      throw new PipelineError('table-changed', `${request.generation.table} has other columns.`);
+    for (const move of request.moves) {
+      const before = generation.progress[move.busPartition] as BusProgress;
+      const truncations = request.changes.filter((change) => change.event.op === 't' && change.busPartition === move.busPartition);
+      const floor = [before.floor, move.floor, ...truncations.map((change) => change.event.position)].reduce(
+        (highest, one) => (one === null ? highest : laterPosition(highest ?? undefined, one)),
+        null,
+      );
+      generation.progress[move.busPartition] = {
+        busPartition: move.busPartition,
+        next: move.to,
+        session: move.session,
+        last: laterPosition(before.last, move.last),
+        floor,
+      };
+    }
+    const applied = applyChanges(generation, request.changes);
+    generation.changesApplied += applied.applied;
+    generation.quarantined += applied.quarantined.length;
+    generation.defects += applied.defects;
+    return applied;
+  }
+
+  private switchTo(epoch: Epoch): void {
+    if (epoch.generation === undefined) throw new PipelineError('conflict', `the generation of ${epoch.id.table} does not exist.`);
+    this.requireName(epoch.id);
+    for (const other of this.others(epoch.id)) remove(other);
+    epoch.generation.current = true;
+  }
+
+  private discard(epoch: Epoch): void {
+    if (epoch.generation?.current !== true) remove(epoch);
+  }
+}
+
+interface Decoded {
+  readonly batch: RowBatch;
+  readonly schema: TableSchema;
+  readonly rows: readonly Row[];
+}
+
+async function decode({ batch, schema }: StageRequest['batches'][number]): Promise<Decoded> {
+  const reader = new AvroReader(batch.codec === 'zstandard' ? await unzstd(batch.block) : batch.block);
+  const rows: Cell[][] = [];
+  for (let row = 0; row < batch.rows; row++) rows.push(schema.columns.map((column) => readCell(reader, column.type)));
+  if (!reader.done) throw new PipelineError('defect', `a row batch of ${batch.table} does not decode.`);
+  return { batch, schema, rows };
+}
+
+function isOver(epoch: Epoch): boolean {
+  return epoch.gone || epoch.generation !== undefined;
+}
+
+function remove(epoch: Epoch): void {
+  epoch.gone = true;
+  epoch.generation = undefined;
+  epoch.complete = undefined;
+  epoch.batches.clear();
+  epoch.ends.clear();
+}
+
+function statusOf({ generation }: Epoch) {
+  if (generation === undefined) return undefined;
+  const { rowsBuilt, current, changesApplied, quarantined, defects, topicId, progress } = generation;
+  return { rowsBuilt, current, changesApplied, quarantined, defects, topicId, progress: [...progress] };
+}
+
+/** One change after the other, as the contract says it; truncations first, because they void what is below them anyway. */
+function applyChanges(generation: Generation, changes: readonly SinkChange[]): Applied {
+  const { rows } = generation;
+  const floor = generation.progress.reduce<Position | undefined>(
+    (highest, part) => (part.floor === null ? highest : laterPosition(highest, part.floor)),
+    undefined,
+  );
+  const isBelow = (position: Position) => floor !== undefined && comparePositions(position, floor) < 0;
+  if (changes.some((change) => change.event.op === 't')) for (const [key, row] of rows) if (isBelow(row.position)) rows.delete(key);
+  const quarantined: { change: SinkChange; reason: string }[] = [];
+  let defects = 0;
+  for (const change of changes) {
+    const { event } = change;
+    if (event.op === 't' || isBelow(event.position)) continue;
+    const image = event.op === 'd' ? event.before : event.after;
+    if (image === null) {
+      quarantined.push({ change, reason: 'the change has no row' });
+      continue;
+    }
+    const key = change.key.toString('latin1');
+    const base = rows.get(key);
+    if (base !== undefined && comparePositions(base.position, event.position) >= 0) defects++;
+    else if (event.op === 'd') rows.delete(key);
+    else if (base === undefined && event.rowless) continue;
+    else if (base === undefined && !isComplete(image)) quarantined.push({ change, reason: 'there is no row to take cells from' });
+    else
+      rows.set(key, {
+        cells: image.map((cell, index) => (cell === UNCHANGED ? (base?.cells[index] as Cell) : cell)),
+        position: event.position,
+      });
+  }
+  return { applied: changes.length - quarantined.length - defects, quarantined, defects };
+}
