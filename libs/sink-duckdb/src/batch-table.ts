@@ -3,7 +3,7 @@ import type { Cell, Column, TableSchema } from '@nanosync/core';
 import { AvroWriter, keyIndexes, PipelineError, UNCHANGED, writeCell } from '@nanosync/core';
 import { POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
 import type { KeyChanges, KeyOutcome } from './fold.ts';
-import { RowAppender } from './row-appender.ts';
+import { appendTo, RowAppender } from './row-appender.ts';
 import { name, run } from './sql.ts';
 
 /**
@@ -36,12 +36,9 @@ const BLOCK_BYTES = 1024 * 1024;
 export async function writeBatch(connection: DuckDBConnection, schema: TableSchema, keys: readonly KeyChanges[]): Promise<void> {
   const columns = [...OWN, ...schema.columns];
   const keyAt = keyIndexes(schema);
-  const appender = new RowAppender(
-    connection,
-    { catalog: 'temp', schema: 'main', table: 'batch' },
-    columns.map((column) => column.type),
-  );
-  try {
+  const types = columns.map((column) => column.type);
+  const target = { catalog: 'temp', schema: 'main', table: 'batch' };
+  await appendTo(new RowAppender(connection, target, types), async (appender) => {
     writer.reset();
     let rows = 0;
     for (const [ordinal, key] of keys.entries()) {
@@ -53,11 +50,7 @@ export async function writeBatch(connection: DuckDBConnection, schema: TableSche
       writer.reset();
       rows = 0;
     }
-    appender.finish();
-  } catch (error) {
-    appender.abandon();
-    throw error;
-  }
+  });
 }
 
 function encode(schema: TableSchema, keyAt: readonly number[], ordinal: number, { key, changes, outcome }: KeyChanges): void {

@@ -26,11 +26,9 @@ export class ColumnBuffer {
   /** One bit a row, set where there is a value; all set between chunks. */
   readonly validity = new Uint8Array(VECTOR_ROWS / 8).fill(0xff);
   hasNull = false;
-  /** Native address of the block's first byte, where long strings point. */
-  address = 0n;
-  /** Low and high half of the same, to add offsets without a BigInt. */
-  addressLow = 0;
-  addressHigh = 0;
+  /** Native address of the block's first byte, where long strings point; in halves, to add offsets without a BigInt. */
+  private addressLow = 0;
+  private addressHigh = 0;
   readonly read: CellReader;
   /** 10^precision of a decimal as four 32-bit words, least significant first. */
   readonly limit: Uint32Array;
@@ -52,7 +50,6 @@ export class ColumnBuffer {
 
   /** Where the long strings of the next rows are. */
   point(address: bigint): void {
-    this.address = address;
     this.addressLow = Number(address & 0xffff_ffffn);
     this.addressHigh = Number(address >> 32n);
   }

@@ -1,10 +1,10 @@
-import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { Log } from '@nanosync/core';
 import { describeError, PipelineError } from '@nanosync/core';
-import { prepareMeta } from './meta.ts';
+import { checkVersion, prepareMeta } from './meta.ts';
 import { int, META, name, query } from './sql.ts';
 
 /** How a file is opened; the first to open it in a process decides. */
@@ -24,8 +24,11 @@ export interface Session {
   readonly meta: string;
 }
 
-/** WAL bytes after which a commit makes a checkpoint; the default of 16 MB rewrites the tail of a table that is being loaded too often. */
-const CHECKPOINT_THRESHOLD = '256MB';
+/**
+ * WAL bytes after which a commit makes a checkpoint. At the default of 16 MB the tail of a table that is being loaded is rewritten
+ * too often; far above, the WAL takes memory and long to replay after a crash.
+ */
+const CHECKPOINT_THRESHOLD = '64MB';
 const DEFAULT_MEMORY_LIMIT = '512MB';
 
 /**
@@ -41,6 +44,7 @@ export class DuckdbFile {
   private users = 0;
   private instance: DuckDBInstance | undefined;
   private session: Session | undefined;
+  private prepared = false;
   private tail: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
@@ -49,7 +53,10 @@ export class DuckdbFile {
     this.options = options;
   }
 
-  /** Opens the file, or shares the one that is open. Each call needs a `release`. */
+  /**
+   * Opens the file, or shares the one that is open. A file that does not exist is made by the first step that needs it: a
+   * pipeline that turns out to be impossible leaves nothing behind. Each call needs a `release`.
+   */
   static async acquire(options: FileOptions): Promise<DuckdbFile> {
     const key = identityOf(options.path);
     for (;;) {
@@ -63,7 +70,7 @@ export class DuckdbFile {
       await file.closing;
     }
     const file = new DuckdbFile(key, options);
-    const opening = file.open().then(() => file);
+    const opening = (existsSync(key) ? file.open() : Promise.resolve(checkPlace(options.path))).then(() => file);
     openFiles.set(key, opening);
     file.users++;
     try {
@@ -89,13 +96,30 @@ export class DuckdbFile {
     });
   }
 
-  /** Runs a step one after the other with all others of this file. */
+  /** Runs a step that may begin our own tables, one after the other with all others of this file. */
   async step<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.enqueue(async () => {
+      const session = this.session ?? (await this.open());
+      if (!this.prepared) await prepareMeta(session, this.options.path);
+      this.prepared = true;
+      return work(session);
+    });
+  }
+
+  /** Runs a step that changes nothing, not even by opening: `known` says whether our tables are there. */
+  async look<T>(work: (session: Session, known: boolean) => Promise<T>, otherwise: T): Promise<T> {
+    return this.enqueue(async () => {
+      if (this.session === undefined && !existsSync(this.key)) return otherwise;
+      const session = this.session ?? (await this.open());
+      return work(session, this.prepared);
+    });
+  }
+
+  private async enqueue<T>(work: () => Promise<T>): Promise<T> {
     if (this.closing !== undefined) throw new PipelineError('defect', `${this.options.path} is used after it was closed.`);
     const result = this.tail.then(async () => {
-      const session = this.session ?? (await this.open());
       try {
-        return await work(session);
+        return await work();
       } catch (error) {
         throw this.translate(error);
       }
@@ -124,7 +148,7 @@ export class DuckdbFile {
     const { path, memoryLimit, threads } = this.options;
     checkPlace(path);
     try {
-      this.instance = await DuckDBInstance.create(path, {
+      this.instance = await DuckDBInstance.create(this.key, {
         memory_limit: memoryLimit ?? DEFAULT_MEMORY_LIMIT,
         checkpoint_threshold: CHECKPOINT_THRESHOLD,
         preserve_insertion_order: 'false',
@@ -136,7 +160,8 @@ export class DuckdbFile {
       await connection.run("SET TimeZone = 'UTC'");
       const catalog = String((await query(connection, 'SELECT current_database() AS catalog'))[0]?.catalog);
       this.session = { connection, catalog, meta: `${name(catalog)}.${name(META)}` };
-      await prepareMeta(this.session, path);
+      this.prepared = await checkVersion(this.session, path);
+      removeSpill(this.key);
       return this.session;
     } catch (error) {
       this.close();
@@ -149,6 +174,7 @@ export class DuckdbFile {
     this.instance?.closeSync();
     this.session = undefined;
     this.instance = undefined;
+    this.prepared = false;
   }
 
   private translate(error: unknown): unknown {
@@ -212,6 +238,13 @@ function checkPlace(path: string): void {
     throw new PipelineError('prerequisite', `a DuckDB file named ${basename(absolute)} cannot be told apart from nanosync's own schema.`, {
       hint: 'Choose another file name.',
     });
+}
+
+/** Removes what a killed process spilled beside the file; this process has just locked it and spilled nothing yet. */
+function removeSpill(path: string): void {
+  const folder = `${path}.tmp`;
+  if (!existsSync(folder)) return;
+  for (const file of readdirSync(folder)) if (file.startsWith('duckdb_temp_')) rmSync(join(folder, file), { force: true });
 }
 
 function openError(path: string, cause: unknown): PipelineError {

@@ -21,14 +21,14 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
   let open = true;
   return {
     check: (pipeline, tables) =>
-      file.step(async (session) => {
+      file.look<readonly Problem[]>(async (session, known) => {
         const problems: Problem[] = [];
         for (const table of tables) {
-          const problem = await nameProblem(session, pipeline, table);
+          const problem = await nameProblem(session, pipeline, table, known);
           if (problem !== undefined) problems.push(problem);
         }
         return problems;
-      }),
+      }, []),
     claimRows: (pipeline, owner, topicId, busPartitions) =>
       file.transaction((session) => claimRows(session, { pipeline, owner, topicId, busPartitions })),
     stage: async (request) => {

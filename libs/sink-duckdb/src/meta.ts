@@ -1,6 +1,6 @@
 import { PipelineError } from '@nanosync/core';
 import type { Session } from './duckdb-file.ts';
-import { query, run } from './sql.ts';
+import { META, query, run, text } from './sql.ts';
 
 /** The version of the tables below. A file with a newer one is refused. */
 const META_VERSION = 1;
@@ -26,25 +26,34 @@ const TABLES = [
   'progress (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, bus_partition INTEGER, next BIGINT, owner VARCHAR, session BIGINT, last_position VARCHAR, floor_position VARCHAR)',
 ];
 
-/** Makes our tables where there are none and refuses a file of a newer nanosync. */
-export async function prepareMeta({ connection, meta }: Session, path: string): Promise<void> {
+/** True when our tables are there; refuses a file of a newer nanosync. Changes nothing. */
+export async function checkVersion({ connection, catalog, meta }: Session, path: string): Promise<boolean> {
+  const [table] = await query(
+    connection,
+    `SELECT 1 FROM duckdb_tables() WHERE database_name = ${text(catalog)} AND schema_name = ${text(META)} AND table_name = 'meta'`,
+  );
+  if (table === undefined) return false;
+  const version = Number((await query(connection, `SELECT max(version) AS version FROM ${meta}.meta`))[0]?.version);
+  if (version > META_VERSION)
+    throw new PipelineError(
+      'newer-version',
+      `${path} was written by a newer nanosync (version ${version}, this one knows ${META_VERSION}).`,
+      {
+        hint: 'Use that nanosync, or another file.',
+      },
+    );
+  return true;
+}
+
+/** Makes our tables, all or none. */
+export async function prepareMeta(session: Session, path: string): Promise<void> {
+  const { connection, meta } = session;
+  if (await checkVersion(session, path)) return;
   await run(connection, 'BEGIN TRANSACTION');
   try {
     await run(connection, `CREATE SCHEMA IF NOT EXISTS ${meta}`);
-    await run(connection, `CREATE TABLE IF NOT EXISTS ${meta}.meta (version INTEGER)`);
-    const version = (await query(connection, `SELECT version FROM ${meta}.meta`))[0]?.version;
-    if (typeof version === 'number' && version > META_VERSION)
-      throw new PipelineError(
-        'newer-version',
-        `${path} was written by a newer nanosync (version ${version}, this one knows ${META_VERSION}).`,
-        {
-          hint: 'Use that nanosync, or another file.',
-        },
-      );
-    if (version === undefined) {
-      for (const table of TABLES) await run(connection, `CREATE TABLE ${meta}.${table}`);
-      await run(connection, `INSERT INTO ${meta}.meta VALUES (${META_VERSION})`);
-    }
+    for (const table of ['meta (version INTEGER)', ...TABLES]) await run(connection, `CREATE TABLE ${meta}.${table}`);
+    await run(connection, `INSERT INTO ${meta}.meta VALUES (${META_VERSION})`);
     await run(connection, 'COMMIT');
   } catch (error) {
     await run(connection, 'ROLLBACK').catch(() => undefined);

@@ -21,15 +21,17 @@ export function whereGeneration(generation: GenerationId): string {
   return `pipeline = ${text(generation.pipeline)} AND tbl = ${text(generation.table)} AND epoch = ${text(generation.epoch)}`;
 }
 
-/** What keeps a pipeline from having a table's name, or undefined when the name is free or already its own. */
-export async function nameProblem(session: Session, pipeline: string, table: TableId): Promise<Problem | undefined> {
+/** What keeps a pipeline from having a table's name, or undefined when the name is free or already its own. `known`: our tables are there. */
+export async function nameProblem(session: Session, pipeline: string, table: TableId, known = true): Promise<Problem | undefined> {
   const { schema, name: bare } = splitTableId(table);
   if (RESERVED.has(schema.toLowerCase()))
     return { what: `the schema ${schema} of ${table} is reserved in DuckDB.`, cure: 'Leave the table out of the pipeline.' };
-  const owners = await query(
-    session.connection,
-    `SELECT pipeline, tbl, physical FROM ${session.meta}.generations WHERE is_current AND lower(tbl) = lower(${text(table)})`,
-  );
+  const owners = known
+    ? await query(
+        session.connection,
+        `SELECT pipeline, tbl, physical FROM ${session.meta}.generations WHERE is_current AND lower(tbl) = lower(${text(table)})`,
+      )
+    : [];
   const other = owners.find((owner) => owner.pipeline !== pipeline || owner.tbl !== table);
   if (other !== undefined)
     return {

@@ -32,8 +32,9 @@ export class RowAppender {
   private readonly vectors: readonly duckdb.Vector[];
   private readonly columns: readonly ColumnBuffer[];
   private readonly constants: readonly ColumnBuffer[];
-  /** Holds the block's bytes on DuckDB's side; reset frees the block before. */
-  private readonly arena: duckdb.DataChunk;
+  /** Hold the bytes of the block and of the constants on DuckDB's side; loading the next frees the ones before. */
+  private readonly blockArena = duckdb.create_data_chunk([BLOB.toLogicalType().logical_type]);
+  private readonly constantArena = duckdb.create_data_chunk([BLOB.toLogicalType().logical_type]);
   private readonly cursor = new BlockCursor();
 
   /** `constants` are columns after the blocks' own that have one value a block. */
@@ -46,7 +47,6 @@ export class RowAppender {
     const all = [...this.columns, ...this.constants];
     this.chunk = duckdb.create_data_chunk(all.map((_, index) => duckdb.appender_column_type(this.appender, index)));
     this.vectors = all.map((_, index) => duckdb.data_chunk_get_vector(this.chunk, index));
-    this.arena = duckdb.create_data_chunk([BLOB.toLogicalType().logical_type]);
   }
 
   /**
@@ -54,16 +54,15 @@ export class RowAppender {
    * Returns the rows that were left out; throws RangeError when the block is not what it should be.
    */
   append(block: Uint8Array, rows: number, constants: Uint8Array = NOTHING): readonly RejectedRow[] {
-    const bytes = constants.length === 0 ? block : Buffer.concat([block, constants]);
-    this.load(bytes);
-    this.fillConstants(bytes, block.length, Math.min(rows, VECTOR_ROWS));
-    this.cursor.open(bytes);
+    load(this.blockArena, block, this.columns);
+    load(this.constantArena, constants, this.constants);
+    this.fillConstants(constants, Math.min(rows, VECTOR_ROWS));
+    this.cursor.open(block);
     const rejected: RejectedRow[] = [];
     let filled = 0;
     for (let row = 0; row < rows; row++) {
       const start = this.cursor.at;
       const wrong = this.readRow(filled);
-      if (this.cursor.at > block.length) throw new RangeError('a row block ends before its time');
       if (wrong === undefined) filled++;
       else rejected.push({ row, ...wrong, payload: Buffer.from(block.subarray(start, this.cursor.at)) });
       if (filled === VECTOR_ROWS) {
@@ -84,24 +83,15 @@ export class RowAppender {
 
   /** Forgets what was not put there yet. An appender that is merely dropped would write it later, outside any transaction. */
   abandon(): void {
-    duckdb.appender_clear(this.appender);
-    duckdb.appender_close_sync(this.appender);
+    try {
+      duckdb.appender_clear(this.appender);
+    } finally {
+      duckdb.appender_close_sync(this.appender);
+    }
   }
 
-  private load(bytes: Uint8Array): void {
-    duckdb.data_chunk_reset(this.arena);
-    const vector = duckdb.data_chunk_get_vector(this.arena, 0);
-    duckdb.vector_assign_string_element_len(vector, 0, bytes);
-    const laidOut = duckdb.vector_get_data(vector, 16);
-    // Up to 12 bytes stand inside the element itself: then no string of the block is long enough to need the address.
-    const address = bytes.length <= 12 ? 0n : new DataView(laidOut.buffer, laidOut.byteOffset).getBigUint64(8, true);
-    for (const column of this.columns) column.point(address);
-    for (const column of this.constants) column.point(address);
-  }
-
-  private fillConstants(bytes: Uint8Array, at: number, rows: number): void {
+  private fillConstants(bytes: Uint8Array, rows: number): void {
     this.cursor.open(bytes);
-    this.cursor.at = at;
     for (const column of this.constants) {
       column.read(column, this.cursor, 0);
       for (let row = 1; row < rows; row++) column.bytes.copyWithin(row * column.width, 0, column.width);
@@ -145,3 +135,29 @@ export class RowAppender {
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** Copies bytes to DuckDB's side and points the columns' long strings there. */
+function load(arena: duckdb.DataChunk, bytes: Uint8Array, columns: readonly ColumnBuffer[]): void {
+  duckdb.data_chunk_reset(arena);
+  const vector = duckdb.data_chunk_get_vector(arena, 0);
+  duckdb.vector_assign_string_element_len(vector, 0, bytes);
+  const laidOut = duckdb.vector_get_data(vector, 16);
+  // Up to 12 bytes stand inside the element itself: then nothing in them is long enough to need the address.
+  const address = bytes.length <= 12 ? 0n : new DataView(laidOut.buffer, laidOut.byteOffset).getBigUint64(8, true);
+  for (const column of columns) column.point(address);
+}
+
+/** Appends to a table in the current transaction: all that `work` appends, or nothing when it throws. */
+export async function appendTo(appender: RowAppender, work: (appender: RowAppender) => Promise<void>): Promise<void> {
+  try {
+    await work(appender);
+    appender.finish();
+  } catch (error) {
+    try {
+      appender.abandon();
+    } catch {
+      // The first error says what happened; the transaction is rolled back for it.
+    }
+    throw error;
+  }
+}

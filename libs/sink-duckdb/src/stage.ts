@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
 import type { EndMarker, GenerationId, RowBatch, StagedPartition, StageRequest, TableId, TableSchema } from '@nanosync/core';
@@ -6,7 +7,7 @@ import { ATTEMPT_COLUMN, checkColumns, PARTITION_COLUMN, sqlTypeOf } from './col
 import type { Session } from './duckdb-file.ts';
 import { stagingName, whereGeneration } from './names.ts';
 import type { RejectedRow } from './row-appender.ts';
-import { RowAppender } from './row-appender.ts';
+import { appendTo, RowAppender } from './row-appender.ts';
 import { int, META, name, query, run, text } from './sql.ts';
 
 const unzstd = promisify(zstdDecompress);
@@ -117,27 +118,28 @@ async function stageBatches(session: Session, id: GenerationId, batches: readonl
   const schema = rowSchemaJson(first.schema);
   if (fresh.some((batch) => batch.schema !== first.schema && rowSchemaJson(batch.schema) !== schema)) throw schemaDefect(id);
   const ledger: string[] = [];
-  const appender = new RowAppender(
-    connection,
-    { catalog, schema: META, table: stagingName(id) },
-    first.schema.columns.map((column) => column.type),
-    CONSTANTS,
-  );
-  try {
+  const types = first.schema.columns.map((column) => column.type);
+  const target = { catalog, schema: META, table: stagingName(id) };
+  await appendTo(new RowAppender(connection, target, types, CONSTANTS), async (appender) => {
     for (const { batch, rows } of fresh) {
-      const rejected = appender.append(rows, batch.rows, constantsOf(batch));
+      const rejected = decode(appender, batch, rows);
       ledger.push(
         `(${of(id)}, ${int(batch.partition)}, ${text(batch.attempt)}, ${int(batch.batch)}, ${int(batch.rows)}, ${rejected.length})`,
       );
       await reject(session, id, batch, first.schema, rejected);
+      await setImmediate(); // Other work of this process goes on between two blocks.
     }
-    appender.finish();
-  } catch (cause) {
-    appender.abandon();
-    if (!(cause instanceof RangeError)) throw cause;
-    throw new PipelineError('defect', `a row batch of ${id.table} does not decode: ${cause.message}.`, { cause });
-  }
+  });
   await run(connection, `INSERT INTO ${meta}.staged_batches VALUES ${ledger.join(', ')}`);
+}
+
+function decode(appender: RowAppender, batch: RowBatch, rows: Uint8Array): readonly RejectedRow[] {
+  try {
+    return appender.append(rows, batch.rows, constantsOf(batch));
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new PipelineError('defect', `a row batch of ${batch.table} does not decode: ${cause.message}.`, { cause });
+  }
 }
 
 async function prepareStaging(session: Session, id: GenerationId, schema: TableSchema): Promise<void> {
