@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { splitTableId } from '@nanosync/core';
 import { describeSink } from '@nanosync/testkit';
 import { openDuckdbSink, queryDuckdb } from './index.ts';
-import { quiet } from './test-log.ts';
+import { quiet } from './test-support.ts';
 
 describeSink('duckdb', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'nanosync-duckdb-'));

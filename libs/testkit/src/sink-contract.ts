@@ -411,7 +411,9 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
       });
     });
 
-    test('any sequence of changes, however it is cut into batches and repeated, leaves what the model has', async () => {
+    test('any sequence of changes, however it is cut into batches and repeated, leaves what the model has', {
+      timeout: 60_000,
+    }, async () => {
       await fc.assert(
         fc.asyncProperty(history, async ({ base, steps, cuts }) => {
           await using own = await makeHarness();
