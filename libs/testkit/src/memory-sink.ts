@@ -1,64 +1,7 @@
-import { promisify } from 'node:util';
-import { zstdDecompress } from 'node:zlib';
-import type {
-  Applied,
-  ApplyRequest,
-  BusProgress,
-  Cell,
-  EndMarker,
-  GenerationId,
-  Position,
-  Row,
-  RowBatch,
-  Sink,
-  SinkChange,
-  StagedPartition,
-  StageRequest,
-  TableId,
-  TableSchema,
-} from '@nanosync/core';
-import {
-  AvroReader,
-  ChangeCodec,
-  comparePositions,
-  isComplete,
-  laterPosition,
-  PipelineError,
-  readCell,
-  sameSchema,
-  UNCHANGED,
-} from '@nanosync/core';
-
-const unzstd = promisify(zstdDecompress);
-
-interface StoredRow {
-  readonly cells: Row;
-  readonly position: Position;
-}
-
-interface Epoch {
-  readonly id: GenerationId;
-  readonly batches: Map<string, { readonly batch: RowBatch; readonly schema: TableSchema; readonly rows: readonly Row[] }>;
-  readonly ends: Map<string, EndMarker>;
-  complete: readonly StagedPartition[] | undefined;
-  generation: Generation | undefined;
-  gone: boolean;
-}
-
-interface Generation {
-  readonly anchor: string;
-  readonly schema: TableSchema;
-  readonly codec: ChangeCodec;
-  readonly topicId: string;
-  readonly rowsBuilt: number;
-  readonly rows: Map<string, StoredRow>;
-  current: boolean;
-  owner: string;
-  changesApplied: number;
-  quarantined: number;
-  defects: number;
-  progress: BusProgress[];
-}
+import type { ApplyRequest, GenerationId, Row, Sink, StagedPartition, StageRequest, TableId } from '@nanosync/core';
+import { ChangeCodec, PipelineError, sameSchema } from '@nanosync/core';
+import type { Decoded, Epoch, Generation, StoredRow } from './memory-tables.ts';
+import { applyChanges, decode, isOver, moveProgress, remove, statusOf } from './memory-tables.ts';
 
 /** A warehouse in memory, which outlives the sinks that are opened on it as a real one outlives the processes that write it. */
 export interface MemoryWarehouse {
@@ -237,7 +180,7 @@ class MemoryStore {
       .sort((a, b) => Number(b.current) - Number(a.current) || (a.epoch < b.epoch ? -1 : 1));
   }
 
-  private apply(request: ApplyRequest): Applied {
+  private apply(request: ApplyRequest) {
     const { generation } = this.epochOf(request.generation);
     const moved = new Set(request.moves.map((move) => move.busPartition));
     if (moved.size === 0 || moved.size !== request.moves.length || request.changes.some((change) => !moved.has(change.busPartition)))
@@ -250,21 +193,7 @@ class MemoryStore {
       throw new PipelineError('conflict', `another writer has ${request.generation.table}.`);
     if (!sameSchema(generation.schema, request.schema))
       throw new PipelineError('table-changed', `${request.generation.table} has other columns.`);
-    for (const move of request.moves) {
-      const before = generation.progress[move.busPartition] as BusProgress;
-      const truncations = request.changes.filter((change) => change.event.op === 't' && change.busPartition === move.busPartition);
-      const floor = [before.floor, move.floor, ...truncations.map((change) => change.event.position)].reduce(
-        (highest, one) => (one === null ? highest : laterPosition(highest ?? undefined, one)),
-        null,
-      );
-      generation.progress[move.busPartition] = {
-        busPartition: move.busPartition,
-        next: move.to,
-        session: move.session,
-        last: laterPosition(before.last, move.last),
-        floor,
-      };
-    }
+    moveProgress(generation, request);
     const applied = applyChanges(generation, request.changes);
     generation.changesApplied += applied.applied;
     generation.quarantined += applied.quarantined.length;
@@ -282,70 +211,4 @@ class MemoryStore {
   private discard(epoch: Epoch): void {
     if (epoch.generation?.current !== true) remove(epoch);
   }
-}
-
-interface Decoded {
-  readonly batch: RowBatch;
-  readonly schema: TableSchema;
-  readonly rows: readonly Row[];
-}
-
-async function decode({ batch, schema }: StageRequest['batches'][number]): Promise<Decoded> {
-  const reader = new AvroReader(batch.codec === 'zstandard' ? await unzstd(batch.block) : batch.block);
-  const rows: Cell[][] = [];
-  for (let row = 0; row < batch.rows; row++) rows.push(schema.columns.map((column) => readCell(reader, column.type)));
-  if (!reader.done) throw new PipelineError('defect', `a row batch of ${batch.table} does not decode.`);
-  return { batch, schema, rows };
-}
-
-function isOver(epoch: Epoch): boolean {
-  return epoch.gone || epoch.generation !== undefined;
-}
-
-function remove(epoch: Epoch): void {
-  epoch.gone = true;
-  epoch.generation = undefined;
-  epoch.complete = undefined;
-  epoch.batches.clear();
-  epoch.ends.clear();
-}
-
-function statusOf({ generation }: Epoch) {
-  if (generation === undefined) return undefined;
-  const { rowsBuilt, current, changesApplied, quarantined, defects, topicId, progress } = generation;
-  return { rowsBuilt, current, changesApplied, quarantined, defects, topicId, progress: [...progress] };
-}
-
-/** One change after the other, as the contract says it; truncations first, because they void what is below them anyway. */
-function applyChanges(generation: Generation, changes: readonly SinkChange[]): Applied {
-  const { rows } = generation;
-  const floor = generation.progress.reduce<Position | undefined>(
-    (highest, part) => (part.floor === null ? highest : laterPosition(highest, part.floor)),
-    undefined,
-  );
-  const isBelow = (position: Position) => floor !== undefined && comparePositions(position, floor) < 0;
-  if (changes.some((change) => change.event.op === 't')) for (const [key, row] of rows) if (isBelow(row.position)) rows.delete(key);
-  const quarantined: { change: SinkChange; reason: string }[] = [];
-  let defects = 0;
-  for (const change of changes) {
-    const { event } = change;
-    if (event.op === 't' || isBelow(event.position)) continue;
-    const image = event.op === 'd' ? event.before : event.after;
-    if (image === null) {
-      quarantined.push({ change, reason: 'the change has no row' });
-      continue;
-    }
-    const key = change.key.toString('latin1');
-    const base = rows.get(key);
-    if (base !== undefined && comparePositions(base.position, event.position) >= 0) defects++;
-    else if (event.op === 'd') rows.delete(key);
-    else if (base === undefined && event.rowless) continue;
-    else if (base === undefined && !isComplete(image)) quarantined.push({ change, reason: 'there is no row to take cells from' });
-    else
-      rows.set(key, {
-        cells: image.map((cell, index) => (cell === UNCHANGED ? (base?.cells[index] as Cell) : cell)),
-        position: event.position,
-      });
-  }
-  return { applied: changes.length - quarantined.length - defects, quarantined, defects };
 }
