@@ -1,6 +1,7 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Applied, ApplyRequest, Position, TableSchema } from '@nanosync/core';
 import { comparePositions, laterPosition, PipelineError, parsePosition, rowSchemaJson } from '@nanosync/core';
-import { createBatchTable, fillUnchanged, writeBatch } from './batch-table.ts';
+import { createBatchTable, fillUnchanged, findBases, sameKey, writeBatch } from './batch-table.ts';
 import { POSITION_COLUMN } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
 import type { KeyChanges, Quarantine } from './fold.ts';
@@ -17,8 +18,12 @@ export async function apply(session: Session, request: ApplyRequest): Promise<Ap
   await moveProgress(session, request, truncated);
   const [state] = await query(
     connection,
-    `SELECT g.row_schema, (SELECT max(floor_position) FROM ${meta}.progress WHERE ${whereGeneration(id)}) AS floor
-     FROM ${meta}.generations AS g WHERE ${whereGeneration(id)}`,
+    `SELECT row_schema, floor, reached FROM ${meta}.generations, (
+       SELECT max(floor_position) AS floor,
+         max(CASE WHEN bus_partition IN (${request.moves.map((move) => int(move.busPartition)).join(', ')})
+           THEN prior_position ELSE last_position END) AS reached
+       FROM ${meta}.progress WHERE ${whereGeneration(id)})
+     WHERE ${whereGeneration(id)}`,
   );
   if (state?.row_schema !== rowSchemaJson(request.schema))
     throw new PipelineError('table-changed', `changes of ${id.table} have other columns than its generation at the sink.`, {
@@ -28,7 +33,10 @@ export async function apply(session: Session, request: ApplyRequest): Promise<Ap
   const floor = state.floor === null ? null : parsePosition(String(state.floor));
   if (truncated.size > 0) await run(connection, `DELETE FROM ${target} WHERE ${POSITION_COLUMN} < ${text(floor)}`);
   const folded = fold(request.schema, request.changes, floor);
-  const written = await write(session, target, request.schema, folded.keys);
+  // No row has a position above what was reached before this batch: where all of it is above, the guard need not look.
+  const reached = parsePosition(String(state.reached));
+  const careful = request.changes.some((change) => comparePositions(change.event.position, reached) <= 0);
+  const written = await write(session, target, request.schema, folded.keys, careful);
   const defects = folded.defects + written.defects;
   const quarantined = inOrder(request, [...folded.quarantined, ...written.quarantined]);
   const applied = request.changes.length - quarantined.length - defects;
@@ -68,7 +76,8 @@ async function moveProgress({ connection, meta }: Session, request: ApplyRequest
   const moved = await run(
     connection,
     `UPDATE ${meta}.progress AS p
-     SET next = m.next_to, session = m.session, last_position = greatest(p.last_position, m.last_position),
+     SET next = m.next_to, session = m.session, prior_position = p.last_position,
+       last_position = greatest(p.last_position, m.last_position),
        floor_position = CASE WHEN p.floor_position > m.floor_position THEN p.floor_position ELSE coalesce(m.floor_position, p.floor_position) END
      FROM (VALUES ${moves.join(', ')}) AS m (bus_partition, next_from, next_to, session, last_position, floor_position)
      WHERE ${whereGeneration(id)} AND p.owner = ${text(request.owner)}
@@ -86,8 +95,13 @@ interface Written {
 }
 
 /** Writes the outcomes of some keys to the physical table. */
-async function write(session: Session, target: string, schema: TableSchema, all: readonly KeyChanges[]): Promise<Written> {
-  const { connection } = session;
+async function write(
+  { connection }: Session,
+  target: string,
+  schema: TableSchema,
+  all: readonly KeyChanges[],
+  careful: boolean,
+): Promise<Written> {
   const quarantined: Quarantine[] = [];
   let defects = 0;
   let keys = all;
@@ -95,33 +109,23 @@ async function write(session: Session, target: string, schema: TableSchema, all:
   for (;;) {
     await createBatchTable(connection, schema);
     await writeBatch(connection, schema, keys);
-    const bases = await basesOf(session, target, schema);
+    const bases = await findBases(connection, schema, target, keys, careful);
     const guarded = guard(keys, bases);
     if (guarded === undefined) {
-      await dropBaseless(session, keys, bases, quarantined);
+      await dropBaseless(connection, keys, bases, quarantined);
       break;
     }
     // A position that was there already: never happens in a sound stream, so the batch is simply made again without it.
     defects += guarded.defects;
     keys = guarded.keys;
   }
-  const on = schema.key.map((column) => `t.${name(column)} = b.${name(column)}`).join(' AND ');
-  await fillUnchanged(connection, schema, target, keys, on);
+  await fillUnchanged(connection, schema, keys);
   const columns = schema.columns.map((column) => name(column.name)).join(', ');
-  await run(connection, `DELETE FROM ${target} AS t USING temp.batch AS b WHERE ${on}`);
-  await run(connection, `INSERT INTO ${target} SELECT ${columns}, _nanosync_position FROM temp.batch WHERE _nanosync_state > 0`);
+  await run(connection, `DELETE FROM ${target} AS t USING temp.batch AS b WHERE ${sameKey(schema)}`);
+  await run(connection, `INSERT INTO ${target} SELECT ${columns}, ${POSITION_COLUMN} FROM temp.batch WHERE _nanosync_state > 0`);
   await run(connection, 'DROP TABLE temp.batch');
+  await run(connection, 'DROP TABLE IF EXISTS temp.base');
   return { quarantined, defects };
-}
-
-/** Positions of the rows that are there, by place in the batch: for keys that need their row, and where the guard strikes. */
-async function basesOf({ connection }: Session, target: string, schema: TableSchema): Promise<ReadonlyMap<number, Position>> {
-  const on = schema.key.map((column) => `t.${name(column)} = b.${name(column)}`).join(' AND ');
-  const reader = await connection.runAndReadAll(
-    `SELECT b._nanosync_ordinal, t.${POSITION_COLUMN} FROM temp.batch AS b JOIN ${target} AS t ON ${on}
-     WHERE b._nanosync_needs_base OR t.${POSITION_COLUMN} >= b._nanosync_first`,
-  );
-  return new Map(reader.getRowsJson().map(([ordinal, position]) => [Number(ordinal), parsePosition(String(position))]));
 }
 
 /** Takes out changes that are not above the row they meet; undefined when there are none. */
@@ -146,7 +150,7 @@ function guard(
 
 /** Changes that need a row where there is none: quarantined, or dropped when rowless; nothing is inserted for them. */
 async function dropBaseless(
-  { connection }: Session,
+  connection: DuckDBConnection,
   keys: readonly KeyChanges[],
   bases: ReadonlyMap<number, Position>,
   quarantined: Quarantine[],

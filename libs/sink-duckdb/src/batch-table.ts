@@ -1,6 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import type { Cell, Column, TableSchema } from '@nanosync/core';
-import { AvroWriter, keyIndexes, PipelineError, UNCHANGED, writeCell } from '@nanosync/core';
+import type { Cell, Column, Position, TableSchema } from '@nanosync/core';
+import { AvroWriter, keyIndexes, PipelineError, parsePosition, UNCHANGED, writeCell } from '@nanosync/core';
 import { POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
 import type { KeyChanges, KeyOutcome } from './fold.ts';
 import { appendTo, RowAppender } from './row-appender.ts';
@@ -76,25 +76,58 @@ function maskOf(cells: readonly Cell[], keyAt: readonly number[]): string | null
   return cells.map((cell, index) => (cell === UNCHANGED && !keyAt.includes(index) ? '1' : '0')).join('');
 }
 
-/** Fills the cells that a patch left out from the row that is there, for the columns that need it. */
-export async function fillUnchanged(
+/**
+ * Looks once for the rows that are there: those that patches need, with the cells they leave out, and, where `careful`, those
+ * whose position is not below the key's first change. Returns the position of each by its key's place in the batch.
+ */
+export async function findBases(
   connection: DuckDBConnection,
   schema: TableSchema,
   target: string,
   keys: readonly KeyChanges[],
-  on: string,
-): Promise<void> {
+  careful: boolean,
+): Promise<ReadonlyMap<number, Position>> {
+  if (!careful && keys.every(({ outcome }) => outcome.needBase.length === 0)) return new Map();
+  const columns = leftOut(schema, keys).map((index) => `, t.${columnAt(schema, index)}`);
+  await run(
+    connection,
+    `CREATE OR REPLACE TEMP TABLE base AS
+     SELECT b._nanosync_ordinal, t.${POSITION_COLUMN} AS _nanosync_base${columns.join('')}
+     FROM temp.batch AS b JOIN ${target} AS t ON ${sameKey(schema)}
+     WHERE b._nanosync_needs_base${careful ? ` OR t.${POSITION_COLUMN} >= b._nanosync_first` : ''}`,
+  );
+  const reader = await connection.runAndReadAll('SELECT _nanosync_ordinal, _nanosync_base FROM temp.base');
+  return new Map(reader.getRowsJson().map(([ordinal, position]) => [Number(ordinal), parsePosition(String(position))]));
+}
+
+/** Fills the cells that patches left out from the rows that {@link findBases} found. */
+export async function fillUnchanged(connection: DuckDBConnection, schema: TableSchema, keys: readonly KeyChanges[]): Promise<void> {
+  const sets = leftOut(schema, keys).map((index) => {
+    const column = columnAt(schema, index);
+    return `${column} = CASE WHEN b._nanosync_unchanged[${index + 1}] = '1' THEN t.${column} ELSE b.${column} END`;
+  });
+  if (sets.length === 0) return;
+  await run(
+    connection,
+    `UPDATE temp.batch AS b SET ${sets.join(', ')} FROM temp.base AS t
+     WHERE b._nanosync_unchanged IS NOT NULL AND t._nanosync_ordinal = b._nanosync_ordinal`,
+  );
+}
+
+/** The condition that a row of the batch (b) and one of the table (t) have the same key. */
+export function sameKey(schema: TableSchema): string {
+  return schema.key.map((column) => `t.${name(column)} = b.${name(column)}`).join(' AND ');
+}
+
+/** The columns that some patch leaves out; key columns are never among them. */
+function leftOut(schema: TableSchema, keys: readonly KeyChanges[]): readonly number[] {
   const needed = new Set<number>();
   for (const { outcome } of keys)
     if (outcome.state === 'patch') for (const [index, cell] of outcome.cells.entries()) if (cell === UNCHANGED) needed.add(index);
   for (const index of keyIndexes(schema)) needed.delete(index);
-  if (needed.size === 0) return;
-  const sets = [...needed].map((index) => {
-    const column = name(schema.columns[index]?.name ?? '');
-    return `${column} = CASE WHEN b._nanosync_unchanged[${index + 1}] = '1' THEN t.${column} ELSE b.${column} END`;
-  });
-  await run(
-    connection,
-    `UPDATE temp.batch AS b SET ${sets.join(', ')} FROM ${target} AS t WHERE b._nanosync_unchanged IS NOT NULL AND ${on}`,
-  );
+  return [...needed];
+}
+
+function columnAt(schema: TableSchema, index: number): string {
+  return name((schema.columns[index] as Column).name);
 }

@@ -113,7 +113,8 @@ async function record(
      ${text(rowSchemaJson(schema))}, ${text(request.l0)}, ${int(rows)}, ${text(request.topicId)}, ${current}, 0, ${int(quarantined)}, 0)`,
   );
   const progress = request.start.map(
-    (start, busPartition) => `(${of(id)}, ${busPartition}, ${int(start.next)}, '', ${int(start.session)}, ${text(request.l0)}, NULL)`,
+    (start, busPartition) =>
+      `(${of(id)}, ${busPartition}, ${int(start.next)}, '', ${int(start.session)}, ${text(request.l0)}, ${text(request.l0)}, NULL)`,
   );
   if (progress.length > 0) await run(connection, `INSERT INTO ${meta}.progress VALUES ${progress.join(', ')}`);
 }

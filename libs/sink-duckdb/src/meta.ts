@@ -13,7 +13,7 @@ const META_VERSION = 1;
  * - `complete_partitions`: the attempts a generation was built from; they take the place of the ledger.
  * - `generations`: the physical tables; `state` is `built`, or `gone` (discarded, or dropped by a switch) and then only a reminder
  *   to ignore what still arrives.
- * - `progress`: of each generation on each bus partition of its change topic.
+ * - `progress`: of each generation on each bus partition of its change topic; `prior_position` is `last_position` before the last move.
  */
 const TABLES = [
   'rows_progress (pipeline VARCHAR, bus_partition INTEGER, next BIGINT, owner VARCHAR, topic_id VARCHAR)',
@@ -23,7 +23,7 @@ const TABLES = [
   'complete_partitions (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, part INTEGER, attempt VARCHAR, row_count BIGINT, quarantined BIGINT)',
   'rejected_rows (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, part INTEGER, attempt VARCHAR, batch INTEGER, row_number INTEGER, column_name VARCHAR, reason VARCHAR, payload BLOB)',
   'generations (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, state VARCHAR, anchor VARCHAR, physical VARCHAR, row_schema VARCHAR, l0 VARCHAR, rows_built BIGINT, topic_id VARCHAR, is_current BOOLEAN, changes_applied BIGINT, quarantined BIGINT, defects BIGINT)',
-  'progress (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, bus_partition INTEGER, next BIGINT, owner VARCHAR, session BIGINT, last_position VARCHAR, floor_position VARCHAR)',
+  'progress (pipeline VARCHAR, tbl VARCHAR, epoch VARCHAR, bus_partition INTEGER, next BIGINT, owner VARCHAR, session BIGINT, last_position VARCHAR, prior_position VARCHAR, floor_position VARCHAR)',
 ];
 
 /** True when our tables are there; refuses a file of a newer nanosync. Changes nothing. */
