@@ -29,11 +29,14 @@ test('a missing folder, a folder in place of a file and a file that is no DuckDB
   expect((await errorOf(openDuckdbSink({ path: join(file.folder, '_nanosync.db'), log: quiet }))).kind).toBe('prerequisite');
 });
 
-test('checking makes no file and touches none', async () => {
+test('looking makes no file and touches none', async () => {
   await using file = scratch();
   {
     await using sink = await file.open();
     expect(await sink.check('shop', [ORDERS.table])).toEqual([]);
+    expect(await sink.generations('shop', ORDERS.table)).toEqual([]);
+    expect(await sink.generation(generationOf(ORDERS))).toBeUndefined();
+    expect(await sink.staged(generationOf(ORDERS))).toEqual([]);
   }
   expect(readdirSync(file.folder)).toEqual([]);
   {
@@ -52,6 +55,7 @@ test('checking makes no file and touches none', async () => {
   {
     await using sink = await file.open();
     problems = await sink.check('shop', [ORDERS.table, 'public.free' as TableId, '_nanosync.x' as TableId]);
+    expect(await sink.generations('shop', ORDERS.table)).toEqual([]);
   }
   expect(problems.map((problem) => problem.what)).toEqual([
     'public.orders already exists in DuckDB as a table that nanosync did not make.',

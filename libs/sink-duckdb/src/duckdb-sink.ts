@@ -35,11 +35,11 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
       const batches = await openBatches(request.batches);
       await file.transaction((session) => stage(session, request, batches));
     },
-    staged: (generation) => file.step((session) => staged(session, generation)),
+    staged: (generation) => file.look(async (session, known) => (known ? staged(session, generation) : []), []),
     discard: (generation) => file.transaction((session) => discard(session, generation)),
     build: (request) => file.transaction((session) => build(session, request)),
-    generation: (generation) => file.step((session) => generationStatus(session, generation)),
-    generations: (pipeline, table) => file.step((session) => generationsOf(session, pipeline, table)),
+    generation: (generation) => file.look(async (session, known) => (known ? generationStatus(session, generation) : undefined), undefined),
+    generations: (pipeline, table) => file.look(async (session, known) => (known ? generationsOf(session, pipeline, table) : []), []),
     claim: (generation, owner) => file.transaction((session) => claim(session, generation, owner)),
     apply: (request) => file.transaction((session) => apply(session, request)),
     switchTo: (generation) => file.transaction((session) => switchTo(session, generation)),
