@@ -34,6 +34,7 @@ test('looking makes no file and touches none', async () => {
   {
     await using sink = await file.open();
     expect(await sink.check('shop', [ORDERS.table])).toEqual([]);
+    expect(await sink.check('shop', ['_nanosync.x' as TableId])).toHaveLength(1);
     expect(await sink.generations('shop', ORDERS.table)).toEqual([]);
     expect(await sink.generation(generationOf(ORDERS))).toBeUndefined();
     expect(await sink.staged(generationOf(ORDERS))).toEqual([]);

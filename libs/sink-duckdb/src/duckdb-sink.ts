@@ -4,7 +4,7 @@ import { build } from './build.ts';
 import type { FileOptions } from './duckdb-file.ts';
 import { DuckdbFile } from './duckdb-file.ts';
 import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
-import { nameProblem } from './names.ts';
+import { nameProblem, reservedProblem } from './names.ts';
 import type { ResultValue } from './sql.ts';
 import { query } from './sql.ts';
 import { claimRows, openBatches, stage, staged } from './stage.ts';
@@ -21,14 +21,17 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
   let open = true;
   return {
     check: (pipeline, tables) =>
-      file.look<readonly Problem[]>(async (session, known) => {
-        const problems: Problem[] = [];
-        for (const table of tables) {
-          const problem = await nameProblem(session, pipeline, table, known);
-          if (problem !== undefined) problems.push(problem);
-        }
-        return problems;
-      }, []),
+      file.look<readonly Problem[]>(
+        async (session, known) => {
+          const problems: Problem[] = [];
+          for (const table of tables) {
+            const problem = await nameProblem(session, pipeline, table, known);
+            if (problem !== undefined) problems.push(problem);
+          }
+          return problems;
+        },
+        tables.flatMap((table) => reservedProblem(table) ?? []),
+      ),
     claimRows: (pipeline, owner, topicId, busPartitions) =>
       file.transaction((session) => claimRows(session, { pipeline, owner, topicId, busPartitions })),
     stage: async (request) => {

@@ -21,11 +21,18 @@ export function whereGeneration(generation: GenerationId): string {
   return `pipeline = ${text(generation.pipeline)} AND tbl = ${text(generation.table)} AND epoch = ${text(generation.epoch)}`;
 }
 
+/** What keeps any file from having a table's name. */
+export function reservedProblem(table: TableId): Problem | undefined {
+  const { schema } = splitTableId(table);
+  if (!RESERVED.has(schema.toLowerCase())) return undefined;
+  return { what: `the schema ${schema} of ${table} is reserved in DuckDB.`, cure: 'Leave the table out of the pipeline.' };
+}
+
 /** What keeps a pipeline from having a table's name, or undefined when the name is free or already its own. `known`: our tables are there. */
 export async function nameProblem(session: Session, pipeline: string, table: TableId, known = true): Promise<Problem | undefined> {
   const { schema, name: bare } = splitTableId(table);
-  if (RESERVED.has(schema.toLowerCase()))
-    return { what: `the schema ${schema} of ${table} is reserved in DuckDB.`, cure: 'Leave the table out of the pipeline.' };
+  const reserved = reservedProblem(table);
+  if (reserved !== undefined) return reserved;
   const owners = known
     ? await query(
         session.connection,
