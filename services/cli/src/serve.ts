@@ -5,6 +5,8 @@ import type { Service } from './context.ts';
 
 /** A service that ran this long before it failed is restarted without counting its earlier failures. */
 const STEADY_MS = 60_000;
+/** An error that nobody foresaw may be a passing one of a driver; after so many in a row it ends the process. */
+const MOST_UNEXPECTED = 3;
 /** How long services may take to end their step. Cutting them off is safe, only work is repeated. */
 const PATIENCE_MS = 20_000;
 
@@ -47,9 +49,9 @@ async function supervise(service: Service, ctx: ServiceContext): Promise<void> {
   while (!signal.aborted) {
     const startedMs = clock.monotonicMs();
     const error = await outcome(service, ctx);
-    if (isFinal(error)) throw error;
-    if (signal.aborted) return;
     failures = clock.monotonicMs() - startedMs > STEADY_MS ? 1 : failures + 1;
+    if (isFinal(error, failures)) throw error;
+    if (signal.aborted) return;
     await waitBeforeRestart({ service, error, failures, clock, log, signal });
   }
 }
@@ -64,8 +66,8 @@ async function outcome(service: Service, ctx: ServiceContext): Promise<unknown> 
   }
 }
 
-function isFinal(error: unknown): boolean {
-  return error instanceof PipelineError && error.retry === 'never';
+function isFinal(error: unknown, failures: number): boolean {
+  return error instanceof PipelineError ? error.retry === 'never' : failures >= MOST_UNEXPECTED;
 }
 
 async function waitBeforeRestart(restart: {
