@@ -1,3 +1,12 @@
 export { avroOracle } from './avro-oracle.ts';
+export type { BusStoreUnderTest } from './bus-contract.ts';
+export { describeBus } from './bus-contract.ts';
+export { FakeClock } from './fake-clock.ts';
+export { memoryBusStore, openMemoryBus } from './memory-bus.ts';
+export type { MemoryBusStore } from './memory-log.ts';
+export type { MemoryStateStore } from './memory-state.ts';
+export { memoryStateStore, openMemoryState } from './memory-state.ts';
 export type { PostgresOptions, PostgresServer } from './postgres-server.ts';
 export { freePort, startPostgres } from './postgres-server.ts';
+export type { StateStoreUnderTest } from './state-contract.ts';
+export { describeState } from './state-contract.ts';
