@@ -13,6 +13,8 @@ const COMMIT_WORKS = 10_000;
  */
 export interface Work<T> {
   readonly append?: { readonly topicNo: number; readonly chunks: readonly Chunk[]; readonly bytes: number };
+  /** A topic whose segment is not appended to any more. */
+  readonly retire?: number;
   readonly apply: (placed: readonly Placed[]) => T;
   /** Called when it failed, before any later work is applied. */
   readonly failed?: (error: unknown) => void;
@@ -26,11 +28,14 @@ interface Queued {
 
 /**
  * The only writer of this process. Whatever was asked for while a commit was on its way goes into the next one: segment bytes
- * are written and synced first, then one index transaction makes them exist, then the callers hear of it.
+ * are written and synced first, then one index transaction makes them exist, then the callers hear of it. The bytes of the next
+ * commit are written while the index of this one is.
  */
 export class Committer {
   readonly #index: IndexStore;
   readonly #segments: Segments;
+  /** Segments with bytes that the index does not name yet. After a failed commit they stay in here. */
+  readonly #unindexed = new Map<number, number>();
   #queue: Queued[] = [];
   #running: Promise<void> | undefined;
 
@@ -47,6 +52,11 @@ export class Committer {
     });
   }
 
+  /** True while a segment of this process is, or may be, about to get its first chunks. */
+  uses(segment: number): boolean {
+    return this.#segments.isActive(segment) || (this.#unindexed.get(segment) ?? 0) > 0;
+  }
+
   /** Resolves when all work given so far has ended. */
   async idle(): Promise<void> {
     await this.#running;
@@ -54,18 +64,27 @@ export class Committer {
 
   async #run(): Promise<void> {
     await Promise.resolve(); // Lets the callers of this turn into the first commit.
+    let indexing: Promise<void> | undefined;
     while (this.#queue.length > 0) {
       const batch = this.#take();
-      try {
-        await this.#commit(batch);
-      } catch (error) {
-        for (const { work, reject } of batch) {
-          work.failed?.(error);
-          reject(error);
-        }
-      }
+      const placed = await this.#append(batch).catch((error: unknown) => ({ error }));
+      await indexing;
+      indexing = this.#finish(batch, placed);
+      if (this.#queue.length === 0) await indexing;
     }
     this.#running = undefined;
+  }
+
+  async #finish(batch: readonly Queued[], placed: readonly (readonly Placed[])[] | { readonly error: unknown }): Promise<void> {
+    try {
+      if ('error' in placed) throw placed.error;
+      await this.#commit(batch, placed);
+    } catch (error) {
+      for (const { work, reject } of batch) {
+        work.failed?.(error);
+        reject(error);
+      }
+    }
   }
 
   #take(): readonly Queued[] {
@@ -79,9 +98,9 @@ export class Committer {
     return batch;
   }
 
-  async #commit(batch: readonly Queued[]): Promise<void> {
-    const placed = await this.#append(batch);
+  async #commit(batch: readonly Queued[], placed: readonly (readonly Placed[])[]): Promise<void> {
     const results = await this.#index.transaction(() => batch.map(({ work }, at) => applied(work, placed[at] ?? [])));
+    for (const { segment } of placed.flat()) this.#unindexed.set(segment, (this.#unindexed.get(segment) ?? 0) - 1);
     for (const [at, { resolve, reject }] of batch.entries()) {
       const result = results[at] as Result;
       if (result.ok) resolve(result.value);
@@ -94,6 +113,7 @@ export class Committer {
     const placed: (readonly Placed[])[] = [];
     try {
       for (const { work } of batch) {
+        if (work.retire !== undefined) await this.#segments.abandon(work.retire);
         if (work.append === undefined) {
           placed.push([]);
           continue;
@@ -101,7 +121,9 @@ export class Committer {
         const { topicNo, chunks } = work.append;
         if (this.#segments.needsNew(topicNo)) await this.#roll(topicNo, topics);
         topics.add(topicNo);
-        placed.push(await this.#segments.append(topicNo, chunks));
+        const places = await this.#segments.append(topicNo, chunks);
+        for (const { segment } of places) this.#unindexed.set(segment, (this.#unindexed.get(segment) ?? 0) + 1);
+        placed.push(places);
       }
       await this.#segments.sync(topics);
       return placed;

@@ -82,15 +82,15 @@ async function removeChunks(store: LogStore, topicNo: number, partition: number,
 
 async function removeEmptySegments(store: LogStore, topicNo: number, all: boolean): Promise<void> {
   const removed = await store.committer.submit({
+    ...(all && { retire: topicNo }),
     apply: () => {
       const gone = store.index
         .segments()
-        .filter((one) => one.topicNo === topicNo && (all || (one.live === 0 && !store.segments.isActive(one.segment))))
+        .filter((one) => one.topicNo === topicNo && (all || (one.live === 0 && !store.committer.uses(one.segment))))
         .map(({ segment }) => segment);
       for (const segment of gone) store.index.deleteSegment(segment);
       return gone;
     },
   });
-  if (all) await store.segments.abandon(topicNo);
   for (const segment of removed) await store.segments.remove(segment);
 }
