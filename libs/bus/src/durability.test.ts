@@ -38,6 +38,22 @@ test('after kill -9 at any instant all acknowledged sends are there, in order, i
   }
 });
 
+test('after kill -9 within a trim or a deletion nothing is left over', { timeout: 60_000 }, async () => {
+  for (const kills of [4, 5, 6, 7, 14, 20, 21, 28]) {
+    let reports = 0;
+    const child = startChild('churn');
+    await lines(child, () => ++reports === kills && child.kill('SIGKILL'));
+    await using opened = await open();
+    const range = (await opened.bus.topic(TOPIC))?.partitions[0] ?? { start: 0, end: 0 };
+    if (range.end > 0) {
+      const reader = await opened.bus.reader(TOPIC, 0, range.start);
+      expect(await reader.read(ALL)).toHaveLength(range.end - range.start);
+    }
+    await opened.bus.deleteTopic(TOPIC);
+    expect(readdirSync(join(directory, 'segments'))).toEqual([]);
+  }
+});
+
 test('two processes write the same bus partition, and one reads what the other wrote', { timeout: 30_000 }, async () => {
   await using opened = await open();
   await opened.bus.ensureTopic(TOPIC, 1);
@@ -168,7 +184,7 @@ function startChild(mode: string, number = '0', kilobytes?: number): ChildProces
 }
 
 /** Hears every line of the child until its output ends. */
-async function lines(child: ChildProcess, hear: (line: string) => void): Promise<void> {
+async function lines(child: ChildProcess, hear: (line: string) => unknown): Promise<void> {
   let rest = '';
   for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
     const whole = (rest + chunk.toString()).split('\n');

@@ -34,11 +34,11 @@ class EmbeddedBus implements Bus {
   async ensureTopic(name: string, partitions: number): Promise<TopicInfo> {
     if (!Number.isInteger(partitions) || partitions < 1) throw new PipelineError('defect', `A topic cannot have ${partitions} partitions.`);
     this.#store.assertOpen();
-    const { index, committer } = this.#store;
+    const { index } = this.#store;
     index.refresh();
     const topic =
       index.topic(name) ??
-      (await committer.submit({
+      (await this.#store.submit({
         apply: () => {
           const found = index.topic(name);
           if (found !== undefined) return found;

@@ -64,7 +64,7 @@ export class GroupQueue {
 
   /** Stores that a message is done; resolves when that is on disk. */
   async done(partition: number, offset: number): Promise<void> {
-    await this.#store.committer.submit({
+    await this.#store.submit({
       apply: () => {
         if (this.#store.index.topic(this.#topicName)?.id !== this.#topic.id) return; // Deleted, and its work with it.
         this.#store.index.put(this.#progressName(partition), withDone(this.#progress(partition), offset));

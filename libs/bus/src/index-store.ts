@@ -40,8 +40,8 @@ export class IndexStore implements AsyncDisposable {
   readonly #segments: Database<Buffer, Buffer>;
 
   constructor(path: string) {
-    // With overlappingSync (lmdb's default) a transaction resolves before it is on disk. Without, it resolves after
-    // fdatasync of the data and the synchronous write of the meta page.
+    // overlappingSync is lmdb's default: readers then see a commit before it is on disk, and only `flushed` promises that it is.
+    // Without it a commit is synced (data, then the meta page) before anyone sees it and before its promise resolves.
     this.#root = open({ path, noSubdir: true, overlappingSync: false, mapSize: 64 * 1_048_576, maxDbs: 8, encoding: 'binary' });
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
     this.#names = this.#root.openDB('names', { encoding: 'json' });

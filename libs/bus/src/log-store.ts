@@ -1,6 +1,6 @@
 import { type Clock, type OutMessage, PipelineError, type Sent, type TopicInfo } from '@nanosync/core';
 import { encodeChunks } from './chunk.ts';
-import { Committer } from './committer.ts';
+import { Committer, type Work } from './committer.ts';
 import { openDirectory } from './directory.ts';
 import { IndexStore, type TopicRecord } from './index-store.ts';
 import { type Placed, Segments } from './segments.ts';
@@ -39,8 +39,10 @@ export class LogStore implements AsyncDisposable {
     if (this.#closed) throw new PipelineError('unavailable', 'The bus is closed.');
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  /** Does work in the next commit, see {@link Committer}. */
+  submit<T>(work: Work<T>): Promise<T> {
+    this.assertOpen();
+    return this.committer.submit(work);
   }
 
   /** The topic's record; throws `gap` when there is none. */
@@ -84,7 +86,7 @@ export class LogStore implements AsyncDisposable {
       return { end };
     };
     const append = chunks.length > 0 ? { append: { topicNo: topic.no, chunks, bytes } } : {};
-    const sent = await this.committer.submit({ ...append, apply, failed: guard.failed });
+    const sent = await this.submit({ ...append, apply, failed: guard.failed });
     this.waiters.wake(partitionKey(topic.no, partition));
     return sent;
   }

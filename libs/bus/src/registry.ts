@@ -7,10 +7,11 @@ export function embeddedRegistry(store: LogStore): Registry {
   return {
     register: async (subject, schema) => {
       store.assertOpen();
+      store.index.refresh();
       const name = `schema-id:${createHash('sha256').update(schema).digest('hex')}`;
       const known = store.index.get<number>(name);
       if (known !== undefined && store.index.get(`subject:${subject}/${known}`) !== undefined) return known;
-      return store.committer.submit({
+      return store.submit({
         apply: () => {
           const id = store.index.get<number>(name) ?? store.index.count('schema');
           store.index.put(name, id);
@@ -22,6 +23,7 @@ export function embeddedRegistry(store: LogStore): Registry {
     },
     schema: async (id) => {
       store.assertOpen();
+      store.index.refresh();
       const schema = store.index.get<string>(`schema:${id}`);
       if (schema !== undefined) return schema;
       throw new PipelineError('gap', `The registry has no schema ${id}.`, {

@@ -1,4 +1,5 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
+import { PipelineError } from '@nanosync/core';
 import type { Chunk } from './chunk.ts';
 import { segmentFiles, segmentPath, syncDirectory } from './directory.ts';
 
@@ -27,6 +28,7 @@ export class Segments implements AsyncDisposable {
   readonly #active = new Map<number, Active>();
   readonly #readers = new Map<number, Promise<FileHandle>>();
   readonly #segmentBytes: number;
+  #closed = false;
 
   constructor(directory: string, segmentBytes = SEGMENT_BYTES) {
     this.#directory = directory;
@@ -108,12 +110,14 @@ export class Segments implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
     for (const topicNo of [...this.#active.keys()]) await this.abandon(topicNo);
     for (const reader of this.#readers.values()) await reader.then(closeQuietly, () => undefined);
     this.#readers.clear();
   }
 
   #reader(segment: number): Promise<FileHandle> {
+    if (this.#closed) throw new PipelineError('unavailable', 'The bus is closed.');
     let reader = this.#readers.get(segment);
     if (reader === undefined) reader = open(segmentPath(this.#directory, segment), 'r');
     this.#readers.delete(segment);

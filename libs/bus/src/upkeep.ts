@@ -10,7 +10,7 @@ const REMOVE_CHUNKS = 20_000;
 export async function trim(store: LogStore, name: string, partition: number, before: number): Promise<void> {
   const topic = store.requireTopic(name);
   requirePartition(name, topic, partition);
-  await store.committer.submit({
+  await store.submit({
     apply: () => {
       if (store.index.topic(name)?.id !== topic.id) throw noTopic(name);
       const { start, end } = store.index.range(topic.no, partition);
@@ -25,7 +25,7 @@ export async function trim(store: LogStore, name: string, partition: number, bef
 /** Deletes a topic with its groups. It is gone at once; the rest is taken up again by the next open after a crash. */
 export async function deleteTopic(store: LogStore, name: string): Promise<void> {
   store.assertOpen();
-  const topic = await store.committer.submit({
+  const topic = await store.submit({
     apply: () => {
       const found = store.index.topic(name);
       if (found === undefined) return undefined;
@@ -55,7 +55,7 @@ async function purge(store: LogStore, topic: TopicRecord): Promise<void> {
     await removeChunks(store, topic.no, partition, () => Number.MAX_SAFE_INTEGER);
   }
   await removeEmptySegments(store, topic.no, true);
-  await store.committer.submit({
+  await store.submit({
     apply: () => {
       for (let partition = 0; partition < topic.partitions; partition++) store.index.deleteRange(topic.no, partition);
       store.index.delete(`dropped:${topic.no}`);
@@ -77,11 +77,11 @@ async function removeChunks(store: LogStore, topicNo: number, partition: number,
     for (const [segment, count] of live) store.index.setSegment(segment, topicNo, Math.max(count, 0));
     return ends.length;
   };
-  while ((await store.committer.submit({ apply: removeSome })) === REMOVE_CHUNKS);
+  while ((await store.submit({ apply: removeSome })) === REMOVE_CHUNKS);
 }
 
 async function removeEmptySegments(store: LogStore, topicNo: number, all: boolean): Promise<void> {
-  const removed = await store.committer.submit({
+  const removed = await store.submit({
     ...(all && { retire: topicNo }),
     apply: () => {
       const gone = store.index

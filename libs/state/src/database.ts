@@ -24,8 +24,10 @@ export function openDatabase(directory: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: BUSY_MS });
   try {
     inTransaction(database, () => prepare(database, directory));
+    const mode = database.prepare('PRAGMA journal_mode = WAL').get()?.journal_mode;
+    if (mode !== 'wal') throw new PipelineError('prerequisite', `The state store ${path} cannot keep a write-ahead log (${mode}).`);
     // FULL: in WAL mode a commit is synced only with it.
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    database.exec('PRAGMA synchronous = FULL');
     syncDirectory(directory);
     return database;
   } catch (error) {

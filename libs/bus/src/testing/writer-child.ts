@@ -7,7 +7,7 @@ import { realClock } from './real-clock.ts';
 
 /**
  * A process that the tests kill: `endless` sends to every partition of the topic until it is killed, going on where the topic
- * ends; `count` sends so many to partition 0; `full` sends until a send fails and then once more. Each acknowledgement is a line.
+ * ends; `churn` fills, trims and deletes the topic until it is killed; `count` sends so many to partition 0; `full` sends until a send fails and then once more. Each acknowledgement is a line.
  */
 const [, , directory = '', mode = '', name = '', number = '0'] = argv;
 const { bus } = await openEmbeddedBus({ directory, clock: realClock, segmentBytes: 1_048_576 });
@@ -15,6 +15,8 @@ const { bus } = await openEmbeddedBus({ directory, clock: realClock, segmentByte
 if (mode === 'endless') {
   const topic = await bus.ensureTopic(name, 3);
   await Promise.all(topic.partitions.map((_, partition) => endless(partition)));
+} else if (mode === 'churn') {
+  for (let life = 0; ; life++) await churn(life);
 } else if (mode === 'count') {
   const producer = await bus.producer();
   for (let send = 0; send < Number(number); send++) report(0, (await producer.send(name, 0, numberedSend(send, 'child'))).end);
@@ -28,6 +30,19 @@ async function endless(partition: number): Promise<void> {
   const sends = await readFrom(bus, name, partition);
   const producer = await bus.producer();
   for (let send = sends.length; ; send++) report(partition, (await producer.send(name, partition, numberedSend(send))).end);
+}
+
+/** One life of the topic: sends, trims, is deleted. */
+async function churn(life: number): Promise<void> {
+  await bus.ensureTopic(name, 1);
+  const producer = await bus.producer();
+  for (let send = 0; send < 6; send++) {
+    const { end } = await producer.send(name, 0, [{ key: Buffer.alloc(0), value: Buffer.alloc(400_000) }]);
+    if (send % 2 === 1) await bus.trim(name, 0, end - 1);
+    report(0, life);
+  }
+  await bus.deleteTopic(name);
+  report(0, life);
 }
 
 async function untilFull(bytes: number): Promise<number> {
