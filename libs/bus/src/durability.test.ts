@@ -3,11 +3,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OutMessage } from '@nanosync/core';
+import { systemClock } from '@nanosync/runtime';
 import { FakeClock } from '@nanosync/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openEmbeddedBus } from './embedded-bus.ts';
 import { numberedSend, readFrom } from './testing/numbered-sends.ts';
-import { realClock } from './testing/real-clock.ts';
 
 const CHILD = join(import.meta.dirname, 'testing/writer-child.ts');
 const TOPIC = 'nanosync.test.rows';
@@ -166,7 +166,7 @@ test('the files can be read by their owner alone', async () => {
 const ALL = { maxBytes: 64 * MEGABYTE, waitMs: 0 };
 
 async function open() {
-  const { bus, registry } = await openEmbeddedBus({ directory, clock: realClock, segmentBytes: MEGABYTE });
+  const { bus, registry } = await openEmbeddedBus({ directory, clock: systemClock(), segmentBytes: MEGABYTE });
   return { bus, registry, [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose]() };
 }
 

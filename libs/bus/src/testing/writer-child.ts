@@ -1,16 +1,16 @@
 import { writeSync } from 'node:fs';
 import { argv } from 'node:process';
 import { isKind } from '@nanosync/core';
+import { systemClock } from '@nanosync/runtime';
 import { openEmbeddedBus } from '../embedded-bus.ts';
 import { numberedSend, readFrom } from './numbered-sends.ts';
-import { realClock } from './real-clock.ts';
 
 /**
  * A process that the tests kill: `endless` sends to every partition of the topic until it is killed, going on where the topic
  * ends; `churn` fills, trims and deletes the topic until it is killed; `count` sends so many to partition 0; `full` sends until a send fails and then once more. Each acknowledgement is a line.
  */
 const [, , directory = '', mode = '', name = '', number = '0'] = argv;
-const { bus } = await openEmbeddedBus({ directory, clock: realClock, segmentBytes: 1_048_576 });
+const { bus } = await openEmbeddedBus({ directory, clock: systemClock(), segmentBytes: 1_048_576 });
 
 if (mode === 'endless') {
   const topic = await bus.ensureTopic(name, 3);
