@@ -1,8 +1,17 @@
 export { avroOracle } from './avro-oracle.ts';
+export type { BusStoreUnderTest } from './bus-contract.ts';
+export { describeBus } from './bus-contract.ts';
+export { FakeClock } from './fake-clock.ts';
+export { memoryBusStore, openMemoryBus } from './memory-bus.ts';
+export type { MemoryBusStore } from './memory-log.ts';
 export type { MemoryWarehouse } from './memory-sink.ts';
 export { memoryWarehouse } from './memory-sink.ts';
+export type { MemoryStateStore } from './memory-state.ts';
+export { memoryStateStore, openMemoryState } from './memory-state.ts';
 export type { PostgresOptions, PostgresServer } from './postgres-server.ts';
 export { freePort, startPostgres } from './postgres-server.ts';
 export { describeSink } from './sink-contract.ts';
 export { at, cellText, changeOf, endOf, ORDERS, order, orderText, rowBatchOf, without } from './sink-fixtures.ts';
 export type { SinkHarness } from './sink-scenario.ts';
+export type { StateStoreUnderTest } from './state-contract.ts';
+export { describeState } from './state-contract.ts';

@@ -25,7 +25,7 @@ const WORKER_SLOTS = 64;
 /** The adapters of the embedded way of running. */
 export function embeddedAdapters(clock: Clock): Adapters {
   return {
-    openState: (directory) => openEmbeddedState({ directory, clock }),
+    openState: (directory, options) => openEmbeddedState({ directory, clock, ...options }),
     openBus: (directory) => openEmbeddedBus({ directory, clock }),
     openSource: async (connection, log) => {
       requireType(connection, 'postgres', 'source');

@@ -28,7 +28,8 @@ export interface SinkOptions {
 
 /** What stands behind the ports in this process. Connections are handed over with their secrets resolved. */
 export interface Adapters {
-  openState(directory: string): Promise<State>;
+  /** `forgetLeases` is for the holder of the data directory's lock alone. */
+  openState(directory: string, options?: { readonly forgetLeases: boolean }): Promise<State>;
   openBus(directory: string): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
   openSource(connection: ConnectionDefinition, log: Log): Promise<Source>;
   openSink(connection: ConnectionDefinition, options: SinkOptions): Promise<Sink>;

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineRecord } from '@nanosync/core';
 import { PipelineError, stateKeys } from '@nanosync/core';
@@ -92,12 +91,11 @@ describe('start', () => {
     ).toBe(true);
   });
 
-  it('refuses to run nothing, a directory that another serves, a failpoint that is none, a secret that went away', async () => {
+  it('serves nothing until a pipeline is applied; refuses a directory that another serves, a failpoint that is none, a secret that went away', async () => {
     const { cli, args } = cliWith({ services: [idleService('planner', () => cli.stop.abort())] });
     using _ = cli;
-    expect(await cli.run('start', '--data-dir', cli.dataDir)).toBe(2);
-    expect(cli.err[0]).toContain('there is nothing to run');
-    expect(existsSync(cli.dataDir)).toBe(false);
+    expect(await cli.run('start', '--data-dir', cli.dataDir)).toBe(0);
+    expect(cli.out.join()).toContain('INF no pipelines yet next="nanosync apply -f pipelines.yaml"');
     await cli.run('apply', ...args);
     {
       using _claim = claimDirectory(dataDirectoryOf(cli.dataDir));

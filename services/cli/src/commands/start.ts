@@ -1,5 +1,5 @@
 import type { PipelineDefinition, ServiceContext, State } from '@nanosync/core';
-import { PipelineError, topicsOf } from '@nanosync/core';
+import { topicsOf } from '@nanosync/core';
 import type { ServerSettings } from '@nanosync/runtime';
 import { failpointOf, listenForShutdown, loadPipelines, resolveSecrets } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
@@ -48,6 +48,7 @@ export async function start(context: CliContext, file: string | undefined, optio
   // Before the services' first lines, as everything that could refuse has been passed.
   if (formatOf(context, options) === 'human') context.out(SERVING);
   else log.info(SERVING);
+  if ((await storedPipelines(state)).length === 0) log.info('no pipelines yet', { next: 'nanosync apply -f pipelines.yaml' });
   const { failure, late } = await serve(context.adapters.services, ctx);
   if (failure !== undefined) {
     reportError(context, failure, options.debug === true);
@@ -70,12 +71,8 @@ interface Preparation {
 async function prepare(context: CliContext, preparation: Preparation): Promise<State> {
   const { directory, definitions, resources } = preparation;
   const known = isInUse(directory);
-  if (!known && definitions.length === 0)
-    throw new PipelineError('config', `there is nothing to run: ${directory.root} holds no pipelines.`, {
-      hint: 'Give a pipelines file with -f, or the right directory with --data-dir.',
-    });
   if (known) resources.use(claimDirectory(directory));
-  const open = async () => resources.use(await context.adapters.openState(directory.state));
+  const open = async () => resources.use(await context.adapters.openState(directory.state, { forgetLeases: true }));
   const existing = known ? await open() : undefined;
   const plans = await planApply(existing, definitions);
   await requireRunnable(context, preparation, plans, existing);
@@ -93,8 +90,6 @@ async function requireRunnable(
 ): Promise<void> {
   if (existing !== undefined) {
     const stored = (await storedPipelines(existing)).map((record) => record.definition);
-    if (stored.length === 0 && plans.length === 0)
-      throw new PipelineError('config', 'there is nothing to run: no pipeline is stored.', { hint: 'Give a pipelines file with -f.' });
     requireSecrets(context, stored);
   }
   const created = plans.filter((plan) => plan.outcome === 'created').map((plan) => plan.definition);
