@@ -48,6 +48,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   search_path: 'pg_catalog',
   // Without it a reader without BYPASSRLS sees no rows of a table with row security, and no error.
   row_security: 'off',
+  // Nothing of ours is user data: a standby that is away must not hold up a marker, a fence or a publication.
+  synchronous_commit: 'local',
   default_transaction_isolation: 'read\\ committed',
 };
 

@@ -4,20 +4,21 @@ import type { Client } from 'pg';
 import type { TableStorage } from './storage.ts';
 import { formatStorage } from './storage.ts';
 import { replicatedColumns, tableFacts } from './table-facts.ts';
+import type { TableUser } from './table-fitness.ts';
 import { keyOf, tableProblems } from './table-fitness.ts';
 import { tableSize } from './table-size.ts';
 
 /** The tables as they are planned: columns, key, storage and an estimate of the rows. Throws `config` for the first unfit one. */
-export async function discoverTables(client: Client, database: string, tables: readonly string[]): Promise<SourceTable[]> {
+export async function discoverTables(client: Client, at: TableUser, tables: readonly string[]): Promise<SourceTable[]> {
   const found: SourceTable[] = [];
-  for (const table of tables) found.push(await discoverTable(client, database, table));
+  for (const table of tables) found.push(await discoverTable(client, at, table));
   return found;
 }
 
-async function discoverTable(client: Client, database: string, table: string): Promise<SourceTable> {
+async function discoverTable(client: Client, at: TableUser, table: string): Promise<SourceTable> {
   const { schema, name } = nameParts(table);
   const facts = await tableFacts(client, schema, name);
-  const [problem] = tableProblems(table, database, facts);
+  const [problem] = tableProblems(table, at, facts);
   if (problem !== undefined) throw new PipelineError('config', problem.what, { hint: problem.cure });
   const key = facts === undefined ? undefined : keyOf(facts);
   if (facts === undefined || key === undefined) throw new PipelineError('defect', `Table ${table} has no problem and no key.`);

@@ -40,6 +40,7 @@ export interface TableFacts {
   readonly hasChildren: boolean;
   readonly replicaIdentity: ReplicaIdentity;
   readonly maySelect: boolean;
+  readonly owner: string;
   /** The user is the owner, or a member of the role that is. */
   readonly owned: boolean;
   /** Row security hides rows from this user. */
@@ -68,7 +69,7 @@ const FACTS = `SELECT json_build_object('oid', c.oid::int8, 'filenode', COALESCE
   'kind', c.relkind, 'persistence', c.relpersistence, 'isPartition', c.relispartition,
   'hasParent', EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid), 'hasChildren', EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),
   'replicaIdentity', c.relreplident, 'maySelect', has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
-  'owned', pg_has_role(c.relowner, 'USAGE'), 'rowsHidden', row_security_active(c.oid),
+  'owner', pg_get_userbyid(c.relowner), 'owned', pg_has_role(c.relowner, 'USAGE'), 'rowsHidden', row_security_active(c.oid),
   'columns', ${COLUMNS}, 'indexes', ${INDEXES}) ${FROM_NAMED}`;
 
 /** What the catalog says about a table of this name, or undefined when there is none. */

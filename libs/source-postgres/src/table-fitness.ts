@@ -16,18 +16,24 @@ const OTHER_KINDS: Readonly<Record<string, string>> = {
   t: 'a TOAST table',
 };
 
+/** Whose view of which database it is. */
+export interface TableUser {
+  readonly database: string;
+  readonly user: string;
+}
+
 /** Everything that keeps this table from being replicated, each with its cure. */
-export function tableProblems(table: string, database: string, facts: TableFacts | undefined): Problem[] {
+export function tableProblems(table: string, at: TableUser, facts: TableFacts | undefined): Problem[] {
   const sql = sqlName(table);
   if (facts === undefined)
     return [
       {
-        what: `Table ${table} does not exist in database ${database}.`,
+        what: `Table ${table} does not exist in database ${at.database}.`,
         cure: 'Correct the name in the pipeline; names are taken as written, upper and lower case included.',
       },
     ];
   const shape = shapeProblem(table, sql, facts);
-  return shape === undefined ? [...rightProblems(table, sql, facts), ...contentProblems(table, sql, facts)] : [shape];
+  return shape === undefined ? [...rightProblems(table, sql, quoteIdent(at.user), facts), ...contentProblems(table, sql, facts)] : [shape];
 }
 
 function shapeProblem(table: string, sql: string, facts: TableFacts): Problem | undefined {
@@ -48,22 +54,22 @@ function shapeProblem(table: string, sql: string, facts: TableFacts): Problem | 
   return undefined;
 }
 
-function rightProblems(table: string, sql: string, facts: TableFacts): Problem[] {
+function rightProblems(table: string, sql: string, user: string, facts: TableFacts): Problem[] {
   const problems: Problem[] = [];
   if (!facts.maySelect)
     problems.push({
       what: `This user may not read table ${table}.`,
-      cure: `Run: GRANT USAGE ON SCHEMA ${sql.slice(0, sql.lastIndexOf('.'))} TO the_user; GRANT SELECT ON ${sql} TO the_user;`,
+      cure: `Run: GRANT USAGE ON SCHEMA ${schemaName(table)} TO ${user}; GRANT SELECT ON ${sql} TO ${user};`,
     });
   if (!facts.owned)
     problems.push({
       what: `This user does not own table ${table}, and only an owner can publish a table.`,
-      cure: 'Grant the owning role to this user.',
+      cure: `Run: GRANT ${quoteIdent(facts.owner)} TO ${user};`,
     });
   if (facts.rowsHidden)
     problems.push({
       what: `Row security hides rows of table ${table} from this user.`,
-      cure: 'Run: ALTER ROLE the_user BYPASSRLS;',
+      cure: `Run: ALTER ROLE ${user} BYPASSRLS;`,
     });
   return problems;
 }
@@ -120,6 +126,9 @@ function keyProblem(table: string, sql: string, facts: TableFacts): Problem {
 }
 
 function sqlName(table: string): string {
-  const dot = table.indexOf('.');
-  return `${quoteIdent(table.slice(0, dot))}.${quoteIdent(table.slice(dot + 1))}`;
+  return `${schemaName(table)}.${quoteIdent(table.slice(table.indexOf('.') + 1))}`;
+}
+
+function schemaName(table: string): string {
+  return quoteIdent(table.slice(0, table.indexOf('.')));
 }
