@@ -1,4 +1,5 @@
 import type { Clock, FenceWait } from '@nanosync/core';
+import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
 import { queryJson, withConnection } from './connection.ts';
 import { holdersUpTo } from './holders.ts';
@@ -6,27 +7,34 @@ import { holdersUpTo } from './holders.ts';
 const FIRST_WAIT_MS = 10;
 const LONGEST_WAIT_MS = 500;
 
+/** How to end the wait, and who hears what it waits for. */
+export interface FenceOptions {
+  readonly signal: AbortSignal;
+  readonly onWait: (waits: readonly FenceWait[]) => void;
+}
+
 /**
  * The visibility fence. A transaction can have its commit in the log below the slot's start, so that it is never streamed, and
  * still be invisible to a read that begins now: it leaves the list of running transactions only afterwards, and with
  * synchronous replication that can take for ever. So: take a transaction id of one's own now, and wait until a fresh snapshot
  * counts everything below it as over. The in-progress list of one snapshot would not do: such a transaction can be missing there.
  */
-export async function passFence(
-  connect: Connect,
-  clock: Clock,
-  options: { readonly signal: AbortSignal; readonly onWait: (waits: readonly FenceWait[]) => void },
-): Promise<void> {
-  const { signal, onWait } = options;
-  signal.throwIfAborted();
-  await withConnection(connect, 'fence', async (client) => {
-    const own = await queryJson<string>(client, 'SELECT to_json(pg_current_xact_id()::text)');
-    for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
-      const passed = await queryJson<boolean>(client, 'SELECT to_json(pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8)', [own]);
-      if (passed) return;
-      onWait(await holdersUpTo(client, own));
-      await clock.sleep(wait, signal);
-      signal.throwIfAborted();
-    }
-  });
+export async function passFence(connect: Connect, clock: Clock, options: FenceOptions): Promise<void> {
+  options.signal.throwIfAborted();
+  try {
+    await withConnection(connect, 'fence', (client) => waitUntilVisible(client, clock, options));
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw error;
+  }
+}
+
+async function waitUntilVisible(client: Client, clock: Clock, { signal, onWait }: FenceOptions): Promise<void> {
+  const own = await queryJson<string>(client, 'SELECT to_json(pg_current_xact_id()::text)');
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
+    if (await queryJson<boolean>(client, 'SELECT to_json(pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8)', [own])) return;
+    onWait(await holdersUpTo(client, own));
+    await clock.sleep(wait, signal);
+    signal.throwIfAborted();
+  }
 }
