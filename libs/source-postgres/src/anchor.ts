@@ -67,7 +67,8 @@ interface ServerNow {
 }
 
 const SERVER_NOW = `SELECT json_build_object('wal', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END,
-  'publication', EXISTS (SELECT FROM pg_publication WHERE pubname = $1))`;
+  'publication', EXISTS (
+    SELECT FROM pg_publication WHERE pubname = $1 AND pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT pubviaroot))`;
 
 /** Throws `gap` when the log that the anchor began is no longer whole from the published position on. */
 export async function verifyAnchor(connect: Connect, pipeline: string, anchor: Anchor, published: Position | null): Promise<void> {
@@ -85,7 +86,7 @@ export async function verifyAnchor(connect: Connect, pipeline: string, anchor: A
   }));
   const broken = slotBroken(slot, facts, anchor);
   if (broken !== undefined) throw gap(broken);
-  if (!now.publication) throw gap(`Publication ${publication} no longer exists.`);
+  if (!now.publication) throw gap(`Publication ${publication} no longer exists, or no longer publishes everything.`);
   const known = lsnOf(published ?? anchor.l0);
   const confirmed = parseLsn(facts?.confirmedFlushLsn ?? '');
   if (confirmed > known)

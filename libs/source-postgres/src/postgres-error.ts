@@ -1,7 +1,7 @@
 import { PipelineError } from '@nanosync/core';
 
 /** SQLSTATEs and socket errors that pass by themselves. */
-const PASSING = new Set(['57P01', '57P02', '57P03', '53300', '53400', '55P03', '57014', '40001', '40P01']);
+const PASSING = new Set(['57P01', '57P02', '57P03', '53300', '53400', '57014', '40001', '40P01']);
 const SOCKET = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN']);
 
 /**
@@ -36,6 +36,12 @@ export function explainPostgresError(error: unknown, place: string): PipelineErr
         : unavailable(`PostgreSQL at ${place} broke the protocol: ${message}.`, undefined, error);
     case 'ENOTFOUND':
       return unavailable(`The host is unknown: ${place}.`, 'Correct the host name in the connection.', error);
+    case '55P03':
+      return unavailable(
+        `A lock at ${place} stayed taken: ${message}.`,
+        'End the session that holds it (pg_blocking_pids tells which), or wait.',
+        error,
+      );
     case '53300':
       return unavailable(`PostgreSQL at ${place} has no free connection.`, 'Raise max_connections, or close other connections.', error);
   }

@@ -11,22 +11,27 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Connect } from './connection.ts';
 import { connectTo } from './connection.ts';
 import { discoverTables } from './discovery.ts';
+import { IdleConnections } from './idle-connections.ts';
 import { pageRanges } from './partitioner.ts';
 import type { EncodedOutput } from './row-encoder.ts';
 import { RowEncoder } from './row-encoder.ts';
 import { readRange, WHOLE } from './snapshot-reader.ts';
 import { parseStorage } from './storage.ts';
 import { tableSize } from './table-size.ts';
+import { realClock } from './test-context.ts';
 
 let server: PostgresServer;
 let connect: Connect;
+let connections: IdleConnections;
 let admin: Client;
 beforeAll(async () => {
   server = await startPostgres({ settings: { autovacuum: 'off' } });
   connect = connectTo(server.dsn(), 'nanosync');
+  connections = new IdleConnections(connect, realClock, 'snapshot');
   admin = await connect.open('test', { lockTimeoutMs: 0 });
 });
 afterAll(async () => {
+  await connections[Symbol.asyncDispose]();
   await admin.end();
   await server.stop();
 });
@@ -41,7 +46,7 @@ async function read(
   options: { targetBytes?: number; signal?: AbortSignal } = {},
 ): Promise<RangeOutput[]> {
   const { targetBytes = 512 * 1024, signal = new AbortController().signal } = options;
-  return collect(readRange(connect, { table, range, targetBytes, signal }));
+  return collect(readRange(connections, connect, { table, range, targetBytes, signal }));
 }
 
 async function collect(outputs: AsyncIterable<RangeOutput>): Promise<RangeOutput[]> {
@@ -243,6 +248,25 @@ function fromAvsc(schema: TableSchema, index: number, cell: Record<string, unkno
   return kind === 'time' ? Number(value) : value;
 }
 
+test('random numbers and moments arrive as PostgreSQL prints them', async () => {
+  await admin.query(
+    'CREATE TABLE public.random (id int PRIMARY KEY, a numeric(18,6), b numeric(38,10), c numeric(30,30), d bigint, e timestamptz, f double precision)',
+  );
+  await admin.query(`INSERT INTO public.random SELECT i, (s * random() * 10 ^ (random() * 12))::numeric(18,6),
+    (s * random())::numeric(38,10) * (10 ^ floor(random() * 27))::numeric, random()::numeric * (10 ^ -floor(random() * 14))::numeric,
+    (s * random() * 2 ^ (random() * 62))::bigint, 'epoch'::timestamptz + s * random() * 2 ^ (random() * 37) * interval '1 second',
+    s * random() * 10 ^ (random() * 600 - 300)
+    FROM generate_series(1, 20000) i, LATERAL (SELECT CASE WHEN i % 2 = 0 THEN 1 ELSE -1 END AS s) x`);
+  const table = await discover('random');
+  const decoded = rowsOf(table.schema, await read(table, '0:'));
+  const { rows } = await admin.query({
+    text: 'SELECT id, a, b, c, d, (extract(epoch FROM e) * 1000000)::numeric(40,0), f FROM public.random ORDER BY ctid',
+    rowMode: 'array',
+  });
+  const same = (rows as unknown as string[][]).map((row) => row.map((cell, index) => (index === 6 ? String(Number(cell)) : cell)));
+  expect(decoded.map((row) => row.map((cell, index) => asText(table.schema, index, cell)))).toEqual(same);
+});
+
 test('dates and times are exact numbers, the infinities included', async () => {
   await admin.query('CREATE TABLE public.m_times (id int PRIMARY KEY, d date, t time, ts timestamp, tz timestamptz)');
   const values = [
@@ -431,7 +455,7 @@ test('no rewrite fits between the comparison and the COPY: it waits for the whol
     "CREATE TABLE public.locked (id int PRIMARY KEY, pad text); INSERT INTO public.locked SELECT i, repeat('p', 1000) FROM generate_series(1, 20000) i",
   );
   const table = await discover('locked');
-  const reader = readRange(connect, { table, range: '0:', targetBytes: 64 * 1024, signal: new AbortController().signal });
+  const reader = readRange(connections, connect, { table, range: '0:', targetBytes: 64 * 1024, signal: new AbortController().signal });
   const first = await reader.next();
   const rewriter = await connect.open('test', { lockTimeoutMs: 300 });
   await expect(rewriter.query('VACUUM FULL public.locked')).rejects.toMatchObject({ code: '55P03' });
@@ -444,21 +468,33 @@ test('no rewrite fits between the comparison and the COPY: it waits for the whol
 test('a consumer that leaves or aborts ends the connection and its lock', async () => {
   const table = await discover('locked');
   const controller = new AbortController();
-  const aborted = readRange(connect, { table, range: '0:', targetBytes: 4096, signal: controller.signal });
+  const aborted = readRange(connections, connect, { table, range: '0:', targetBytes: 4096, signal: controller.signal });
   await aborted.next();
   controller.abort();
   await expect(collect(aborted)).rejects.toMatchObject({ name: 'AbortError' });
-  for await (const _ of readRange(connect, { table, range: '0:', targetBytes: 4096, signal: new AbortController().signal })) break;
+  for await (const _ of readRange(connections, connect, { table, range: '0:', targetBytes: 4096, signal: new AbortController().signal }))
+    break;
   // Waits until both locks are gone.
   await admin.query('BEGIN; LOCK TABLE public.locked IN ACCESS EXCLUSIVE MODE; COMMIT');
 });
 
 test('a server that goes away in the middle is an error, never a short range', async () => {
   const table = await discover('locked');
-  const reader = readRange(connect, { table, range: '0:', targetBytes: 4096, signal: new AbortController().signal });
+  const reader = readRange(connections, connect, { table, range: '0:', targetBytes: 4096, signal: new AbortController().signal });
   await reader.next();
   await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nanosync snapshot'");
   await expect(collect(reader)).rejects.toMatchObject({ kind: 'unavailable' });
+});
+
+test('a connection is used for the next range, and one that the server ended meanwhile costs no failure', async () => {
+  const table = await discover('ranged');
+  const pids = "SELECT pid FROM pg_stat_activity WHERE application_name = 'nanosync snapshot' ORDER BY pid";
+  await read(table, '0:1');
+  const before = (await admin.query(pids)).rows;
+  await read(table, '1:2');
+  expect((await admin.query(pids)).rows).toEqual(before);
+  await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nanosync snapshot'");
+  expect((await read(table, '2:3')).length).toBe(1);
 });
 
 test('row security that hides rows is an error, not an empty range', async () => {
@@ -468,6 +504,13 @@ test('row security that hides rows is an error, not an empty range', async () =>
   );
   const table = await discover('secured');
   const asReader = connectTo(server.dsn().replace('postgres:postgres@', 'reader:reader@'), 'nanosync');
-  const reading = collect(readRange(asReader, { table, range: '0:', targetBytes: 4096, signal: new AbortController().signal }));
+  const reading = collect(
+    readRange(new IdleConnections(asReader, realClock, 'snapshot'), asReader, {
+      table,
+      range: '0:',
+      targetBytes: 4096,
+      signal: new AbortController().signal,
+    }),
+  );
   await expect(reading).rejects.toMatchObject({ kind: 'prerequisite', message: expect.stringContaining('row-level security') });
 });

@@ -5,6 +5,7 @@ import { to as copyTo } from 'pg-copy-streams';
 import { compress } from './compress.ts';
 import type { Connect } from './connection.ts';
 import { destroy, quoteIdent } from './connection.ts';
+import type { IdleConnections } from './idle-connections.ts';
 import { codeOf } from './postgres-error.ts';
 import type { EncodedOutput, EncodedRows } from './row-encoder.ts';
 import { RowEncoder } from './row-encoder.ts';
@@ -38,40 +39,49 @@ export interface RangeRequest {
  * the comparison with what was planned; then the COPY; then COMMIT. Blocks may be yielded before the end is known to be good:
  * only a reader that returns without an error has read the range.
  */
-export async function* readRange(connect: Connect, request: RangeRequest): AsyncGenerator<RangeOutput, void, void> {
-  const { range, signal } = request;
+export async function* readRange(
+  connections: IdleConnections,
+  connect: Connect,
+  request: RangeRequest,
+): AsyncGenerator<RangeOutput, void, void> {
+  const { range, signal, table } = request;
   signal.throwIfAborted();
-  const statementTimeoutMs = range === WHOLE ? WHOLE_TIMEOUT_MS : RANGE_TIMEOUT_MS;
-  const client = await connect.open('snapshot', { statementTimeoutMs });
+  const client = await connections.take(beginSql(range)).catch((error: unknown) => {
+    throw connect.explain(error);
+  });
   const abandon = () => destroy(client);
   signal.addEventListener('abort', abandon);
   let committed = false;
   try {
     signal.throwIfAborted();
     const storage = await lockAndCompare(client, request);
-    yield* copyRange(client, copySql(request.table.schema, storage, range), storage, request.targetBytes);
+    yield* copyRange(client, copySql(table.schema, storage, range), storage, request.targetBytes);
     await client.query('COMMIT');
-    await client.end();
     committed = true;
   } catch (error) {
     signal.throwIfAborted();
     throw connect.explain(error);
   } finally {
     signal.removeEventListener('abort', abandon);
-    if (!committed) destroy(client);
+    if (committed) connections.give(client);
+    else destroy(client);
   }
+}
+
+function beginSql(range: string): string {
+  const timeout = range === WHOLE ? WHOLE_TIMEOUT_MS : RANGE_TIMEOUT_MS;
+  return `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = ${timeout}`;
 }
 
 async function lockAndCompare(client: Client, { table, range }: RangeRequest): Promise<TableStorage> {
   const planned = parseStorage(table.storage);
-  await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY');
+  const { schema, name } = splitTableId(table.schema.table);
   try {
     await client.query(`LOCK TABLE ONLY ${qualifiedName(table.schema)} IN ACCESS SHARE MODE`);
   } catch (error) {
-    if (codeOf(error) === '42P01' || codeOf(error) === '3F000') throw changed(table.schema, 'it no longer exists', error);
+    if (GONE.has(codeOf(error) ?? '')) throw changed(table.schema, 'it no longer exists', error);
     throw error;
   }
-  const { schema, name } = splitTableId(table.schema.table);
   const now = await storageNow(client, schema, name);
   if (now === undefined) throw changed(table.schema, 'it no longer exists');
   if (now.oid !== planned.oid) throw changed(table.schema, 'it is another table of the same name');
@@ -79,6 +89,9 @@ async function lockAndCompare(client: Client, { table, range }: RangeRequest): P
   if (range !== WHOLE && now.filenode !== planned.filenode) throw changed(table.schema, 'it was rewritten');
   return planned;
 }
+
+/** SQLSTATEs of a table or schema that is not there. */
+const GONE = new Set(['42P01', '3F000']);
 
 async function* copyRange(
   client: Client,

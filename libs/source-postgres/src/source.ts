@@ -5,6 +5,7 @@ import type { Connect } from './connection.ts';
 import { connectTo, queryJson, withConnection } from './connection.ts';
 import { discoverTables, nameParts } from './discovery.ts';
 import { passFence } from './fence.ts';
+import { IdleConnections } from './idle-connections.ts';
 import { pageRanges } from './partitioner.ts';
 import { lsnOf, parseLsn, positionOfLsn } from './position.ts';
 import { checkPrerequisites } from './prerequisites.ts';
@@ -22,6 +23,7 @@ export interface PostgresSourceOptions {
 /** Opens a PostgreSQL database as a source. Throws `config` for an unreadable connection string; connects only when asked something. */
 export async function openPostgresSource({ dsn, applicationName, log, clock }: PostgresSourceOptions): Promise<Source> {
   const connect = connectTo(dsn, applicationName);
+  const readers = new IdleConnections(connect, clock, 'snapshot');
   return {
     check: (pipeline, tables): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables),
     discover: (tables) => withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables)),
@@ -30,7 +32,7 @@ export async function openPostgresSource({ dsn, applicationName, log, clock }: P
     release: (pipeline) => releaseAnchor(connect, clock, pipeline),
     fence: (options) => passFence(connect, clock, options),
     partition: (table, options) => partitionTable(connect, table, options),
-    readRange: (table, range, options) => readRange(connect, { table, range, ...options }),
+    readRange: (table, range, options) => readRange(readers, connect, { table, range, ...options }),
     changes: async (): Promise<ChangeReader> => {
       throw new PipelineError('defect', 'the change stream is not built yet');
     },
@@ -39,7 +41,7 @@ export async function openPostgresSource({ dsn, applicationName, log, clock }: P
     },
     end: () => withConnection(connect, 'end', async (client) => positionOfLsn(parseLsn(await queryJson<string>(client, LOG_END)))),
     distance: (from, to) => Number(lsnOf(to) - lsnOf(from)),
-    [Symbol.asyncDispose]: async () => {},
+    [Symbol.asyncDispose]: () => readers[Symbol.asyncDispose](),
   };
 }
 
