@@ -6,6 +6,9 @@ import { holdersUpTo } from './holders.ts';
 
 const FIRST_WAIT_MS = 10;
 const LONGEST_WAIT_MS = 500;
+/** Short transactions are always running: only a wait that lasts is worth a word, and then not each time. */
+const FIRST_REPORT_MS = 200;
+const NEXT_REPORT_MS = 2_000;
 
 /** How to end the wait, and who hears what it waits for. */
 export interface FenceOptions {
@@ -31,9 +34,13 @@ export async function passFence(connect: Connect, clock: Clock, options: FenceOp
 
 async function waitUntilVisible(client: Client, clock: Clock, { signal, onWait }: FenceOptions): Promise<void> {
   const own = await queryJson<string>(client, 'SELECT to_json(pg_current_xact_id()::text)');
+  let reportAt = clock.monotonicMs() + FIRST_REPORT_MS;
   for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     if (await queryJson<boolean>(client, 'SELECT to_json(pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8)', [own])) return;
-    onWait(await holdersUpTo(client, own));
+    if (clock.monotonicMs() >= reportAt) {
+      onWait(await holdersUpTo(client, own));
+      reportAt = clock.monotonicMs() + NEXT_REPORT_MS;
+    }
     await clock.sleep(wait, signal);
     signal.throwIfAborted();
   }
