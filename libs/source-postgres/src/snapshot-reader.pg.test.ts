@@ -19,6 +19,7 @@ import { readRange, WHOLE } from './snapshot-reader.ts';
 import { parseStorage } from './storage.ts';
 import { tableSize } from './table-size.ts';
 import { realClock } from './test-context.ts';
+import { OWN_TYPES, TEXT_MATRIX, TYPE_MATRIX, typeName } from './type-matrix.ts';
 
 let server: PostgresServer;
 let connect: Connect;
@@ -84,113 +85,15 @@ function asText(schema: TableSchema, index: number, cell: Cell): unknown {
   }
 }
 
-// Values as SQL; dates and times as the numbers that core defines.
-const MATRIX: Readonly<Record<string, readonly string[]>> = {
-  smallint: ['-32768', '32767', '0', '-1'],
-  int: ['-2147483648', '2147483647', '0', '-1', '63', '64', '-64', '-65', '1073741823', '1073741824', '-1073741825'],
-  bigint: [
-    '-9223372036854775808',
-    '9223372036854775807',
-    '0',
-    '-1',
-    '4294967295',
-    '4294967296',
-    '-4294967296',
-    '-4294967297',
-    '1125899906842624',
-    '72057594037927936',
-  ],
-  bool: ['true', 'false'],
-  'numeric(12,2)': [
-    '0',
-    '0.01',
-    '-0.01',
-    '1.28',
-    '-1.28',
-    '1.27',
-    '-1.29',
-    '327.67',
-    '327.68',
-    '9999999999.99',
-    '-9999999999.99',
-    '100',
-    '10000',
-    '0.1',
-  ],
-  'numeric(38,0)': [
-    '99999999999999999999999999999999999999',
-    '-99999999999999999999999999999999999999',
-    '9007199254740991',
-    '9007199254740992',
-    '9007199254740993',
-    '-9007199254740993',
-    '1e37',
-    '0',
-  ],
-  'numeric(38,38)': ['0.99999999999999999999999999999999999999', '1e-38', '-1e-38', '0'],
-  'numeric(20,10)': ['0.0000000001', '123456789.0987654321', '-1234567890.0000000001', '100000000', '0.0001', '0.00001'],
-  'double precision': ['0', '-1.5', '1e308', '5e-324', "'NaN'", "'Infinity'", "'-Infinity'", '0.1'],
-  text: ["''", "'a'", "repeat('x', 47)", "repeat('x', 48)", "repeat('ü', 5000)", 'E\'tab\\t\\n\\\\ "quote"\'', "'😀'"],
-  'varchar(10)': ["'abc'"],
-  'char(5)': ["'ab'", "''"],
-  name: ["'some_name'"],
-  uuid: ["'00112233-4455-6677-8899-aabbccddeeff'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"],
-  json: [`'{"b": 1.10,  "a": [1, 2], "a": null}'`, `'"\\u0000"'`],
-  jsonb: [`'{"b": 1.10, "a": [1, 2]}'`, "'null'"],
-  bytea: ["''", "'\\x00ff10'", "decode(repeat('ab', 3000), 'hex')"],
-};
-
-// Types without a kind of their own: the text of the output function, which pgoutput sends too, and not that of a cast.
-const AS_TEXT: Readonly<Record<string, readonly [string, string][]>> = {
-  real: [
-    ['0.1', '0.1'],
-    ['1e10', '1e+10'],
-  ],
-  numeric: [
-    ['1.10', '1.10'],
-    ["'NaN'", 'NaN'],
-    ["'-Infinity'", '-Infinity'],
-    ['1e50', `1${'0'.repeat(50)}`],
-  ],
-  'numeric(3,-2)': [['12345', '12300']],
-  'numeric(2,4)': [['0.0012', '0.0012']],
-  inet: [
-    ["'10.0.0.1'", '10.0.0.1'],
-    ["'10.0.0.0/8'", '10.0.0.0/8'],
-  ],
-  'int[]': [
-    ["'{1,NULL,3}'", '{1,NULL,3}'],
-    ["'{}'", '{}'],
-  ],
-  'date[]': [["'{2024-01-02}'", '{2024-01-02}']],
-  interval: [["'1 year 2 days 03:04:05.678'", '1 year 2 days 03:04:05.678']],
-  timetz: [["'12:00:00+02'", '12:00:00+02']],
-  int4range: [["'[1,5)'", '[1,5)']],
-  tstzrange: [["'[2024-01-01 00:00:00+02,)'", '["2023-12-31 22:00:00+00",)']],
-  '"char"': [["'x'", 'x']],
-  'bit(3)': [["B'101'", '101']],
-  regclass: [["'public.m_plain'::regclass", 'public.m_plain']],
-  xml: [["'<a>1</a>'", '<a>1</a>']],
-  point: [["'(1,2.5)'", '(1,2.5)']],
-  mood: [["'so so'", 'so so']],
-  flag: [['true', 't']],
-  padded: [["'ab'", 'ab   ']],
-  moment: [["'2024-01-01 00:00:00+02'", '2023-12-31 22:00:00+00']],
-  pair: [
-    ['ROW(1, NULL)::public.pair', '(1,)'],
-    ['ROW(NULL, NULL)::public.pair', '(,)'],
-  ],
-};
-
 test('every type arrives as it is, read by us and by an independent Avro reader', async () => {
   await admin.query(
-    `CREATE TABLE public.m_plain (id int PRIMARY KEY, ${Object.keys(MATRIX)
+    `CREATE TABLE public.m_plain (id int PRIMARY KEY, ${Object.keys(TYPE_MATRIX)
       .map((type, i) => `c${i} ${type}`)
       .join(', ')})`,
   );
-  const rows = Math.max(...Object.values(MATRIX).map((values) => values.length));
+  const rows = Math.max(...Object.values(TYPE_MATRIX).map((values) => values.length));
   for (let row = 0; row < rows; row++) {
-    const cells = Object.entries(MATRIX).map(([type, values]) => (values[row] === undefined ? 'NULL' : `(${values[row]})::${type}`));
+    const cells = Object.entries(TYPE_MATRIX).map(([type, values]) => (values[row] === undefined ? 'NULL' : `(${values[row]})::${type}`));
     await admin.query(`INSERT INTO public.m_plain VALUES (${row}, ${cells.join(', ')})`);
   }
   const table = await discover('m_plain');
@@ -294,24 +197,21 @@ test('dates and times are exact numbers, the infinities included', async () => {
 });
 
 test("types without a kind of their own arrive as their output function's text, as the change stream has it", async () => {
-  await admin.query(`
-    CREATE TYPE public.mood AS ENUM ('so so', 'fine'); CREATE DOMAIN public.flag AS bool; CREATE DOMAIN public.padded AS char(5);
-    CREATE DOMAIN public.moment AS timestamptz; CREATE TYPE public.pair AS (a int, b int)`);
-  const named = (type: string) => (/^(mood|flag|padded|moment|pair)$/.test(type) ? `public.${type}` : type);
+  await admin.query(OWN_TYPES);
   await admin.query(
-    `CREATE TABLE public.m_text (id int PRIMARY KEY, ${Object.keys(AS_TEXT)
-      .map((type, i) => `c${i} ${named(type)}`)
+    `CREATE TABLE public.m_text (id int PRIMARY KEY, ${Object.keys(TEXT_MATRIX)
+      .map((type, i) => `c${i} ${typeName(type)}`)
       .join(', ')})`,
   );
   for (let row = 0; row < 4; row++) {
-    const cells = Object.values(AS_TEXT).map((values) => values[row]?.[0] ?? 'NULL');
+    const cells = Object.values(TEXT_MATRIX).map((values) => values[row]?.[0] ?? 'NULL');
     await admin.query(`INSERT INTO public.m_text VALUES (${row}, ${cells.join(', ')})`);
   }
   const table = await discover('m_text');
   expect(new Set(table.schema.columns.slice(1).map((column) => column.type.kind))).toEqual(new Set(['text']));
   const decoded = rowsOf(table.schema, await read(table, '0:'));
   for (let row = 0; row < 4; row++)
-    expect(decoded[row]?.slice(1)).toEqual(Object.values(AS_TEXT).map((values) => values[row]?.[1] ?? null));
+    expect(decoded[row]?.slice(1)).toEqual(Object.values(TEXT_MATRIX).map((values) => values[row]?.[1] ?? null));
 });
 
 test('a row that has no Avro form is rejected alone, with its raw bytes and without its values in the reason', async () => {
