@@ -1,0 +1,105 @@
+import type { Anchor, Clock, Log, Position, TableId } from '@nanosync/core';
+import { PipelineError, splitTableId } from '@nanosync/core';
+import type { Client } from 'pg';
+import type { Connect } from './connection.ts';
+import { queryJson, quoteIdent, withConnection } from './connection.ts';
+import { identify } from './identity.ts';
+import { publicationName, slotName } from './names.ts';
+import { formatLsn, lsnOf, parseLsn, positionOfLsn } from './position.ts';
+import type { SlotFacts } from './slot.ts';
+import { createSlot, dropSlot, slotFacts } from './slot.ts';
+
+/** Slot creation waits for all running transactions; after this long it is given up, reported and tried again. */
+const CREATE_TIMEOUT_MS = 600_000;
+
+/** What anchoring needs beside the connection. */
+export interface AnchorContext {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * Publication committed, then the slot: the other way round the publication "does not exist" whenever the stream starts. Dies
+ * the process in between or before the anchor is durable, the next call drops what is left and begins again.
+ */
+export async function createAnchor(
+  connect: Connect,
+  context: AnchorContext,
+  request: { readonly pipeline: string; readonly id: string; readonly tables: readonly TableId[] },
+): Promise<Anchor> {
+  const slot = slotName(request.pipeline);
+  const publication = publicationName(request.pipeline);
+  const { system, timeline } = await identify(connect);
+  const work = async (client: Client): Promise<Anchor> => {
+    await dropSlot(client, context.clock, slot);
+    await createPublication(client, publication, request.tables);
+    const l0 = await createSlot(connect, client, slot, context);
+    return { id: request.id, l0: positionOfLsn(l0), origin: { system, timeline, slot, publication, database: connect.database } };
+  };
+  return withConnection(connect, 'anchor', work, { statementTimeoutMs: CREATE_TIMEOUT_MS });
+}
+
+async function createPublication(client: Client, publication: string, tables: readonly TableId[]): Promise<void> {
+  const names = tables.map((table) => {
+    const { schema, name } = splitTableId(table);
+    return `ONLY ${quoteIdent(schema)}.${quoteIdent(name)}`;
+  });
+  await client.query('BEGIN');
+  await client.query(`DROP PUBLICATION IF EXISTS ${quoteIdent(publication)}`);
+  await client.query(
+    `CREATE PUBLICATION ${quoteIdent(publication)} FOR TABLE ${names.join(', ')}
+     WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = false)`,
+  );
+  await client.query('COMMIT');
+}
+
+/** Drops slot and publication; nothing happens to what is gone already. */
+export async function releaseAnchor(connect: Connect, clock: Clock, pipeline: string): Promise<void> {
+  await withConnection(connect, 'release', async (client) => {
+    await dropSlot(client, clock, slotName(pipeline));
+    await client.query(`DROP PUBLICATION IF EXISTS ${quoteIdent(publicationName(pipeline))}`);
+  });
+}
+
+interface ServerNow {
+  readonly wal: string;
+  readonly publication: boolean;
+}
+
+const SERVER_NOW = `SELECT json_build_object('wal', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END,
+  'publication', EXISTS (
+    SELECT FROM pg_publication WHERE pubname = $1 AND pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT pubviaroot))`;
+
+/** Throws `gap` when the log that the anchor began is no longer whole from the published position on. */
+export async function verifyAnchor(connect: Connect, pipeline: string, anchor: Anchor, published: Position | null): Promise<void> {
+  const gap = (reason: string) => new PipelineError('gap', reason, { hint: `Run: nanosync pipeline resnapshot ${pipeline}` });
+  const { slot = '', publication = '', system, timeline } = anchor.origin;
+  const identity = await identify(connect);
+  if (identity.system !== system) throw gap(`Another database system answers at ${connect.place} than the one the pipeline began on.`);
+  if (identity.timeline !== timeline)
+    throw gap(
+      `PostgreSQL at ${connect.place} is on timeline ${identity.timeline}, the pipeline began on ${timeline}: it failed over or was restored.`,
+    );
+  const { facts, now } = await withConnection(connect, 'verify', async (client) => ({
+    facts: await slotFacts(client, slot),
+    now: await queryJson<ServerNow>(client, SERVER_NOW, [publication]),
+  }));
+  const broken = slotBroken(slot, facts, anchor);
+  if (broken !== undefined) throw gap(broken);
+  if (!now.publication) throw gap(`Publication ${publication} no longer exists, or no longer publishes everything.`);
+  const known = lsnOf(published ?? anchor.l0);
+  const confirmed = parseLsn(facts?.confirmedFlushLsn ?? '');
+  if (confirmed > known)
+    throw gap(`Replication slot ${slot} was moved to ${formatLsn(confirmed)}, but changes are published only up to ${formatLsn(known)}.`);
+  if (known > parseLsn(now.wal))
+    throw gap(`The log of PostgreSQL at ${connect.place} ends at ${now.wal}, but changes are published up to ${formatLsn(known)}.`);
+}
+
+function slotBroken(slot: string, facts: SlotFacts | undefined, anchor: Anchor): string | undefined {
+  if (facts === undefined) return `Replication slot ${slot} no longer exists.`;
+  if (facts.plugin !== 'pgoutput' || facts.database !== anchor.origin.database)
+    return `Replication slot ${slot} is not the one the pipeline made: it decodes ${facts.plugin} of database ${facts.database}.`;
+  if (facts.walStatus === 'lost' || facts.invalidationReason !== null || facts.restartLsn === null || facts.confirmedFlushLsn === null)
+    return `The server invalidated replication slot ${slot} (${facts.invalidationReason ?? 'its log was removed'}).`;
+  return undefined;
+}

@@ -1,0 +1,159 @@
+import type { Problem } from '@nanosync/core';
+import { describeError, isKind } from '@nanosync/core';
+import type { Client } from 'pg';
+import type { Connect } from './connection.ts';
+import { queryJson, quoteIdent, withConnection } from './connection.ts';
+import { nameParts } from './discovery.ts';
+import { identify } from './identity.ts';
+import { publicationName, slotName } from './names.ts';
+import { foreignSlot } from './slot.ts';
+import { tableFacts } from './table-facts.ts';
+import { tableProblems } from './table-fitness.ts';
+
+/** The oldest PostgreSQL whose planner reads ctid ranges without reading the whole table. */
+const OLDEST = 140_000;
+
+interface ServerFacts {
+  readonly version: number;
+  readonly versionText: string;
+  readonly backendPid: number;
+  readonly rowSecurity: string;
+  readonly walLevel: string;
+  readonly readOnly: boolean;
+  readonly standby: boolean;
+  readonly encoding: string;
+  readonly mayReplicate: boolean;
+  readonly mayCreate: boolean;
+  readonly foreignPublication: boolean;
+  readonly slotDatabase: string | null;
+  readonly slots: number;
+  readonly maxSlots: number;
+  readonly idleSlot: string | null;
+  readonly senders: number;
+  readonly maxSenders: number;
+}
+
+// The pipeline's own slot and sender count as free: they are there when a running pipeline is checked.
+const FACTS = `SELECT json_build_object(
+  'version', current_setting('server_version_num')::int, 'versionText', current_setting('server_version'),
+  'backendPid', pg_backend_pid(), 'rowSecurity', current_setting('row_security'), 'walLevel', current_setting('wal_level'),
+  'standby', pg_is_in_recovery(), 'readOnly', current_setting('transaction_read_only') = 'on', 'encoding', current_setting('server_encoding'),
+  'mayReplicate', (SELECT r.rolsuper OR r.rolreplication FROM pg_roles r WHERE r.rolname = current_user)
+    OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication' AND pg_has_role(r.oid, 'MEMBER')),
+  'mayCreate', has_database_privilege(current_database(), 'CREATE'),
+  'foreignPublication', EXISTS (SELECT FROM pg_publication p WHERE p.pubname = $2 AND NOT pg_has_role(p.pubowner, 'USAGE')),
+  'slotDatabase', (SELECT COALESCE(s.database, '') FROM pg_replication_slots s WHERE s.slot_name = $1),
+  'slots', (SELECT count(*) FROM pg_replication_slots s WHERE s.slot_name <> $1),
+  'maxSlots', current_setting('max_replication_slots')::int,
+  'idleSlot', (SELECT min(s.slot_name) FROM pg_replication_slots s WHERE s.slot_name <> $1 AND NOT s.active),
+  'senders', (SELECT count(*) FROM pg_stat_replication r
+    WHERE r.pid IS DISTINCT FROM (SELECT s.active_pid FROM pg_replication_slots s WHERE s.slot_name = $1)),
+  'maxSenders', current_setting('max_wal_senders')::int)`;
+
+/** Every problem of server, user and tables, each with its cure. Touches nothing; throws when it cannot connect at all. */
+export async function checkPrerequisites(connect: Connect, pipeline: string, tables: readonly string[]): Promise<Problem[]> {
+  const { server, ofTables } = await withConnection(connect, 'check', async (client) => ({
+    server: await serverProblems(client, connect, pipeline),
+    ofTables: await problemsOfTables(client, connect, tables),
+  }));
+  // The replication protocol is tried last: its refusal says less than what was found before.
+  return server.length > 0 ? [...server, ...ofTables] : [...(await protocolProblems(connect)), ...ofTables];
+}
+
+async function serverProblems(client: Client, connect: Connect, pipeline: string): Promise<Problem[]> {
+  const facts = await queryJson<ServerFacts>(client, FACTS, [slotName(pipeline), publicationName(pipeline)]);
+  const { place } = connect;
+  const problems: Problem[] = [];
+  const add = (wrong: boolean, what: string, cure: string) => wrong && problems.push({ what, cure });
+  add(await isPooled(client, facts), `A connection pooler answers at ${place}, not PostgreSQL.`, DIRECT);
+  add(facts.version < OLDEST, `PostgreSQL ${facts.versionText} at ${place} is too old.`, 'Upgrade to PostgreSQL 14 or newer.');
+  add(facts.standby, `PostgreSQL at ${place} is a read-only standby.`, 'Connect to the primary.');
+  add(
+    !facts.standby && facts.readOnly,
+    `This user's transactions are read-only at ${place}.`,
+    `Run: ALTER ROLE ${quoteIdent(connect.user)} RESET default_transaction_read_only;`,
+  );
+  add(
+    facts.encoding === 'SQL_ASCII',
+    `The database at ${place} has no encoding (SQL_ASCII), so its text may not be text.`,
+    'Replicate from a database with an encoding.',
+  );
+  const logical = 'Run: ALTER SYSTEM SET wal_level = logical; then restart PostgreSQL.';
+  add(facts.walLevel !== 'logical', `wal_level at ${place} is ${facts.walLevel}, not logical.`, logical);
+  return [...problems, ...rightProblems(facts, connect, pipeline), ...roomProblems(facts, place)];
+}
+
+const DIRECT = 'Connect to the database server itself: replication does not pass a pooler.';
+
+/** A pooler makes up the process id of its greeting, swaps servers between transactions, or drops our settings. */
+async function isPooled(client: Client, facts: ServerFacts): Promise<boolean> {
+  const greeted = (client as unknown as { readonly processID: number | null }).processID;
+  const later = await queryJson<number>(client, 'SELECT to_json(pg_backend_pid())');
+  return greeted !== facts.backendPid || later !== facts.backendPid || facts.rowSecurity !== 'off';
+}
+
+function rightProblems(facts: ServerFacts, { place, user, database }: Connect, pipeline: string): Problem[] {
+  const problems: Problem[] = [];
+  if (!facts.mayReplicate)
+    problems.push({ what: `User ${user} has no REPLICATION right at ${place}.`, cure: `Run: ALTER ROLE ${quoteIdent(user)} REPLICATION;` });
+  if (!facts.mayCreate)
+    problems.push({
+      what: `User ${user} may not create a publication in database ${database}.`,
+      cure: `Run: GRANT CREATE ON DATABASE ${quoteIdent(database)} TO ${quoteIdent(user)};`,
+    });
+  if (facts.foreignPublication)
+    problems.push({
+      what: `Publication ${publicationName(pipeline)} belongs to another user.`,
+      cure: `Run: DROP PUBLICATION ${quoteIdent(publicationName(pipeline))}; as its owner, or give the pipeline another name.`,
+    });
+  if (facts.slotDatabase !== null && facts.slotDatabase !== database) {
+    const { message, hint } = foreignSlot(slotName(pipeline), facts.slotDatabase === '' ? null : facts.slotDatabase);
+    problems.push({ what: message, cure: hint ?? '' });
+  }
+  return problems;
+}
+
+function roomProblems(facts: ServerFacts, place: string): Problem[] {
+  const problems: Problem[] = [];
+  if (facts.slots >= facts.maxSlots) {
+    const drop = facts.idleSlot === null ? '' : `, or drop one that nobody needs: SELECT pg_drop_replication_slot('${facts.idleSlot}');`;
+    problems.push({
+      what: `PostgreSQL at ${place} has no free replication slot (max_replication_slots is ${facts.maxSlots}).`,
+      cure: `Raise max_replication_slots and restart PostgreSQL${drop || '.'}`,
+    });
+  }
+  if (facts.senders >= facts.maxSenders)
+    problems.push({
+      what: `PostgreSQL at ${place} has no free replication connection (max_wal_senders is ${facts.maxSenders}).`,
+      cure: 'Raise max_wal_senders and restart PostgreSQL.',
+    });
+  return problems;
+}
+
+async function protocolProblems(connect: Connect): Promise<Problem[]> {
+  try {
+    await identify(connect);
+    return [];
+  } catch (error) {
+    return [
+      {
+        what: `The replication protocol does not work: ${describeError(error)}`,
+        cure: isKind(error, 'prerequisite') ? (error.hint ?? DIRECT) : DIRECT,
+      },
+    ];
+  }
+}
+
+async function problemsOfTables(client: Client, connect: Connect, tables: readonly string[]): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  for (const table of tables) {
+    try {
+      const { schema, name } = nameParts(table);
+      problems.push(...tableProblems(table, connect, await tableFacts(client, schema, name)));
+    } catch (error) {
+      if (!isKind(error, 'config')) throw error;
+      problems.push({ what: error.message, cure: error.hint ?? '' });
+    }
+  }
+  return problems;
+}

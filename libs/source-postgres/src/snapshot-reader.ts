@@ -1,0 +1,159 @@
+import type { RangeOutput, RowBlock, TableSchema } from '@nanosync/core';
+import { PipelineError, splitTableId } from '@nanosync/core';
+import type { Client } from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+import { compress } from './compress.ts';
+import type { Connect } from './connection.ts';
+import { destroy, quoteIdent } from './connection.ts';
+import type { IdleConnections } from './idle-connections.ts';
+import { codeOf } from './postgres-error.ts';
+import type { EncodedOutput, EncodedRows } from './row-encoder.ts';
+import { RowEncoder } from './row-encoder.ts';
+import type { TableStorage } from './storage.ts';
+import { parseStorage, sameColumns } from './storage.ts';
+import { replicatedColumns, storageNow } from './table-facts.ts';
+import { outputText, readsBinary } from './type-map.ts';
+
+/** The range that is the whole table, whatever its storage: read so when rewrites keep voiding the plan. */
+export const WHOLE = 'whole';
+
+const RANGE = /^(\d{1,10}):(\d{0,10})$/;
+
+/** A range ends long before this; a whole table may take its time. */
+const RANGE_TIMEOUT_MS = 3_600_000;
+const WHOLE_TIMEOUT_MS = 7 * 24 * 3_600_000;
+
+/** Blocks that may be in compression or wait for the consumer while the next one is encoded. */
+const BLOCKS_AHEAD = 2;
+
+/** What to read, and how. */
+export interface RangeRequest {
+  readonly table: { readonly schema: TableSchema; readonly storage: string };
+  readonly range: string;
+  readonly targetBytes: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads one range in a transaction of its own: the lock first, so that nothing rewrites the table between check and COPY; then
+ * the comparison with what was planned; then the COPY; then COMMIT. Blocks may be yielded before the end is known to be good:
+ * only a reader that returns without an error has read the range.
+ */
+export async function* readRange(
+  connections: IdleConnections,
+  connect: Connect,
+  request: RangeRequest,
+): AsyncGenerator<RangeOutput, void, void> {
+  const { range, signal, table } = request;
+  signal.throwIfAborted();
+  const client = await connections.take(beginSql(range)).catch((error: unknown) => {
+    throw connect.explain(error);
+  });
+  const abandon = () => destroy(client);
+  signal.addEventListener('abort', abandon);
+  let committed = false;
+  try {
+    signal.throwIfAborted();
+    const storage = await lockAndCompare(client, request);
+    yield* copyRange(client, copySql(table.schema, storage, range), storage, request.targetBytes);
+    await client.query('COMMIT');
+    committed = true;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw connect.explain(error);
+  } finally {
+    signal.removeEventListener('abort', abandon);
+    if (committed) connections.give(client);
+    else destroy(client);
+  }
+}
+
+function beginSql(range: string): string {
+  const timeout = range === WHOLE ? WHOLE_TIMEOUT_MS : RANGE_TIMEOUT_MS;
+  return `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = ${timeout}`;
+}
+
+async function lockAndCompare(client: Client, { table, range }: RangeRequest): Promise<TableStorage> {
+  const planned = parseStorage(table.storage);
+  const { schema, name } = splitTableId(table.schema.table);
+  try {
+    await client.query(`LOCK TABLE ONLY ${qualifiedName(table.schema)} IN ACCESS SHARE MODE`);
+  } catch (error) {
+    if (GONE.has(codeOf(error) ?? '')) throw changed(table.schema, 'it no longer exists', error);
+    throw error;
+  }
+  const now = await storageNow(client, schema, name);
+  if (now === undefined) throw changed(table.schema, 'it no longer exists');
+  if (now.oid !== planned.oid) throw changed(table.schema, 'it is another table of the same name');
+  if (!sameColumns(replicatedColumns(now.columns), planned.columns)) throw changed(table.schema, 'its columns changed');
+  if (range !== WHOLE && now.filenode !== planned.filenode) throw changed(table.schema, 'it was rewritten');
+  return planned;
+}
+
+/** SQLSTATEs of a table or schema that is not there. */
+const GONE = new Set(['42P01', '3F000']);
+
+async function* copyRange(
+  client: Client,
+  sql: string,
+  storage: TableStorage,
+  targetBytes: number,
+): AsyncGenerator<RangeOutput, void, void> {
+  const encoder = new RowEncoder(storage.columns, targetBytes);
+  const stream = client.query(copyTo(sql));
+  const ahead: Promise<RowBlock>[] = [];
+  const outputs: EncodedOutput[] = [];
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      encoder.push(chunk, outputs);
+      if (outputs.length > 0) yield* hand(outputs, ahead, encoder, BLOCKS_AHEAD);
+    }
+    encoder.finish(outputs);
+    yield* hand(outputs, ahead, encoder, 0);
+    if (stream.rowCount !== encoder.rows)
+      throw new PipelineError('defect', `PostgreSQL sent ${stream.rowCount} rows and ${encoder.rows} were read.`);
+  } finally {
+    // A compression that fails after the consumer left has nobody to tell.
+    for (const block of ahead) block.catch(() => {});
+  }
+}
+
+/** Starts compressing new blocks, and yields finished ones until at most `keep` are under way. */
+async function* hand(outputs: EncodedOutput[], ahead: Promise<RowBlock>[], encoder: RowEncoder, keep: number): AsyncGenerator<RangeOutput> {
+  for (const output of outputs.splice(0)) {
+    if (output.kind === 'rows') ahead.push(compressed(output, encoder));
+    else yield { kind: 'rejected', row: { reason: output.reason, payload: output.payload } };
+  }
+  while (ahead.length > keep) yield { kind: 'block', block: await (ahead.shift() as Promise<RowBlock>) };
+}
+
+async function compressed(rows: EncodedRows, encoder: RowEncoder): Promise<RowBlock> {
+  const block = await compress(rows.bytes);
+  encoder.recycle(rows);
+  return { rows: rows.rows, codec: 'zstandard', block };
+}
+
+function copySql(schema: TableSchema, storage: TableStorage, range: string): string {
+  const columns = storage.columns.map(({ name, typeOid, typmod }) => {
+    const quoted = quoteIdent(name);
+    return readsBinary(typeOid, typmod) ? quoted : outputText(quoted);
+  });
+  return `COPY (SELECT ${columns.join(', ')} FROM ONLY ${qualifiedName(schema)}${rangeCondition(range)}) TO STDOUT (FORMAT binary)`;
+}
+
+function rangeCondition(range: string): string {
+  if (range === WHOLE) return '';
+  const match = RANGE.exec(range);
+  if (match === null) throw new PipelineError('defect', 'A partition task holds a range that is none.');
+  const from = `ctid >= '(${match[1]},0)'::pg_catalog.tid`;
+  return match[2] === '' ? ` WHERE ${from}` : ` WHERE ${from} AND ctid < '(${match[2]},0)'::pg_catalog.tid`;
+}
+
+function qualifiedName({ table }: TableSchema): string {
+  const { schema, name } = splitTableId(table);
+  return `${quoteIdent(schema)}.${quoteIdent(name)}`;
+}
+
+function changed(schema: TableSchema, what: string, cause?: unknown): PipelineError {
+  return new PipelineError('table-changed', `Table ${schema.table} is not as it was planned: ${what}.`, { cause });
+}

@@ -1,0 +1,58 @@
+import type { ChangeReader, Clock, Log, Problem, Source, SourceTable } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
+import { createAnchor, releaseAnchor, verifyAnchor } from './anchor.ts';
+import type { Connect } from './connection.ts';
+import { connectTo, queryJson, withConnection } from './connection.ts';
+import { discoverTables, nameParts } from './discovery.ts';
+import { passFence } from './fence.ts';
+import { IdleConnections } from './idle-connections.ts';
+import { pageRanges } from './partitioner.ts';
+import { lsnOf, parseLsn, positionOfLsn } from './position.ts';
+import { checkPrerequisites } from './prerequisites.ts';
+import { readRange, WHOLE } from './snapshot-reader.ts';
+import { tableSize } from './table-size.ts';
+
+/** What a PostgreSQL source is made of. `dsn` has its secrets resolved. */
+export interface PostgresSourceOptions {
+  readonly dsn: string;
+  readonly applicationName: string;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** Opens a PostgreSQL database as a source. Throws `config` for an unreadable connection string; connects only when asked something. */
+export async function openPostgresSource({ dsn, applicationName, log, clock }: PostgresSourceOptions): Promise<Source> {
+  const connect = connectTo(dsn, applicationName);
+  const readers = new IdleConnections(connect, clock, 'snapshot');
+  return {
+    check: (pipeline, tables): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables),
+    discover: (tables) => withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables)),
+    anchor: (pipeline, id, tables) => createAnchor(connect, { clock, log }, { pipeline, id, tables }),
+    verify: (pipeline, anchor, published) => verifyAnchor(connect, pipeline, anchor, published),
+    release: (pipeline) => releaseAnchor(connect, clock, pipeline),
+    fence: (options) => passFence(connect, clock, options),
+    partition: (table, options) => partitionTable(connect, table, options),
+    readRange: (table, range, options) => readRange(readers, connect, { table, range, ...options }),
+    changes: async (): Promise<ChangeReader> => {
+      throw new PipelineError('defect', 'the change stream is not built yet');
+    },
+    mark: async () => {
+      throw new PipelineError('defect', 'the change stream is not built yet');
+    },
+    end: () => withConnection(connect, 'end', async (client) => positionOfLsn(parseLsn(await queryJson<string>(client, LOG_END)))),
+    distance: (from, to) => Number(lsnOf(to) - lsnOf(from)),
+    [Symbol.asyncDispose]: () => readers[Symbol.asyncDispose](),
+  };
+}
+
+const LOG_END = 'SELECT to_json(pg_current_wal_lsn())';
+
+async function partitionTable(
+  connect: Connect,
+  table: SourceTable,
+  options: { readonly targetRows: number; readonly whole: boolean },
+): Promise<readonly string[]> {
+  if (options.whole) return [WHOLE];
+  const { schema, name } = nameParts(table.schema.table);
+  return pageRanges(await withConnection(connect, 'partitioner', (client) => tableSize(client, schema, name)), options.targetRows);
+}
