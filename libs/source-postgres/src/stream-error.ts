@@ -1,0 +1,37 @@
+import { PipelineError } from '@nanosync/core';
+import type { Connect } from './connection.ts';
+import { codeOf } from './postgres-error.ts';
+
+/** What an error of the change stream means, with its cure. */
+export function explainStreamError(
+  error: unknown,
+  connect: Connect,
+  names: { readonly slot: string; readonly publication: string },
+): PipelineError {
+  if (error instanceof PipelineError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const again = 'The log from there on is gone: the pipeline has to be copied again.';
+  switch (codeOf(error)) {
+    case '42704':
+      return message.includes('publication')
+        ? new PipelineError('gap', `The publication ${names.publication} does not exist any more.`, { cause: error, hint: again })
+        : new PipelineError('gap', `The replication slot ${names.slot} does not exist any more.`, { cause: error, hint: again });
+    case '55000':
+      return new PipelineError('gap', `The replication slot ${names.slot} can no longer be read: ${message}.`, {
+        cause: error,
+        hint: again,
+      });
+    case '55006':
+      return new PipelineError('conflict', `The replication slot ${names.slot} is in use: ${message}.`, {
+        cause: error,
+        hint: `Stop the other process, or end it with SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${names.slot}'.`,
+      });
+    case '53300':
+      return new PipelineError('prerequisite', `PostgreSQL at ${connect.place} has no free walsender.`, {
+        cause: error,
+        hint: 'Raise max_wal_senders.',
+      });
+    default:
+      return connect.explain(error);
+  }
+}
