@@ -14,14 +14,6 @@ import { ReplicationStream } from './replication-stream.ts';
 import { StreamDecoder } from './stream-decoder.ts';
 import { tablePlan } from './table-plan.ts';
 
-/** Where a pipeline's changes come from. */
-export interface ChangesFrom {
-  readonly connect: Connect;
-  readonly clock: Clock;
-  readonly slot: string;
-  readonly publication: string;
-}
-
 /** Events that one call of `next` decodes at most; a transaction of any size is delivered in such pieces. */
 const MOST_EVENTS = 4096;
 
@@ -29,18 +21,21 @@ const MOST_EVENTS = 4096;
  * Starts the change stream. Throws PipelineError: `gap` when slot or publication are gone, `conflict` when another process holds
  * the slot, `unavailable` when the server does not answer.
  */
-export async function openChanges(source: ChangesFrom, options: ChangesOptions): Promise<ChangeReader> {
-  const { connect, clock, slot, publication } = source;
+export async function openChanges(connect: Connect, options: ChangesOptions, clock: Clock): Promise<ChangeReader> {
+  const { pipeline, signal } = options;
+  const { slot, publication } = options.anchor.origin;
+  if (slot === undefined || publication === undefined)
+    throw new PipelineError('defect', `the anchor of pipeline ${pipeline} names no slot and publication`);
   const plans = options.tables.map((table) => tablePlan(table.schema, table.storage));
   const tables = plans.map((plan) => ({ oid: plan.storage.oid, name: plan.table }));
   const from = lsnOf(options.from);
-  const stream = await ReplicationStream.open(connect, { slot, publication, tables, from, clock, signal: options.signal });
+  const stream = await ReplicationStream.open(connect, { pipeline, slot, publication, tables, from, clock, signal });
   return new PostgresChangeReader({
     stream,
-    decoder: new StreamDecoder({ pipeline: options.pipeline, plans, complete: options.complete }),
-    completion: new Completion(connect, clock, options.signal),
+    decoder: new StreamDecoder({ pipeline, plans, complete: options.complete }),
+    completion: new Completion(connect, clock, signal),
     from,
-    signal: options.signal,
+    signal,
   });
 }
 

@@ -71,16 +71,17 @@ export async function captureOf(server: PostgresServer, setup: string, tables: r
     cell: async (text) => Object.values((await client.query<Record<string, string>>(text)).rows[0] ?? {})[0] ?? '',
     open: async (options = {}) => {
       const reader = await openChanges(
-        { connect, clock, slot, publication: PUBLICATION },
+        connect,
         {
           pipeline: PIPELINE,
-          anchor: { id: 'a', l0, origin: {} },
+          anchor: { id: 'a', l0, origin: { slot, publication: PUBLICATION } },
           from: l0,
           tables: planned,
           complete: () => false,
           signal: ending.signal,
           ...options,
         },
+        clock,
       );
       readers.push(reader);
       return reader;

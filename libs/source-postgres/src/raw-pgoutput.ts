@@ -5,6 +5,7 @@ import { destroy, quoteIdent, quoteLiteral } from './connection.ts';
 
 /** What the plugin needs to know of the stream. */
 export interface RawPgoutputOptions {
+  readonly pipeline: string;
   readonly slot: string;
   readonly publication: string;
   readonly tables: readonly { readonly oid: number; readonly name: string }[];
@@ -60,7 +61,7 @@ export class RawPgoutput extends AbstractPlugin<RawPgoutputOptions> {
 
   /** Since PostgreSQL 18 a publication that is missing is skipped with a warning, and its changes with it. */
   private async checkPublication(client: Client): Promise<void> {
-    const { publication } = this.options;
+    const { pipeline, publication } = this.options;
     const sql = `SELECT (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout,
       (SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = ${quoteLiteral(publication)}) AS whole,
       (SELECT json_agg(g.relid::int8) FROM pg_publication p, LATERAL pg_get_publication_tables(p.pubname) g
@@ -68,7 +69,7 @@ export class RawPgoutput extends AbstractPlugin<RawPgoutputOptions> {
     const { rows } = await client.query<{ timeout: string; whole: string | null; tables: string | null }>(sql);
     const [found] = rows;
     this.serverTimeoutMs = Number(found?.timeout ?? 0);
-    const hint = 'What it did not publish is not in the log: the pipeline has to be copied again.';
+    const hint = `Run: nanosync pipeline resnapshot ${pipeline}`;
     if (found === undefined || found.whole === null)
       throw new PipelineError('gap', `The publication ${publication} does not exist any more.`, { hint });
     if (found.whole !== 't')

@@ -19,6 +19,7 @@ const SLOT_RETRY_MS = 50;
 
 /** Where to stream from. */
 export interface StreamOptions {
+  readonly pipeline: string;
   readonly slot: string;
   readonly publication: string;
   /** Tables that the publication must name, by OID. */

@@ -6,11 +6,11 @@ import { codeOf } from './postgres-error.ts';
 export function explainStreamError(
   error: unknown,
   connect: Connect,
-  names: { readonly slot: string; readonly publication: string },
+  names: { readonly pipeline: string; readonly slot: string; readonly publication: string },
 ): PipelineError {
   if (error instanceof PipelineError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const again = 'The log from there on is gone: the pipeline has to be copied again.';
+  const again = `Run: nanosync pipeline resnapshot ${names.pipeline}`;
   switch (codeOf(error)) {
     case '42704':
       return message.includes('publication')
