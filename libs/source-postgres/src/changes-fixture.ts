@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ChangeReader, ChangesOptions, Clock, Marker, Position, SourceEvent, TableId } from '@nanosync/core';
 import { tableIdOf } from '@nanosync/core';
 import type { PostgresServer } from '@nanosync/testkit';
@@ -14,6 +15,7 @@ import { columnTypeOf } from './type-map.ts';
 export const PIPELINE = 'p';
 const SLOT = 'nanosync_slot_p';
 const PUBLICATION = 'nanosync_pub_p';
+const END: Marker = { kind: 'generation', pipeline: PIPELINE, table: tableIdOf('public', 'end'), epoch: 'end' };
 
 /** Real time, for tests that run against a real server. */
 export const clock: Clock = {
@@ -34,14 +36,16 @@ export const clock: Clock = {
 export interface Capture extends AsyncDisposable {
   readonly connect: Connect;
   readonly client: Client;
+  readonly slot: string;
+  readonly tables: ChangesOptions['tables'];
   /** The slot's consistent point. */
   readonly l0: Position;
   sql(text: string): Promise<void>;
   /** One text cell. */
   cell(text: string): Promise<string>;
   open(options?: Partial<ChangesOptions>): Promise<ChangeReader>;
-  /** Events up to and with so many commits; idle events are left out. */
-  commits(reader: ChangeReader, count: number): Promise<SourceEvent[]>;
+  /** All events of what is committed by now, without idle events. */
+  all(reader: ChangeReader): Promise<SourceEvent[]>;
   mark(marker: Marker): Promise<void>;
   confirmed(): Promise<bigint>;
 }
@@ -60,12 +64,15 @@ export async function captureOf(server: PostgresServer, setup: string, tables: r
   await client.query(`CREATE PUBLICATION ${PUBLICATION} ${tables.length > 0 ? `FOR TABLE ${tables.join(', ')}` : ''}`);
   const made = await client.query<{ lsn: string }>(`SELECT lsn FROM pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
   const l0 = positionOfLsn(parseLsn(made.rows[0]?.lsn ?? ''));
-  const planned = await Promise.all(tables.map((table) => plan(client, table)));
+  const planned: ChangesOptions['tables'][number][] = [];
+  for (const table of tables) planned.push(await plan(client, table));
   const ending = new AbortController();
   const readers: ChangeReader[] = [];
   return {
     connect,
     client,
+    slot,
+    tables: planned,
     l0,
     sql: async (text) => void (await client.query(text)),
     cell: async (text) => Object.values((await client.query<Record<string, string>>(text)).rows[0] ?? {})[0] ?? '',
@@ -86,16 +93,15 @@ export async function captureOf(server: PostgresServer, setup: string, tables: r
       readers.push(reader);
       return reader;
     },
-    commits: async (reader, count) => {
+    all: async (reader) => {
+      await mark(connect, END);
       const events: SourceEvent[] = [];
-      for (let seen = 0; seen < count; ) {
-        for (const event of (await reader.next()) ?? []) {
-          if (event.kind === 'idle') continue;
-          events.push(event);
-          if (event.kind === 'commit') seen++;
+      for (;;)
+        for (const event of await nextOf(reader)) {
+          const last = events.at(-1);
+          if (event.kind === 'commit' && last?.kind === 'marker' && isDeepStrictEqual(last.marker, END)) return events.slice(0, -1);
+          if (event.kind !== 'idle') events.push(event);
         }
-      }
-      return events;
     },
     mark: (marker) => mark(connect, marker),
     confirmed: async () => {
@@ -137,6 +143,13 @@ async function plan(client: Client, table: string): Promise<ChangesOptions['tabl
     schema: { table: tableIdOf(found.schema, found.name), columns: columns.map(({ name, type }) => ({ name, type })), key },
     storage: formatStorage({ oid: found.oid, filenode: 0, columns, key: found.key, replicaIdentity: found.identity }),
   };
+}
+
+/** The next events; fails once the reader was given up. */
+export async function nextOf(reader: ChangeReader): Promise<readonly SourceEvent[]> {
+  const events = await reader.next();
+  if (events === undefined) throw new Error('the reader was given up');
+  return events;
 }
 
 /** The id of a table of schema public. */

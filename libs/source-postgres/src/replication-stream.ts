@@ -8,6 +8,8 @@ import type { Lsn } from './position.ts';
 import { formatLsn, parseLsn } from './position.ts';
 import { codeOf } from './postgres-error.ts';
 import { RawPgoutput } from './raw-pgoutput.ts';
+import type { StreamNames } from './stream-check.ts';
+import { checkStream } from './stream-check.ts';
 import { explainStreamError } from './stream-error.ts';
 
 /** The socket is paused above so many queued bytes, and read again below half of it. */
@@ -18,12 +20,7 @@ const SLOT_WAIT_MS = 5_000;
 const SLOT_RETRY_MS = 50;
 
 /** Where to stream from. */
-export interface StreamOptions {
-  readonly pipeline: string;
-  readonly slot: string;
-  readonly publication: string;
-  /** Tables that the publication must name, by OID. */
-  readonly tables: readonly { readonly oid: number; readonly name: string }[];
+export interface StreamOptions extends StreamNames {
   readonly from: Lsn;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -61,11 +58,13 @@ export class ReplicationStream {
 
   /** Starts streaming. Throws PipelineError with the cure; waits a little for a slot that its last holder is leaving. */
   static async open(connect: Connect, options: StreamOptions): Promise<ReplicationStream> {
+    const serverTimeoutMs = await checkStream(connect, options);
     const until = options.clock.monotonicMs() + SLOT_WAIT_MS;
     for (;;) {
       const stream = new ReplicationStream(connect, options);
       try {
         await stream.start();
+        stream.repeatStatus(serverTimeoutMs).catch((error: unknown) => stream.fail(error));
         return stream;
       } catch (error) {
         stream.close();
@@ -134,7 +133,6 @@ export class ReplicationStream {
     const outcome = await Promise.race([started, ended, aborted(this.options.signal)]);
     if (outcome === 'aborted') throw new PipelineError('unavailable', 'The change stream was given up before it began.');
     if (outcome === 'ended') throw new Error('the server ended the stream before it began');
-    this.repeatStatus().catch((error: unknown) => this.fail(error));
   }
 
   private receive(message: Buffer): void {
@@ -154,10 +152,9 @@ export class ReplicationStream {
   }
 
   /** A paused socket hears no request for status: it goes out well within the server's timeout, whatever happens. */
-  private async repeatStatus(): Promise<void> {
+  private async repeatStatus(serverTimeoutMs: number): Promise<void> {
     const { clock } = this.options;
-    const timeout = this.plugin.serverTimeoutMs;
-    const interval = timeout === 0 ? MOST_STATUS_MS : Math.min(MOST_STATUS_MS, timeout / 4);
+    const interval = serverTimeoutMs === 0 ? MOST_STATUS_MS : Math.min(MOST_STATUS_MS, serverTimeoutMs / 4);
     while (!this.closing.signal.aborted) {
       this.sendStatus();
       await clock.sleep(interval, this.closing.signal);

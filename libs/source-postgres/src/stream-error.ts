@@ -1,13 +1,10 @@
 import { PipelineError } from '@nanosync/core';
 import type { Connect } from './connection.ts';
 import { codeOf } from './postgres-error.ts';
+import type { StreamNames } from './stream-check.ts';
 
 /** What an error of the change stream means, with its cure. */
-export function explainStreamError(
-  error: unknown,
-  connect: Connect,
-  names: { readonly pipeline: string; readonly slot: string; readonly publication: string },
-): PipelineError {
+export function explainStreamError(error: unknown, connect: Connect, names: StreamNames): PipelineError {
   if (error instanceof PipelineError) return error;
   const message = error instanceof Error ? error.message : String(error);
   const again = `Run: nanosync pipeline resnapshot ${names.pipeline}`;
