@@ -1,14 +1,16 @@
 import type { ChangeReader, SourceEvent } from '@nanosync/core';
 import type { PostgresServer } from '@nanosync/testkit';
 import { startPostgres } from '@nanosync/testkit';
+import { LogicalReplicationService } from 'pg-logical-replication';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Capture } from './changes-fixture.ts';
 import { captureOf, nextOf } from './changes-fixture.ts';
-import { lsnOf, parseLsn, positionOfLsn } from './position.ts';
+import { formatLsn, lsnOf, parseLsn, positionOfLsn } from './position.ts';
+import { RawPgoutput } from './raw-pgoutput.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
-  server = await startPostgres({ settings: { wal_sender_timeout: '2s' } });
+  server = await startPostgres({ settings: { wal_sender_timeout: '1s' } });
 });
 afterAll(() => server.stop());
 
@@ -73,23 +75,38 @@ test('after a crash every transaction at or after the acknowledged commit comes 
   const first = await capture.open();
   const { ids, commits } = await until(first, -1);
   expect(ids.length).toBe(321);
-  const neighbour = commits.findIndex((commit, index) => {
+  const at = commits.findIndex((commit, index) => {
     const next = commits[index + 1];
     return index > 20 && next !== undefined && lsnOf(next.acknowledge) - lsnOf(commit.acknowledge) < 60n;
   });
-  expect(neighbour).toBeGreaterThan(0);
-  for (const at of [neighbour, neighbour + 1, 200]) {
-    const reader = at === neighbour ? first : await capture.open();
-    if (at !== neighbour) await until(reader, -1);
-    reader.acknowledge(commits[at]!.acknowledge);
-    await vi.waitFor(async () => expect(await confirmed(capture)).toBe(lsnOf(commits[at]!.acknowledge)), { interval: 5 });
+  expect(at).toBeGreaterThan(0);
+  await first[Symbol.asyncDispose]();
+  for (const place of [at, at + 1]) {
+    const reader = await capture.open({ from: commits[at]!.acknowledge });
+    await until(reader, -1);
+    reader.acknowledge(commits[place]!.acknowledge);
+    await vi.waitFor(async () => expect(await confirmed(capture)).toBe(lsnOf(commits[place]!.acknowledge)), { interval: 5 });
     // The server forgets everything that was not confirmed.
     await capture.sql(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${capture.slot}'`);
     await reader[Symbol.asyncDispose]();
-    const again = await capture.open({ from: commits[at]!.acknowledge });
-    expect((await until(again, -1)).ids).toEqual(ids.slice(at));
+    const again = await capture.open({ from: commits[place]!.acknowledge });
+    expect((await until(again, -1)).ids).toEqual(ids.slice(place));
     await again[Symbol.asyncDispose]();
   }
+  // What the driver does when it is left alone, one byte more, loses the commit that begins there.
+  const service = new LogicalReplicationService(capture.connect.config('test', { replication: 'database' }) as never, {
+    acknowledge: { auto: false, timeoutSeconds: 0 },
+  });
+  service.on('error', () => {});
+  const lost = commits[at + 2]!;
+  const plugin = new RawPgoutput({ publication: capture.publication }, { message: () => {}, skipped: () => {} });
+  const ended = service.subscribe(plugin, capture.slot).catch(() => {});
+  await new Promise<void>((resolve) => service.once('start', () => resolve()));
+  await service.acknowledge(formatLsn(lsnOf(lost.acknowledge)));
+  await vi.waitFor(async () => expect(await confirmed(capture)).toBe(lsnOf(lost.acknowledge) + 1n), { interval: 5 });
+  plugin.close();
+  await ended;
+  expect((await until(await capture.open({ from: lost.acknowledge }), -1)).ids).toEqual(ids.slice(at + 3));
 });
 
 test('an idle database lets the slot advance, but only once nothing is unacknowledged', async () => {
@@ -128,7 +145,7 @@ test('a reader that takes nothing for longer than the server waits keeps its str
   // 128 MB wait; three times the timeout passes on the server's clock.
   const from = await capture.cell('SELECT extract(epoch FROM clock_timestamp())');
   await vi.waitFor(
-    async () => expect(Number(await capture.cell(`SELECT extract(epoch FROM clock_timestamp()) - ${from}`))).toBeGreaterThan(6),
+    async () => expect(Number(await capture.cell(`SELECT extract(epoch FROM clock_timestamp()) - ${from}`))).toBeGreaterThan(3),
     { timeout: 20_000, interval: 500 },
   );
   expect(process.memoryUsage().arrayBuffers).toBeLessThan(40_000_000);

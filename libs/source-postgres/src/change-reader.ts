@@ -144,7 +144,8 @@ class PostgresChangeReader implements ChangeReader {
 
   /** The end of the log as an event, once nothing before it is on its way: not here, and not unacknowledged. */
   private idle(): SourceEvent | undefined {
-    const { idleAt, acknowledgements } = this;
+    const { acknowledgements } = this;
+    const idleAt = this.idleAt;
     if (idleAt === undefined || this.page !== undefined || !acknowledgements.settled) return undefined;
     this.idleAt = undefined;
     if (idleAt <= acknowledgements.last) return undefined;

@@ -37,17 +37,17 @@ export interface Capture extends AsyncDisposable {
   readonly connect: Connect;
   readonly client: Client;
   readonly slot: string;
+  readonly publication: string;
   readonly tables: ChangesOptions['tables'];
   /** The slot's consistent point. */
   readonly l0: Position;
   sql(text: string): Promise<void>;
   /** One text cell. */
   cell(text: string): Promise<string>;
-  open(options?: Partial<ChangesOptions>): Promise<ChangeReader>;
+  open(options?: Partial<ChangesOptions>, time?: Clock): Promise<ChangeReader>;
   /** All events of what is committed by now, without idle events. */
   all(reader: ChangeReader): Promise<SourceEvent[]>;
   mark(marker: Marker): Promise<void>;
-  confirmed(): Promise<bigint>;
 }
 
 let databases = 0;
@@ -72,11 +72,12 @@ export async function captureOf(server: PostgresServer, setup: string, tables: r
     connect,
     client,
     slot,
+    publication: PUBLICATION,
     tables: planned,
     l0,
     sql: async (text) => void (await client.query(text)),
     cell: async (text) => Object.values((await client.query<Record<string, string>>(text)).rows[0] ?? {})[0] ?? '',
-    open: async (options = {}) => {
+    open: async (options = {}, time = clock) => {
       const reader = await openChanges(
         connect,
         {
@@ -88,7 +89,7 @@ export async function captureOf(server: PostgresServer, setup: string, tables: r
           signal: ending.signal,
           ...options,
         },
-        clock,
+        time,
       );
       readers.push(reader);
       return reader;
@@ -104,12 +105,6 @@ export async function captureOf(server: PostgresServer, setup: string, tables: r
         }
     },
     mark: (marker) => mark(connect, marker),
-    confirmed: async () => {
-      const { rows } = await client.query<{ lsn: string }>(
-        `SELECT confirmed_flush_lsn lsn FROM pg_replication_slots WHERE slot_name = '${slot}'`,
-      );
-      return parseLsn(rows[0]?.lsn ?? '');
-    },
     [Symbol.asyncDispose]: async () => {
       ending.abort();
       for (const reader of readers) await reader[Symbol.asyncDispose]();

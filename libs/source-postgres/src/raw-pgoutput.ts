@@ -2,6 +2,14 @@ import type { Client } from 'pg';
 import { AbstractPlugin } from 'pg-logical-replication/dist/output-plugins/abstract.plugin.js';
 import { destroy, quoteIdent, quoteLiteral } from './connection.ts';
 
+/** Who takes what the plugin gets, in the order of the stream. */
+export interface RawReceiver {
+  /** A message of pgoutput; the bytes are valid only during the call. */
+  message(bytes: Buffer): void;
+  /** The server says that it skips the publication, and its changes with it. */
+  skipped(): void;
+}
+
 /**
  * Our own plugin for the replication driver: it starts pgoutput and hands every message over as raw bytes, valid only during
  * the call. The driver's own decoder loses microseconds, time zones and digits.
@@ -10,13 +18,13 @@ import { destroy, quoteIdent, quoteLiteral } from './connection.ts';
  * cache, and changes from before an ALTER TABLE are then described and decoded by the columns of after.
  */
 export class RawPgoutput extends AbstractPlugin<{ readonly publication: string }> {
-  private readonly receive: (message: Buffer) => void;
+  private readonly receiver: RawReceiver;
   private client: Client | undefined;
   private closed = false;
 
-  constructor(options: { readonly publication: string }, receive: (message: Buffer) => void) {
+  constructor(options: { readonly publication: string }, receiver: RawReceiver) {
     super(options);
-    this.receive = receive;
+    this.receiver = receiver;
   }
 
   override get name(): string {
@@ -31,6 +39,10 @@ export class RawPgoutput extends AbstractPlugin<{ readonly publication: string }
   override async start(client: Client, slotName: string, lastLsn: string): Promise<unknown> {
     this.client = client;
     if (this.closed) this.close();
+    // Since PostgreSQL 18 changes of a publication that was dropped are skipped with no more than this.
+    client.on('notice', (notice) => {
+      if (notice.code === '55000') this.receiver.skipped();
+    });
     const options = [
       "proto_version '1'",
       `publication_names ${quoteLiteral(quoteIdent(this.options.publication))}`,
@@ -47,6 +59,6 @@ export class RawPgoutput extends AbstractPlugin<{ readonly publication: string }
   }
 
   override parse(message: Buffer): undefined {
-    this.receive(message);
+    this.receiver.message(message);
   }
 }

@@ -10,7 +10,7 @@ import { codeOf } from './postgres-error.ts';
 import { RawPgoutput } from './raw-pgoutput.ts';
 import type { StreamNames } from './stream-check.ts';
 import { checkStream } from './stream-check.ts';
-import { explainStreamError } from './stream-error.ts';
+import { explainStreamError, publicationGone } from './stream-error.ts';
 
 /** The socket is paused above so many queued bytes, and read again below half of it. */
 const MOST_QUEUED = 8 * 1024 * 1024;
@@ -49,8 +49,13 @@ export class ReplicationStream {
     this.options = options;
     this.confirmedLsn = options.from;
     const config = connect.config('changes', { replication: 'database' });
-    this.service = new LogicalReplicationService(config, { acknowledge: { auto: false, timeoutSeconds: 0 } });
-    this.plugin = new RawPgoutput(options, (message) => this.receive(message));
+    // The server's word that it skips a publication is a warning; the role may be set to hear errors only.
+    const startup = { ...config, options: `${config.options} -c client_min_messages=warning`, replication: 'database' } as const;
+    this.service = new LogicalReplicationService(startup, { acknowledge: { auto: false, timeoutSeconds: 0 } });
+    this.plugin = new RawPgoutput(options, {
+      message: (message) => this.receive(message),
+      skipped: () => this.fail(publicationGone(options)),
+    });
     this.service.on('heartbeat', (lsn, _, answer) => this.heard(lsn, answer));
     // Every failure also ends the subscription, which is where it is met; without a listener it would end the process.
     this.service.on('error', () => {});
@@ -58,6 +63,7 @@ export class ReplicationStream {
 
   /** Starts streaming. Throws PipelineError with the cure; waits a little for a slot that its last holder is leaving. */
   static async open(connect: Connect, options: StreamOptions): Promise<ReplicationStream> {
+    if (options.signal.aborted) throw givenUp();
     const serverTimeoutMs = await checkStream(connect, options);
     const until = options.clock.monotonicMs() + SLOT_WAIT_MS;
     for (;;) {
@@ -131,11 +137,12 @@ export class ReplicationStream {
       (error: unknown) => this.fail(error),
     );
     const outcome = await Promise.race([started, ended, aborted(this.options.signal)]);
-    if (outcome === 'aborted') throw new PipelineError('unavailable', 'The change stream was given up before it began.');
+    if (outcome === 'aborted') throw givenUp();
     if (outcome === 'ended') throw new Error('the server ended the stream before it began');
   }
 
   private receive(message: Buffer): void {
+    if (this.failure !== undefined) return;
     this.queue.push(DATA_ENTRY, message);
     if (this.queue.bytes > MOST_QUEUED && !this.paused) {
       this.paused = true;
@@ -145,6 +152,7 @@ export class ReplicationStream {
   }
 
   private heard(lsn: string, answer: boolean): void {
+    if (this.failure !== undefined) return;
     this.keepalive.writeBigUInt64BE(parseLsn(lsn));
     this.queue.push(KEEPALIVE_ENTRY, this.keepalive);
     if (answer) this.sendStatus();
@@ -172,8 +180,13 @@ export class ReplicationStream {
     const cause = error ?? new PipelineError('unavailable', `PostgreSQL at ${this.connect.place} ended the change stream.`);
     this.failure = explainStreamError(cause, this.connect, this.options);
     this.closing.abort();
+    this.plugin.close();
     this.notify();
   }
+}
+
+function givenUp(): PipelineError {
+  return new PipelineError('unavailable', 'The change stream was given up before it began.');
 }
 
 function aborted(signal: AbortSignal): Promise<'aborted'> {

@@ -17,10 +17,11 @@ interface Found {
   readonly tables: readonly number[] | null;
 }
 
+// By the catalog itself: pg_get_publication_tables waits for locks, and a long ALTER TABLE would keep the stream from starting.
 const FACTS = `SELECT json_build_object(
   'timeoutMs', (SELECT setting::int8 FROM pg_settings WHERE name = 'wal_sender_timeout'),
   'whole', (SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = $1),
-  'tables', (SELECT json_agg(g.relid::int8) FROM pg_publication p, LATERAL pg_get_publication_tables(p.pubname) g WHERE p.pubname = $1))`;
+  'tables', (SELECT json_agg(r.prrelid::int8) FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1))`;
 
 /**
  * Checks, before the stream starts, that the publication still publishes every table: since PostgreSQL 18 one that is missing is

@@ -7,11 +7,11 @@ import type { StreamNames } from './stream-check.ts';
 export function explainStreamError(error: unknown, connect: Connect, names: StreamNames): PipelineError {
   if (error instanceof PipelineError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const again = `Run: nanosync pipeline resnapshot ${names.pipeline}`;
+  const again = cureOf(names);
   switch (codeOf(error)) {
     case '42704':
       return message.includes('publication')
-        ? new PipelineError('gap', `The publication ${names.publication} does not exist any more.`, { cause: error, hint: again })
+        ? publicationGone(names, error)
         : new PipelineError('gap', `The replication slot ${names.slot} does not exist any more.`, { cause: error, hint: again });
     case '55000':
       return new PipelineError('gap', `The replication slot ${names.slot} can no longer be read: ${message}.`, {
@@ -31,4 +31,14 @@ export function explainStreamError(error: unknown, connect: Connect, names: Stre
     default:
       return connect.explain(error);
   }
+}
+
+/** The publication was dropped: changes since then are not in the stream. */
+export function publicationGone(names: StreamNames, cause?: unknown): PipelineError {
+  const message = `The publication ${names.publication} does not exist any more.`;
+  return new PipelineError('gap', message, { hint: cureOf(names), ...(cause === undefined ? {} : { cause }) });
+}
+
+function cureOf(names: StreamNames): string {
+  return `Run: nanosync pipeline resnapshot ${names.pipeline}`;
 }
