@@ -1,11 +1,12 @@
-import type { ChangeReader, Clock, Log, Problem, Source, SourceTable } from '@nanosync/core';
-import { PipelineError } from '@nanosync/core';
+import type { Clock, Log, Problem, Source, SourceTable } from '@nanosync/core';
 import { createAnchor, releaseAnchor, verifyAnchor } from './anchor.ts';
+import { openChanges } from './change-reader.ts';
 import type { Connect } from './connection.ts';
 import { connectTo, queryJson, withConnection } from './connection.ts';
 import { discoverTables, nameParts } from './discovery.ts';
 import { passFence } from './fence.ts';
 import { IdleConnections } from './idle-connections.ts';
+import { mark } from './marker.ts';
 import { pageRanges } from './partitioner.ts';
 import { lsnOf, parseLsn, positionOfLsn } from './position.ts';
 import { checkPrerequisites } from './prerequisites.ts';
@@ -33,12 +34,8 @@ export async function openPostgresSource({ dsn, applicationName, log, clock }: P
     fence: (options) => passFence(connect, clock, options),
     partition: (table, options) => partitionTable(connect, table, options),
     readRange: (table, range, options) => readRange(readers, connect, { table, range, ...options }),
-    changes: async (): Promise<ChangeReader> => {
-      throw new PipelineError('defect', 'the change stream is not built yet');
-    },
-    mark: async () => {
-      throw new PipelineError('defect', 'the change stream is not built yet');
-    },
+    changes: (options) => openChanges(connect, options, clock),
+    mark: (marker) => mark(connect, marker),
     end: () => withConnection(connect, 'end', async (client) => positionOfLsn(parseLsn(await queryJson<string>(client, LOG_END)))),
     distance: (from, to) => Number(lsnOf(to) - lsnOf(from)),
     [Symbol.asyncDispose]: () => readers[Symbol.asyncDispose](),

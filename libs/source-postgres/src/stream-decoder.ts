@@ -1,0 +1,232 @@
+import type { Cell, Row, TableId } from '@nanosync/core';
+import { PipelineError, UNCHANGED } from '@nanosync/core';
+import { CellTextError } from './cell-text-error.ts';
+import type { Chunk } from './chunk.ts';
+import { MARKER_PREFIX, parseMarker } from './marker.ts';
+import type { PgoutputMessage, Relation } from './pgoutput.ts';
+import { decodePgoutput } from './pgoutput.ts';
+import { positionOfLsn } from './position.ts';
+import type { TablePlan } from './table-plan.ts';
+import { readRow, readTexts, relationDifference } from './table-plan.ts';
+import { Transaction } from './transaction.ts';
+
+/** What a {@link StreamDecoder} is told about its stream. */
+export interface DecoderOptions {
+  readonly pipeline: string;
+  readonly plans: readonly TablePlan[];
+  readonly complete: (table: TableId) => boolean;
+}
+
+type RowMessage = Extract<PgoutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
+
+/**
+ * Turns pgoutput messages into source events, one after the other. Keeps the open transaction and the tables' descriptions;
+ * reads and writes nothing.
+ */
+export class StreamDecoder {
+  private readonly options: DecoderOptions;
+  private readonly byOid: ReadonlyMap<number, TablePlan>;
+  private readonly byName: ReadonlyMap<string, TablePlan>;
+  /** Tables as the stream described them; null: not asked for, or no longer the planned table. */
+  private readonly relations = new Map<number, TablePlan | null>();
+  private readonly ended = new Set<TableId>();
+  private open: Transaction | undefined;
+
+  constructor(options: DecoderOptions) {
+    this.options = options;
+    this.byOid = new Map(options.plans.map((plan) => [plan.storage.oid, plan]));
+    this.byName = new Map(options.plans.map((plan) => [plan.table, plan]));
+  }
+
+  /** True between a Begin and its Commit. */
+  get inTransaction(): boolean {
+    return this.open !== undefined;
+  }
+
+  /** Decodes the message at `start` to `end` and appends what it means. True when the chunk has to be delivered before the next one. */
+  push(bytes: Buffer, start: number, end: number, chunk: Chunk): boolean {
+    const message = decodePgoutput(bytes, start, end);
+    switch (message.kind) {
+      case 'insert':
+      case 'update':
+      case 'delete':
+        this.row(message, bytes, start, end, chunk);
+        return false;
+      case 'begin':
+        if (this.open !== undefined) throw new PipelineError('defect', 'a transaction begins in the stream before the last one ended');
+        this.open = new Transaction(message);
+        return false;
+      case 'commit':
+        this.commit(message.commitLsn, chunk);
+        return false;
+      case 'relation':
+        this.relation(message, chunk);
+        return false;
+      case 'truncate':
+        this.truncate(message.oids, chunk);
+        return false;
+      case 'message':
+        return this.message(message, chunk);
+      case 'origin':
+      case 'type':
+        return false;
+    }
+  }
+
+  private transaction(): Transaction {
+    if (this.open === undefined) throw new PipelineError('defect', 'the stream holds a change outside a transaction');
+    return this.open;
+  }
+
+  private commit(commitLsn: bigint, chunk: Chunk): void {
+    const transaction = this.transaction();
+    if (commitLsn !== transaction.commitLsn) throw new PipelineError('defect', 'a transaction of the stream ends elsewhere than it said');
+    const { commitMs } = transaction;
+    chunk.events.push({ kind: 'commit', position: transaction.last(), acknowledge: positionOfLsn(commitLsn), commitMs });
+    this.open = undefined;
+  }
+
+  private relation(relation: Relation, chunk: Chunk): void {
+    const plan = this.byOid.get(relation.oid) ?? this.byName.get(`${relation.namespace}.${relation.name}`);
+    if (plan === undefined || this.ended.has(plan.table)) {
+      this.relations.set(relation.oid, null);
+      return;
+    }
+    const reason = relationDifference(plan, relation);
+    this.relations.set(relation.oid, reason === undefined ? plan : null);
+    if (reason === undefined) return;
+    this.ended.add(plan.table);
+    const transaction = this.transaction();
+    const { commitMs } = transaction;
+    chunk.events.push({ kind: 'schema', table: plan.table, position: transaction.beforeNext(), commitMs, reason });
+  }
+
+  private planOf(oid: number): TablePlan | undefined {
+    const plan = this.relations.get(oid);
+    if (plan === undefined) throw new PipelineError('defect', 'the stream holds a change of a table that it did not describe');
+    return plan === null || this.ended.has(plan.table) ? undefined : plan;
+  }
+
+  private truncate(oids: readonly number[], chunk: Chunk): void {
+    const transaction = this.transaction();
+    transaction.count();
+    const { xid: txId, commitMs } = transaction;
+    for (const oid of oids) {
+      const plan = this.planOf(oid);
+      if (plan !== undefined) chunk.events.push({ kind: 'truncate', table: plan.table, position: transaction.position(1), txId, commitMs });
+    }
+  }
+
+  private message(message: Extract<PgoutputMessage, { kind: 'message' }>, chunk: Chunk): boolean {
+    // Others' messages that belong to no transaction arrive between the transactions and have no place of their own.
+    if (!message.transactional) return false;
+    const transaction = this.transaction();
+    transaction.count();
+    const marker = message.prefix === MARKER_PREFIX ? parseMarker(message.content, this.options.pipeline) : undefined;
+    if (marker === undefined) return false;
+    chunk.events.push({ kind: 'marker', marker, position: transaction.position(1), commitMs: transaction.commitMs });
+    // What follows may have to be completed because of this marker: the reader's owner must have seen it first.
+    return true;
+  }
+
+  private row(message: RowMessage, bytes: Buffer, start: number, end: number, chunk: Chunk): void {
+    const transaction = this.transaction();
+    transaction.count();
+    const plan = this.planOf(message.oid);
+    if (plan === undefined) return;
+    try {
+      if (message.kind === 'insert') this.insert(plan, message.newAt, bytes, end, chunk);
+      else if (message.kind === 'update') this.update(plan, message, bytes, end, chunk);
+      else this.delete(plan, message.oldAt, bytes, end, chunk);
+    } catch (error) {
+      if (!(error instanceof CellTextError)) throw error;
+      const payload = Uint8Array.from(bytes.subarray(start + 5, end));
+      const { commitMs } = transaction;
+      chunk.events.push({
+        kind: 'rejected',
+        table: plan.table,
+        position: transaction.position(1),
+        reason: error.message,
+        payload,
+        commitMs,
+      });
+    }
+  }
+
+  private insert(plan: TablePlan, at: number, bytes: Buffer, end: number, chunk: Chunk): void {
+    const after = readRow(plan, bytes, at, end);
+    requireKey(plan, after);
+    this.change(chunk, plan.table, 'c', null, after, false, 1);
+  }
+
+  private delete(plan: TablePlan, at: number, bytes: Buffer, end: number, chunk: Chunk): void {
+    const before = readRow(plan, bytes, at, end);
+    requireKey(plan, before);
+    this.change(chunk, plan.table, 'd', before, null, false, 1);
+  }
+
+  private update(plan: TablePlan, message: Extract<PgoutputMessage, { kind: 'update' }>, bytes: Buffer, end: number, chunk: Chunk): void {
+    const before = message.old === null ? null : readRow(plan, bytes, message.oldAt, end);
+    const after = readRow(plan, bytes, message.newAt, end);
+    if (before !== null) fillUnchanged(plan, after, before, message.old === 'O');
+    requireKey(plan, after);
+    if (before !== null) requireKey(plan, before);
+    const keyChange = before !== null && !plan.codec.key(before).equals(plan.codec.key(after));
+    if (keyChange) this.change(chunk, plan.table, 'd', before, null, true, 1);
+    if (after.includes(UNCHANGED) && (keyChange || this.options.complete(plan.table))) {
+      const key = keyTexts(plan, bytes, message.newAt, message.oldAt);
+      const cells = after.flatMap((cell, place) => (cell === UNCHANGED ? [place] : []));
+      chunk.lacking.push({ at: chunk.events.length, plan, key, cells, xid: this.transaction().xid });
+    }
+    if (keyChange) this.change(chunk, plan.table, 'c', null, after, true, 2);
+    else this.change(chunk, plan.table, 'u', before, after, false, 1);
+  }
+
+  private change(
+    chunk: Chunk,
+    table: TableId,
+    op: 'c' | 'u' | 'd',
+    before: Row | null,
+    after: Row | null,
+    keyChange: boolean,
+    sub: 1 | 2,
+  ): void {
+    const transaction = this.transaction();
+    chunk.events.push({
+      kind: 'change',
+      table,
+      op,
+      before,
+      after,
+      rowless: false,
+      keyChange,
+      completed: false,
+      position: transaction.position(sub),
+      txId: transaction.xid,
+      commitMs: transaction.commitMs,
+    });
+  }
+}
+
+function requireKey(plan: TablePlan, row: readonly Cell[]): void {
+  for (const at of plan.keyAt) {
+    const cell = row[at];
+    if (cell === null || cell === UNCHANGED) throw new CellTextError(`key column ${plan.schema.columns[at]?.name} has no value in the log`);
+  }
+}
+
+/** A full old row has every unchanged cell, an old key those of the key: a large key column is left out of the new row, too. */
+function fillUnchanged(plan: TablePlan, after: Cell[], before: readonly Cell[], full: boolean): void {
+  for (let index = 0; index < after.length; index++)
+    if (after[index] === UNCHANGED && (full || plan.keyAt.includes(index))) after[index] = before[index] as Cell;
+}
+
+function keyTexts(plan: TablePlan, bytes: Buffer, newAt: number, oldAt: number): string[] {
+  const now = readTexts(bytes, newAt);
+  const old = oldAt < 0 ? [] : readTexts(bytes, oldAt);
+  return plan.keyAt.map((at) => now[at] ?? old[at] ?? missingKey(plan));
+}
+
+function missingKey(plan: TablePlan): never {
+  throw new PipelineError('defect', `a change of ${plan.table} has a key without text`);
+}

@@ -1,0 +1,115 @@
+import type { PostgresServer } from '@nanosync/testkit';
+import { startPostgres } from '@nanosync/testkit';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { captureOf, clock, nextOf } from './changes-fixture.ts';
+
+let server: PostgresServer;
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(() => server.stop());
+
+const TABLE = 'CREATE TABLE t (id int PRIMARY KEY, n int, v text); ALTER TABLE t ALTER v SET STORAGE EXTERNAL';
+const kind = (name: string, message: RegExp, hint?: RegExp) =>
+  expect.objectContaining({ kind: name, message: expect.stringMatching(message), ...(hint && { hint: expect.stringMatching(hint) }) });
+
+test('a slot that is gone, and a publication that lacks something, are gaps with a cure', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  const cure = /nanosync pipeline resnapshot p/;
+  await capture.sql("ALTER PUBLICATION nanosync_pub_p SET (publish = 'insert')");
+  await expect(capture.open()).rejects.toThrow(kind('gap', /does not publish inserts, updates/, cure));
+  await capture.sql("ALTER PUBLICATION nanosync_pub_p SET (publish = 'insert, update, delete, truncate')");
+  await capture.sql('ALTER PUBLICATION nanosync_pub_p DROP TABLE t');
+  await expect(capture.open()).rejects.toThrow(kind('gap', /does not publish the table public\.t/, cure));
+  await capture.sql('DROP PUBLICATION nanosync_pub_p');
+  await expect(capture.open()).rejects.toThrow(kind('gap', /publication nanosync_pub_p does not exist/, cure));
+  await capture.sql('CREATE PUBLICATION nanosync_pub_p FOR TABLE t');
+  await capture.sql(`SELECT pg_drop_replication_slot('${capture.slot}')`);
+  await expect(capture.open()).rejects.toThrow(kind('gap', /slot .* does not exist/, cure));
+});
+
+test('a publication that is dropped while the stream runs ends it: nothing is skipped in silence', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  const reader = await capture.open();
+  await capture.sql('INSERT INTO t VALUES (1)');
+  expect((await capture.all(reader)).length).toBe(2);
+  await capture.sql('DROP PUBLICATION nanosync_pub_p');
+  await capture.sql('INSERT INTO t VALUES (2)');
+  await expect(capture.all(reader)).rejects.toThrow(kind('gap', /publication nanosync_pub_p/));
+});
+
+test('a slot that another process streams from is a conflict that names it', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  await capture.open();
+  let ms = 0;
+  const hurried = { ...clock, sleep: async () => {}, monotonicMs: () => (ms += 1000) };
+  await expect(capture.open({}, hurried)).rejects.toThrow(kind('conflict', /is in use.*PID \d+/, /pg_terminate_backend/));
+});
+
+test('a slot that its last holder is just leaving is waited for', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  const first = await capture.open();
+  const waits: PromiseLike<void>[] = [];
+  const leaving = {
+    ...clock,
+    sleep: async (ms: number, signal?: AbortSignal) => {
+      waits.push(first[Symbol.asyncDispose]());
+      await clock.sleep(ms, signal);
+    },
+  };
+  await capture.open({}, leaving);
+  expect(waits.length).toBeGreaterThan(0);
+  await Promise.all(waits);
+});
+
+test('an abort ends a reader that waits, whatever it waits for, and its connections', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  const connections = () => capture.cell("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'nanosync c%'");
+  const idle = new AbortController();
+  const reader = await capture.open({ signal: idle.signal });
+  const waiting = reader.next();
+  idle.abort();
+  expect(await waiting).toBeUndefined();
+  expect(await reader.next()).toBeUndefined();
+  await vi.waitFor(async () => expect(await connections()).toBe('0'));
+
+  await capture.sql("INSERT INTO t VALUES (1, 1, repeat('x', 5000))");
+  await capture.sql('UPDATE t SET n = 2');
+  const locker = await capture.connect.open('locker');
+  await locker.query('BEGIN');
+  await locker.query('LOCK TABLE public.t');
+  const completing = new AbortController();
+  const other = await capture.open({ signal: completing.signal, complete: () => true });
+  const result = (async () => {
+    while ((await other.next()) !== undefined);
+  })();
+  await vi.waitFor(async () => expect(await capture.cell('SELECT count(*) FROM pg_locks WHERE NOT granted')).toBe('1'));
+  completing.abort();
+  await result;
+  await locker.end();
+  await vi.waitFor(async () => expect(await connections()).toBe('0'));
+});
+
+test('an abort before the stream began is an error at once', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  await expect(capture.open({ signal: AbortSignal.abort() })).rejects.toThrow(kind('unavailable', /given up/));
+});
+
+test('a server that goes away is unavailable, and the next reader goes on', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  await capture.sql('INSERT INTO t VALUES (1)');
+  const reader = await capture.open();
+  const [, commit] = await capture.all(reader);
+  if (commit?.kind === 'commit') reader.acknowledge(commit.acknowledge);
+  const waiting = (async () => {
+    for (;;) await nextOf(reader);
+  })();
+  waiting.catch(() => {});
+  capture.client.on('error', () => {});
+  await server.restart('immediate');
+  await expect(waiting).rejects.toThrow(kind('unavailable', /./));
+  await expect(reader.next()).rejects.toThrow(kind('unavailable', /./));
+  const again = await capture.open({ from: capture.l0 });
+  const events = await nextOf(again);
+  expect(events[0]).toMatchObject({ kind: 'change', after: [1, null, null] });
+});
