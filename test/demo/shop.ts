@@ -21,7 +21,7 @@ const orders: ShopTable = {
   key: 'id',
   rows: (wide) => wide,
   values: `i, (i * 7919) % 50000 + 1, (ARRAY['new','paid','packed','sent','returned'])[i % 5 + 1], (i % 7)::smallint,
-    timestamptz '2024-01-01' + i * interval '61.000037 seconds', NULL, timestamp '2024-01-01' + i * interval '61.000041 seconds',
+    timestamptz '2024-01-01' + (i % 10000000) * interval '61.000037 seconds', NULL, timestamp '2024-01-01' + (i % 10000000) * interval '61.000041 seconds',
     date '2024-01-02' + (i % 900)::int, time '08:00' + (i % 36000) * interval '1.000003 seconds', (i % 99991) / 100.0, (i % 7919) / 10000.0,
     CASE WHEN i % 3 = 0 THEN NULL ELSE i / 7.0 END, sqrt(i::double precision), 'EUR', i % 11 = 0, gen_random_uuid(),
     jsonb_build_object('street', 'Ring ' || i % 977, 'zip', i % 90000 + 10000), ('{"v": 1.10,  "n": ' || i || '}')::json,
@@ -36,7 +36,7 @@ const orderItems: ShopTable = {
   key: 'order_id, line_no',
   rows: (wide) => Math.ceil(wide * 0.6),
   values: `i / 3 + 1, (i % 3)::int, (i % 4999 + 1)::int, (i % 9 + 1)::int, (i % 9973) / 100.0, i % 2 = 0,
-    CASE WHEN i % 5 = 0 THEN NULL ELSE timestamptz '2024-02-01' + i * interval '3.000001 seconds' END`,
+    CASE WHEN i % 5 = 0 THEN NULL ELSE timestamptz '2024-02-01' + (i % 10000000) * interval '3.000001 seconds' END`,
 };
 
 const customers: ShopTable = {
@@ -48,7 +48,7 @@ const customers: ShopTable = {
   rows: (wide) => Math.ceil(wide / 10),
   values: `i::int, 'user' || i || '@example.org', 'Zoë Ünal ' || md5(i::text), date '1950-01-01' + (i % 20000)::int, (i % 100)::smallint,
     i % 10 <> 0, (i % 100003 - 50000) / 100.0, gen_random_uuid(), jsonb_build_object('lang', 'de', 'tags', ARRAY[i % 5, i % 3]),
-    timestamptz '2020-01-01' + i * interval '1 hour 0.000007 seconds', time '05:30' + (i % 9000) * interval '1 second', random() * 1e6`,
+    timestamptz '2020-01-01' + (i % 40000) * interval '1 hour 0.000007 seconds', time '05:30' + (i % 9000) * interval '1 second', random() * 1e6`,
 };
 
 /** The large text is stored as it is and out of line, so an update that leaves it alone does not carry it in the log. */
