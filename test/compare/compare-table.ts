@@ -25,7 +25,7 @@ const NAMED = 5;
 const INTEGERS = new Set(['int2', 'int4', 'int8']);
 
 /** Compares every row and every column of a table (`schema.table`), as text, in key order, streaming both ends. */
-export async function compareTable(client: pg.Client, sink: SinkFile, table: string): Promise<TableComparison> {
+export async function compareTable(client: pg.Client, sink: SinkFile, table: string, signal?: AbortSignal): Promise<TableComparison> {
   const { columns, key } = await describeSource(client, table);
   if (key.length === 0) throw new Error(`${table} has no primary key to compare by`);
   const sinkTypes = await describeSink(sink, table);
@@ -40,7 +40,7 @@ export async function compareTable(client: pg.Client, sink: SinkFile, table: str
   const counts = { missing: 0, extra: 0, different: 0 };
   const findings: string[] = [];
   const query = (end: 'source' | 'sink') => selectSql(table, pairs, key, orders, end);
-  const rows = await mergeRows(sourceRows(client, query('source')), sinkRows(sink, query('sink')), orders, (difference) => {
+  const rows = await mergeRows(sourceRows(client, query('source'), signal), sinkRows(sink, query('sink')), orders, (difference) => {
     counts[difference.kind]++;
     if (findings.length < NAMED) findings.push(describe(table, key, pairs, difference));
   });

@@ -46,13 +46,14 @@ export async function describeSource(
 }
 
 /** Rows of a query, through a cursor, the next fetch under way while a batch is looked at. */
-export async function* sourceRows(client: pg.Client, query: string): KeyedRows {
+export async function* sourceRows(client: pg.Client, query: string, signal?: AbortSignal): KeyedRows {
   await client.query('BEGIN TRANSACTION READ ONLY');
   try {
     await client.query(`DECLARE compared NO SCROLL CURSOR FOR ${query}`);
     const fetch = () => client.query<string[]>({ text: 'FETCH 5000 FROM compared', rowMode: 'array' });
     let pending = fetch();
     for (;;) {
+      signal?.throwIfAborted();
       const { rows } = await pending;
       if (rows.length === 0) break;
       pending = fetch();
