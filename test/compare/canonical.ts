@@ -68,13 +68,10 @@ const FORMS: Readonly<Record<string, Forms>> = {
     source: (x) => `(extract(epoch from ${x}) * 1000000)::bigint::text`,
     sink: (x) => `CAST(epoch_us(${x}) AS VARCHAR)`,
   },
-  // Both print the shortest digits that read back as the same double; they differ in `.0`, in where the exponent begins
-  // (1e15 and 1e16) and in the names of what is no number.
+  // The 64 bits. The two ends do not print the same shortest digits: of 20,000 doubles 166 had another text on each.
   float8: {
-    source: (x) => `CASE WHEN abs(${x}) >= 1e15 AND abs(${x}) < 1e16 THEN ${x}::text::numeric::text ELSE ${x}::text END`,
-    sink: (x) =>
-      `CASE WHEN isnan(${x}) THEN 'NaN' WHEN isinf(${x}) THEN CASE WHEN ${x} > 0 THEN 'Infinity' ELSE '-Infinity' END ` +
-      `ELSE regexp_replace(CAST(${x} AS VARCHAR), '\\.0$', '') END`,
+    source: (x) => `CASE WHEN ${x} = 'NaN' THEN 'NaN' ELSE ('x' || encode(float8send(${x}), 'hex'))::bit(64)::text END`,
+    sink: (x) => `CASE WHEN isnan(${x}) THEN 'NaN' ELSE CAST(CAST(${x} AS BIT) AS VARCHAR) END`,
   },
 };
 

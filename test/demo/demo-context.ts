@@ -54,7 +54,9 @@ export async function watch(
     before = now;
     if (performance.now() - movedAt > STUCK_MS) {
       const reason = progress?.waiting == null ? '' : ` It waits: ${progress.waiting}`;
-      throw new DemoFailure([`Nothing moved for ${STUCK_MS / 1000} s while waiting for ${what}.${reason}`, ...context.pipeline.tail(15)].join('\n'));
+      throw new DemoFailure(
+        [`Nothing moved for ${STUCK_MS / 1000} s while waiting for ${what}.${reason}`, ...context.pipeline.tail(15)].join('\n'),
+      );
     }
     await pause(everyMs, undefined, { signal: context.signal });
   }

@@ -48,7 +48,9 @@ export function demoResult(parts: DemoParts): DemoResult {
   const { final, snapshot, comparisons } = parts;
   const sum = (of: (table: Progress['tables'][number]) => number) => final.tables.reduce((total, table) => total + of(table), 0);
   const compared = (of: (table: TableComparison) => number) => comparisons.reduce((total, table) => total + of(table), 0);
-  const partlyRead = final.tables.filter(({ partitions }) => partitions > 1).reduce((total, { overlap }) => total + overlapChanges(overlap), 0);
+  const partlyRead = final.tables
+    .filter(({ partitions }) => partitions > 1)
+    .reduce((total, { overlap }) => total + overlapChanges(overlap), 0);
   const positions = final.tables.flatMap(({ l1 }) => (l1 === null ? [] : [l1])).sort();
   const missing = compared((table) => table.missing);
   const extra = compared((table) => table.extra);
@@ -93,7 +95,12 @@ export function printSummary(screen: Screen, result: DemoResult): void {
         `(${count(overlap.completed)} left large text out), ${count(overlap.deletes)} deletes, ${count(overlap.keyChanges)} key changes`,
     ],
     ['', `${count(result.changes_while_partly_read)} were committed while their table was partly read`],
-    ['time', Object.entries(result.phases).map(([phase, seconds]) => `${phase} ${seconds.toFixed(1)} s`).join(', ')],
+    [
+      'time',
+      Object.entries(result.phases)
+        .map(([phase, seconds]) => `${phase} ${seconds.toFixed(1)} s`)
+        .join(', '),
+    ],
     ['memory', `${result.rss_mb} MB at most in the pipeline's process`],
     ['compared', `${count(result.rows_compared)} rows, every column`],
     ['missing', count(result.missing)],
@@ -103,7 +110,8 @@ export function printSummary(screen: Screen, result: DemoResult): void {
   ];
   for (const [name, value] of rows) screen.detail(`${name.padEnd(16)}${value}`);
   if (result.quarantined > 0) screen.detail(`FAILED: ${result.quarantined} changes were quarantined or arrived out of order.`);
-  if (result.changes_while_partly_read === 0) screen.detail('FAILED: nothing fell into the overlap of a partly read table; try more --rows.');
+  if (result.changes_while_partly_read === 0)
+    screen.detail('FAILED: nothing fell into the overlap of a partly read table; try more --rows.');
   screen.line(result.ok ? '\nThe sink equals the source.' : '\nFAILED.');
 }
 

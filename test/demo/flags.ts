@@ -19,11 +19,13 @@ export class UsageError extends Error {
 /** Reads `--name`, `--name value` and `--name=value`; throws {@link UsageError} for anything else. */
 export function readFlags<F extends Readonly<Record<string, Flag>>>(flags: F, args: readonly string[]): FlagValues<F> {
   const values: Record<string, boolean | number | string | undefined> = {};
-  for (const [name, flag] of Object.entries(flags)) values[name] = flag.kind === 'switch' ? false : flag.kind === 'number' ? flag.initial : undefined;
+  for (const [name, flag] of Object.entries(flags))
+    values[name] = flag.kind === 'switch' ? false : flag.kind === 'number' ? flag.initial : undefined;
   const options = Object.fromEntries(Object.keys(flags).map((name) => [name, { type: 'string' as const }]));
   const { tokens } = parseArgs({ args: [...withValues(flags, args)], options, strict: false, tokens: true });
   for (const token of tokens) {
-    if (token.kind !== 'option') throw new UsageError(`There is nothing to do with ${shown(token.kind === 'positional' ? token.value : '--')}; ${known(flags)}`);
+    if (token.kind !== 'option')
+      throw new UsageError(`There is nothing to do with ${shown(token.kind === 'positional' ? token.value : '--')}; ${known(flags)}`);
     const flag = flags[token.name];
     if (flag === undefined) throw new UsageError(`There is no flag ${shown(token.rawName)}; ${known(flags)}`);
     values[token.name] = readValue(token.rawName, flag, token.value);

@@ -17,7 +17,9 @@ export async function watchHandoff(context: DemoContext): Promise<Progress> {
   screen.detail(`${count(waited)} changes waited on the bus for their tables to be built:`);
   for (const { table, sink, l1 } of progress.tables) {
     const at = l1 === null ? '' : `, consistent from L1 = ${lsnOf(l1)} on`;
-    screen.detail(`  ${table.padEnd(19)}${count(sink?.waitedAtHandoff ?? 0).padStart(8)} on top of ${count(sink?.rowsBuilt ?? 0)} rows${at}`);
+    screen.detail(
+      `  ${table.padEnd(19)}${count(sink?.waitedAtHandoff ?? 0).padStart(8)} on top of ${count(sink?.rowsBuilt ?? 0)} rows${at}`,
+    );
   }
   return progress;
 }
@@ -60,15 +62,23 @@ export async function drain(context: DemoContext): Promise<number> {
   const began = performance.now();
   // Everything the writers committed lies below; the message makes capture publish a watermark at or above it.
   const target = positionOf(lsnNumber(await currentLsn(context)), 0n);
-  await context.admin.query("SELECT pg_logical_emit_message(true, 'nanosync', $1)", [JSON.stringify({ kind: 'watermark', pipeline: PIPELINE })]);
-  await watch(context, 'the sink to have everything', ({ tables }) => tables.every(({ sink }) => reached(sink?.watermark ?? null, target)), 20);
+  await context.admin.query("SELECT pg_logical_emit_message(true, 'nanosync', $1)", [
+    JSON.stringify({ kind: 'watermark', pipeline: PIPELINE }),
+  ]);
+  await watch(
+    context,
+    'the sink to have everything',
+    ({ tables }) => tables.every(({ sink }) => reached(sink?.watermark ?? null, target)),
+    20,
+  );
   return (performance.now() - began) / 1000;
 }
 
 /** Ends the pipeline as Ctrl-C does. */
 export async function finish(context: DemoContext): Promise<void> {
   const status = await context.pipeline.interrupt();
-  if (status !== 0) throw new DemoFailure([`The pipeline ended with status ${status} after Ctrl-C.`, ...context.pipeline.tail(15)].join('\n'));
+  if (status !== 0)
+    throw new DemoFailure([`The pipeline ended with status ${status} after Ctrl-C.`, ...context.pipeline.tail(15)].join('\n'));
 }
 
 function reached(watermark: Position | null, target: Position): boolean {

@@ -4,7 +4,8 @@ import { helpText, readFlags, UsageError } from './flags.ts';
 import { runDemo } from './run-demo.ts';
 import { Screen } from './screen.ts';
 
-const USAGE = 'npm run demo -- [flags]: copies a PostgreSQL shop into DuckDB while it is being written to, and proves that nothing got lost.';
+const USAGE =
+  'npm run demo -- [flags]: copies a PostgreSQL shop into DuckDB while it is being written to, and proves that nothing got lost.';
 
 process.exitCode = await main(process.argv.slice(2));
 

@@ -1,4 +1,14 @@
-import type { Anchor, CaptureRecord, OverlapCounts, PartitionRecord, PipelineRecord, Position, SinkReport, State, TableRecord } from '@nanosync/core';
+import type {
+  Anchor,
+  CaptureRecord,
+  OverlapCounts,
+  PartitionRecord,
+  PipelineRecord,
+  Position,
+  SinkReport,
+  State,
+  TableRecord,
+} from '@nanosync/core';
 import { listRecords, readRecord, sectionsOf, stateKeys } from '@nanosync/core';
 import { systemClock } from '@nanosync/runtime';
 import { openEmbeddedState } from '@nanosync/state';
@@ -59,7 +69,14 @@ async function readProgress(state: State, pipeline: string): Promise<Progress | 
   for (const { value: table } of await listRecords<TableRecord>(state, stateKeys.tables(pipeline))) {
     const partitions = await listRecords<PartitionRecord>(state, stateKeys.partitions(pipeline, table.table, table.epoch));
     const sink = (await readRecord<SinkReport>(state, stateKeys.sinkReport(pipeline, table.table)))?.value ?? null;
-    tables.push(tableProgress(table, partitions.map(({ value }) => value), capture, sink));
+    tables.push(
+      tableProgress(
+        table,
+        partitions.map(({ value }) => value),
+        capture,
+        sink,
+      ),
+    );
     failure ??= table.failure ?? sink?.failure ?? null;
   }
   return {

@@ -27,9 +27,11 @@ export async function runDemo(options: DemoOptions, screen: Screen, signal: Abor
   stack.defer(() => server.stop());
   signal.throwIfAborted();
   screen.detail(`PostgreSQL 18 on 127.0.0.1:${server.port}`);
-  const result = await orAborted(steps(options, screen, signal, workplace, server, stack, clock), signal);
-  if (options.keep) tellHowToLook(screen, workplace, server);
-  return result;
+  try {
+    return await orAborted(steps(options, screen, signal, workplace, server, stack, clock), signal);
+  } finally {
+    if (options.keep && !signal.aborted) tellHowToLook(screen, workplace, server);
+  }
 }
 
 async function steps(
@@ -81,7 +83,15 @@ async function steps(
   const found = await selfCheck(context, comparisons);
   clock.lap('self-check');
   screen.step('Summary');
-  const result = demoResult({ final, snapshot, comparisons, selfCheck: found, rssMb: memory.peakMb(), phases: clock.phases, seconds: clock.seconds() });
+  const result = demoResult({
+    final,
+    snapshot,
+    comparisons,
+    selfCheck: found,
+    rssMb: memory.peakMb(),
+    phases: clock.phases,
+    seconds: clock.seconds(),
+  });
   printSummary(screen, result);
   return result;
 }
@@ -94,7 +104,9 @@ async function fillShop(dsn: string, rows: number, screen: Screen): Promise<void
     try {
       for (const table of tables) {
         const filled = await fillTable(client, table, rows);
-        screen.detail(`${table.name.padEnd(19)}${count(filled).padStart(11)} rows  ${bytes(await tableBytes(client, table.name)).padStart(9)}`);
+        screen.detail(
+          `${table.name.padEnd(19)}${count(filled).padStart(11)} rows  ${bytes(await tableBytes(client, table.name)).padStart(9)}`,
+        );
       }
     } finally {
       await client.end();

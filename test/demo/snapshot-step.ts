@@ -25,12 +25,15 @@ const FIRST_OF_TABLE = /INF snapshotting table=(\S+)/;
 export function launch(context: Pick<DemoContext, 'screen' | 'workplace'>): DemoContext['pipeline'] {
   const { screen, workplace } = context;
   const seen = new Set<string>();
-  return startPipeline({ file: workplace.pipelinesFile, dataDir: workplace.dataDir, directory: workplace.directory, format: 'human' }, (line) => {
-    const table = FIRST_OF_TABLE.exec(line)?.[1];
-    const first = table !== undefined && !seen.has(table);
-    if (table !== undefined) seen.add(table);
-    if (first || TOLD.test(line)) screen.detail(`│ ${line}`);
-  });
+  return startPipeline(
+    { file: workplace.pipelinesFile, dataDir: workplace.dataDir, directory: workplace.directory, format: 'human' },
+    (line) => {
+      const table = FIRST_OF_TABLE.exec(line)?.[1];
+      const first = table !== undefined && !seen.has(table);
+      if (table !== undefined) seen.add(table);
+      if (first || TOLD.test(line)) screen.detail(`│ ${line}`);
+    },
+  );
 }
 
 /** Watches the snapshot until every table is built, killing the pipeline on the way unless that was declined. */
@@ -107,7 +110,8 @@ class Meter {
     const now = performance.now();
     if (table.reading + table.read > 0 && !this.#began.has(table.table)) this.#began.set(table.table, now);
     const seconds = (now - (this.#began.get(table.table) ?? now)) / 1000;
-    if (table.read < table.partitions || !this.#rates.has(table.table)) this.#rates.set(table.table, seconds > 0.05 ? table.rows / seconds : 0);
+    if (table.read < table.partitions || !this.#rates.has(table.table))
+      this.#rates.set(table.table, seconds > 0.05 ? table.rows / seconds : 0);
     if (table.read === 0 || table.read >= table.partitions) return;
     const written = this.#context.writers.written.byTable.get(table.table) ?? 0;
     const partly = this.#partly.get(table.table);
@@ -119,7 +123,8 @@ class Meter {
 function barLine(name: string, table: TableProgress | undefined, rate: number): BarLine {
   const all = table?.partitions ?? 0;
   const read = table?.read ?? 0;
-  const state = table === undefined ? 'waiting' : table.sink?.built === true ? 'built' : read > 0 && read === all ? 'building' : table.phase;
+  const state =
+    table === undefined ? 'waiting' : table.sink?.built === true ? 'built' : read > 0 && read === all ? 'building' : table.phase;
   const text = [
     name.padEnd(19),
     barOf(read, all),

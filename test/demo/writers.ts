@@ -45,7 +45,12 @@ export async function startWriters(dsn: string, connections: number, wide: numbe
 
 async function write(dsn: string, index: number, wide: number, written: Written, signal: AbortSignal): Promise<void> {
   const client = await connect(dsn, `shop-writer-${index}`);
-  const state: WriterState = { random: randomOf(index + 1), wide, next: 1_000_000_000 + index * 100_000_000, small: 500_000_000 + index * 100_000_000 };
+  const state: WriterState = {
+    random: randomOf(index + 1),
+    wide,
+    next: 1_000_000_000 + index * 100_000_000,
+    small: 500_000_000 + index * 100_000_000,
+  };
   try {
     for (let due = performance.now(); !signal.aborted; ) {
       await transact(client, state, written);
