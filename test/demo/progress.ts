@@ -27,6 +27,8 @@ export interface TableProgress {
   /** Partitions that were begun more than once. */
   readonly repeated: number;
   readonly l1: Position | null;
+  /** Changes that capture published. */
+  readonly changes: number;
   readonly overlap: OverlapCounts;
   /** The sink's account; null before its first report. */
   readonly sink: SinkReport | null;
@@ -108,6 +110,7 @@ function tableProgress(
     estimatedRows: table.estimatedRows,
     repeated: partitions.filter(({ attempts }) => attempts > 1).length,
     l1: current?.l1 ?? null,
+    changes: current?.changes ?? 0,
     overlap: current?.overlap ?? NO_OVERLAP,
     sink: sink?.epoch === table.epoch ? sink : null,
   };

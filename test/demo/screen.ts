@@ -1,7 +1,7 @@
 /** One line that stands for a thing under way: redrawn in place on a terminal, printed when it changed elsewhere. */
 export interface BarLine {
   readonly text: string;
-  /** Off a terminal the line is printed when this changes. */
+  /** Off a terminal the line is printed when this changes, and not while it is empty. */
   readonly milestone: string;
 }
 
@@ -9,7 +9,7 @@ export interface BarLine {
 export class Screen {
   readonly #out: NodeJS.WriteStream;
   readonly #live: boolean;
-  readonly #milestones = new Map<string, string>();
+  readonly #milestones = new Map<number, string>();
   readonly #began = performance.now();
   #drawn = 0;
   #bars: readonly string[] = [];
@@ -50,8 +50,8 @@ export class Screen {
       return;
     }
     for (const [index, line] of lines.entries()) {
-      if (this.#milestones.get(`${index}`) === line.milestone) continue;
-      this.#milestones.set(`${index}`, line.milestone);
+      if (line.milestone === '' || this.#milestones.get(index) === line.milestone) continue;
+      this.#milestones.set(index, line.milestone);
       this.#out.write(`          ${line.text}\n`);
     }
   }

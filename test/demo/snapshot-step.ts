@@ -1,6 +1,6 @@
 import type { DemoContext } from './demo-context.ts';
 import { watch } from './demo-context.ts';
-import { PIPELINE, targetRows } from './demo-options.ts';
+import { targetRows } from './demo-options.ts';
 import { startPipeline } from './pipeline-process.ts';
 import type { Progress, TableProgress } from './progress.ts';
 import { lsnOf } from './progress.ts';
@@ -18,7 +18,7 @@ export interface SnapshotSeen {
 }
 
 /** The lines of the pipeline's log that a newcomer should see. */
-const TOLD = /nanosync serving|INF pipeline resuming|INF snapshot in progress/;
+const TOLD = /nanosync serving|INF pipeline resuming|INF snapshot in progress|^(?:WRN|ERR) /;
 const FIRST_OF_TABLE = /INF snapshotting table=(\S+)/;
 
 /** Starts the pipeline's process and shows the lines of its log that tell the story. */
@@ -69,7 +69,6 @@ async function killAndRestart(context: DemoContext, progress: Progress, read: nu
   const reading = progress.tables.reduce((sum, table) => sum + table.reading, 0);
   await context.pipeline.kill();
   screen.step(`Kill the pipeline's process with -9 (${Math.round(read * 100)} % read, ${reading} partitions under way) and start it again`);
-  screen.detail(`nanosync start -f ${PIPELINE}/pipelines.yaml`);
   context.pipeline = launch(context);
 }
 
@@ -88,6 +87,7 @@ class Meter {
   readonly #context: DemoContext;
   readonly #began = new Map<string, number>();
   readonly #rates = new Map<string, number>();
+  readonly #done = new Set<string>();
   readonly #partly = new Map<string, { readonly from: number; to: number }>();
 
   constructor(context: DemoContext) {
@@ -107,6 +107,8 @@ class Meter {
   }
 
   #note(table: TableProgress): void {
+    if (this.#done.has(table.table)) return;
+    if (table.partitions > 0 && table.read >= table.partitions) this.#done.add(table.table);
     const now = performance.now();
     if (table.reading + table.read > 0 && !this.#began.has(table.table)) this.#began.set(table.table, now);
     const seconds = (now - (this.#began.get(table.table) ?? now)) / 1000;
@@ -133,5 +135,5 @@ function barLine(name: string, table: TableProgress | undefined, rate: number): 
     `${count(rate).padStart(9)} rows/s`,
     state,
   ].join('  ');
-  return { text, milestone: `${all === 0 ? 0 : Math.floor((read * 10) / all)} ${state}` };
+  return { text, milestone: all === 0 ? '' : `${Math.floor((read * 4) / all)} ${state}` };
 }

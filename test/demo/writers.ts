@@ -55,7 +55,7 @@ async function write(dsn: string, index: number, wide: number, written: Written,
     for (let due = performance.now(); !signal.aborted; ) {
       await transact(client, state, written);
       due = Math.max(due + 1000 / PACE, performance.now()); // Time that was lost is not made up in a burst.
-      await pause(due - performance.now(), undefined, { signal }).catch(() => undefined);
+      await pause(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => undefined);
     }
   } finally {
     await client.end();
