@@ -112,8 +112,7 @@ class Meter {
     const now = performance.now();
     if (table.reading + table.read > 0 && !this.#began.has(table.table)) this.#began.set(table.table, now);
     const seconds = (now - (this.#began.get(table.table) ?? now)) / 1000;
-    if (table.read < table.partitions || !this.#rates.has(table.table))
-      this.#rates.set(table.table, seconds > 0.05 ? table.rows / seconds : 0);
+    this.#rates.set(table.table, seconds > 0.01 ? table.rows / seconds : 0);
     if (table.read === 0 || table.read >= table.partitions) return;
     const written = this.#context.writers.written.byTable.get(table.table) ?? 0;
     const partly = this.#partly.get(table.table);
