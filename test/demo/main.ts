@@ -33,6 +33,8 @@ async function main(args: readonly string[]): Promise<number> {
     return result.ok ? 0 : 1;
   } catch (error) {
     screen.endBars();
+    // Ctrl-C on a terminal also ends what was run synchronously, before we are told of it.
+    await new Promise(setImmediate);
     if (stop.signal.aborted) {
       console.error('Stopped; nothing is left behind.');
       return 130;

@@ -20,6 +20,16 @@ export class Screen {
     this.#live = out.isTTY === true && process.env.TERM !== 'dumb';
   }
 
+  /** How wide a bar may be, so that its line fits. */
+  get barWidth(): number {
+    return Math.min(24, Math.max(6, this.#width - 84));
+  }
+
+  get #width(): number {
+    // A terminal may say that it has no columns at all.
+    return this.#live ? this.#out.columns || 80 : 108;
+  }
+
   /** Begins a numbered step. */
   step(text: string): void {
     this.endBars();
@@ -44,8 +54,7 @@ export class Screen {
   bars(lines: readonly BarLine[]): void {
     if (this.#live) {
       this.#erase();
-      const width = Math.max(20, (this.#out.columns ?? 80) - 1);
-      this.#bars = lines.map((line) => `          ${line.text}`.slice(0, width));
+      this.#bars = lines.map((line) => `    ${line.text}`.slice(0, this.#width - 1));
       this.#draw();
       return;
     }
@@ -80,7 +89,7 @@ export class Screen {
 }
 
 /** A bar of `width` characters, `done` of `all` filled. */
-export function barOf(done: number, all: number, width = 24): string {
+export function barOf(done: number, all: number, width: number): string {
   const filled = all === 0 ? 0 : Math.round((Math.min(done, all) / all) * width);
   return `${'█'.repeat(filled)}${'░'.repeat(width - filled)}`;
 }

@@ -98,7 +98,7 @@ class Meter {
     return this.#context.tables.map((name) => {
       const table = progress.tables.find((each) => each.table === name);
       if (table !== undefined) this.#note(table);
-      return barLine(name, table, this.#rates.get(name) ?? 0);
+      return barLine(name, table, this.#rates.get(name) ?? 0, this.#context.screen.barWidth);
     });
   }
 
@@ -121,18 +121,18 @@ class Meter {
   }
 }
 
-function barLine(name: string, table: TableProgress | undefined, rate: number): BarLine {
+function barLine(name: string, table: TableProgress | undefined, rate: number, width: number): BarLine {
   const all = table?.partitions ?? 0;
   const read = table?.read ?? 0;
   const state =
     table === undefined ? 'waiting' : table.sink?.built === true ? 'built' : read > 0 && read === all ? 'building' : table.phase;
   const text = [
-    name.padEnd(19),
-    barOf(read, all),
-    `${read}/${all}`.padStart(9),
-    `${count(table?.rows ?? 0).padStart(11)} rows`,
-    `${count(rate).padStart(9)} rows/s`,
+    name.padEnd(18),
+    barOf(read, all, width),
+    `${read}/${all}`.padStart(7),
+    `${count(table?.rows ?? 0).padStart(9)} rows`,
+    `${count(rate).padStart(7)} rows/s`,
     state,
-  ].join('  ');
+  ].join(' ');
   return { text, milestone: all === 0 ? '' : `${Math.floor((read * 4) / all)} ${state}` };
 }
