@@ -9,6 +9,7 @@ import { makeBenchTable } from './bench-table.ts';
 import { prepareChanges } from './changes.ts';
 import { run } from './child.ts';
 import { measureEndToEnd } from './end-to-end.ts';
+import { report, type Series } from './report.ts';
 
 const FLAGS = {
   rows: { kind: 'number', initial: 2_000_000, least: 1_000, most: 100_000_000, help: 'rows of the copied table (2000000)' },
@@ -70,14 +71,18 @@ async function bench(flags: FlagValues<typeof FLAGS>, signal: AbortSignal): Prom
   await makeBenchTable(admin, TABLE, flags.rows);
   context.say(`measured against ${context.baselines.copyWith} and ${context.baselines.streamWith}`);
   const series = await measureAll(context, flags);
-  return report(context, flags, series);
+  const about = {
+    rows: flags.rows,
+    changes: flags.changes,
+    runs: flags.runs,
+    copy_with: context.baselines.copyWith,
+    stream_with: context.baselines.streamWith,
+  };
+  return { ...about, ...report(series, context.say) };
 }
 
-/** One number of each run, by name. */
-type Series = Map<string, number[]>;
-
 async function measureAll(context: BenchContext, flags: FlagValues<typeof FLAGS>): Promise<Series> {
-  const series: Series = new Map();
+  const series = new Map<string, number[]>();
   const note = (name: string, value: number) => series.set(name, [...(series.get(name) ?? []), value]);
   const changes = await prepareChanges(context);
   for (let index = 1; index <= flags.runs; index++) {
@@ -106,27 +111,4 @@ async function measureAll(context: BenchContext, flags: FlagValues<typeof FLAGS>
     );
   }
   return series;
-}
-
-/** What is aimed at; a ratio below is said, not hidden. */
-const WANTED: Readonly<Record<string, number>> = { end_to_end_vs_copy: 0.1, encode_vs_copy: 0.4, changes_vs_recvlogical: 0.25 };
-
-function report(context: BenchContext, flags: FlagValues<typeof FLAGS>, series: Series): Readonly<Record<string, unknown>> {
-  const result: Record<string, unknown> = { rows: flags.rows, changes: flags.changes, runs: flags.runs };
-  context.say(`\n${''.padEnd(28)}${'best'.padStart(12)}${'median'.padStart(12)}${'count'.padStart(7)}`);
-  for (const [name, values] of series) {
-    const sorted = [...values].sort((a, b) => a - b);
-    const middle = ((sorted[Math.floor((sorted.length - 1) / 2)] ?? 0) + (sorted[Math.ceil((sorted.length - 1) / 2)] ?? 0)) / 2;
-    const best = (name === 'rss_mb' ? sorted[0] : sorted.at(-1)) ?? 0;
-    // Memory is judged by its worst run.
-    result[name] = name === 'rss_mb' ? sorted.at(-1) : Number(middle.toFixed(3));
-    result[`${name}_best`] = Number(best.toFixed(3));
-    const shown = (value: number) => (value < 100 ? value.toFixed(3) : count(value)).padStart(12);
-    const wanted = WANTED[name];
-    const verdict = wanted === undefined ? '' : middle >= wanted ? `  (at least ${wanted})` : `  BELOW ${wanted}`;
-    context.say(`${name.padEnd(28)}${shown(best)}${shown(middle)}${String(values.length).padStart(7)}${verdict}`);
-  }
-  result.copy_with = context.baselines.copyWith;
-  result.stream_with = context.baselines.streamWith;
-  return result;
 }
