@@ -39,6 +39,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Where to put the data folder; default the system's temporary folder, removed on stop. */
   readonly directory?: string;
+  /** Leaves the data folder where it is on stop. */
+  readonly keep?: boolean;
 }
 
 /**
@@ -82,7 +84,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   let server = await start();
   const dispose = async () => {
     await server.end('INT');
-    rmSync(home, { recursive: true, force: true });
+    if (options.keep !== true) rmSync(home, { recursive: true, force: true });
   };
   return {
     host: '127.0.0.1',
