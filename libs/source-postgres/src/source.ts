@@ -4,6 +4,7 @@ import { openChanges } from './change-reader.ts';
 import type { Connect } from './connection.ts';
 import { connectTo, queryJson, withConnection } from './connection.ts';
 import { discoverTables, nameParts } from './discovery.ts';
+import { driftOf } from './drift.ts';
 import { passFence } from './fence.ts';
 import { IdleConnections } from './idle-connections.ts';
 import { mark } from './marker.ts';
@@ -28,6 +29,7 @@ export async function openPostgresSource({ dsn, applicationName, log, clock }: P
   return {
     check: (pipeline, tables): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables),
     discover: (tables) => withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables)),
+    drift: (pipeline, tables) => withConnection(connect, 'drift', (client) => driftOf(client, pipeline, tables)),
     anchor: (pipeline, id, tables) => createAnchor(connect, { clock, log }, { pipeline, id, tables }),
     verify: (pipeline, anchor, published) => verifyAnchor(connect, pipeline, anchor, published),
     release: (pipeline) => releaseAnchor(connect, clock, pipeline),

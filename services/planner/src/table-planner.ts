@@ -5,6 +5,9 @@ import { Ledger } from './ledger.ts';
 import { planRanges, voidPlan } from './ranges.ts';
 import { emitTasks } from './tasks.ts';
 
+/** How often the tables are compared with what was planned, in milliseconds. */
+const DRIFT_EVERY_MS = 5000;
+
 /** What a round over a pipeline's tables found. */
 export interface TablesProgress {
   readonly busy: boolean;
@@ -20,6 +23,7 @@ export class TablePlanner {
   private readonly source: Source;
   private readonly waiting: (text: string | null) => Promise<void>;
   private readonly ledgers = new Map<string, Ledger>();
+  private nextLookMs = 0;
 
   private constructor(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, waiting: (text: string | null) => Promise<void>) {
     this.ctx = ctx;
@@ -54,6 +58,7 @@ export class TablePlanner {
   async step(): Promise<TablesProgress> {
     let busy = await this.planTables();
     const tables = await this.records();
+    await this.lookForDrift(tables);
     busy = (await this.readTables(tables)) || busy;
     for (const table of tables) busy = (await this.followSink(table)) || busy;
     const phases = (await this.records()).map(({ value }) => value.phase);
@@ -62,6 +67,21 @@ export class TablePlanner {
       planned: phases.every((phase) => phase !== 'planned'),
       allBuilt: phases.every((phase) => phase === 'built' || phase === 'following'),
     };
+  }
+
+  /** A table that is no longer what was planned ends the pipeline's work until a person has it copied anew. */
+  private async lookForDrift(tables: readonly Stored<TableRecord>[]): Promise<void> {
+    if (this.ctx.clock.monotonicMs() < this.nextLookMs) return;
+    this.nextLookMs = this.ctx.clock.monotonicMs() + DRIFT_EVERY_MS;
+    const { name } = this.pipeline.definition;
+    const drifts = await this.source.drift(
+      name,
+      tables.map(({ value }) => value),
+    );
+    if (drifts.length > 0)
+      throw new PipelineError('table-changed', drifts.map(({ reason }) => reason).join(' '), {
+        hint: `Run: nanosync pipeline resnapshot ${name}`,
+      });
   }
 
   /** Tables without ranges get them, all behind one fence: what could have committed below their L0 is visible by then. */

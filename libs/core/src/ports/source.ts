@@ -117,6 +117,14 @@ export interface Source extends AsyncDisposable {
   /** The tables' columns, key and storage, in the order given; throws PipelineError `config` for one that is missing or unfit. */
   discover(tables: readonly string[]): Promise<readonly SourceTable[]>;
   /**
+   * The tables that are no longer what was planned (gone, other columns, another key, not in the log any more), with a sentence each.
+   * Some of these changes send no event, so the planner asks every few seconds.
+   */
+  drift(
+    pipeline: string,
+    tables: readonly { readonly schema: TableSchema; readonly storage: string }[],
+  ): Promise<readonly { readonly table: TableId; readonly reason: string }[]>;
+  /**
    * Commits the publication, drops a slot of this pipeline that no anchor is stored for, makes a new one and returns its
    * anchor, not yet durable anywhere. Call only when no anchor is stored.
    */

@@ -1,0 +1,54 @@
+import type { TableId, TableSchema } from '@nanosync/core';
+import type { Client } from 'pg';
+import { queryJson } from './connection.ts';
+import { nameParts } from './discovery.ts';
+import { publicationName } from './names.ts';
+import { parseStorage, sameColumns } from './storage.ts';
+import { replicatedColumns, tableFacts } from './table-facts.ts';
+import { keyOf } from './table-fitness.ts';
+
+/** A table that is no longer what was planned. */
+export interface Drift {
+  readonly table: TableId;
+  readonly reason: string;
+}
+
+interface Planned {
+  readonly schema: TableSchema;
+  readonly storage: string;
+}
+
+/**
+ * The tables whose identity, columns, key or publication differ from the plan. Some such changes send no event at all (a new
+ * column with a default, a type change that rewrites every row), so somebody has to look. A new filenode alone is no drift: VACUUM
+ * FULL and CLUSTER move rows and change none.
+ */
+export async function driftOf(client: Client, pipeline: string, tables: readonly Planned[]): Promise<Drift[]> {
+  const published = await publishedTables(client, pipeline);
+  const drifts: Drift[] = [];
+  for (const { schema, storage } of tables) {
+    const reason = await reasonOf(client, schema.table, storage, published);
+    if (reason !== undefined) drifts.push({ table: schema.table, reason });
+  }
+  return drifts;
+}
+
+async function reasonOf(client: Client, table: TableId, storage: string, published: ReadonlySet<string>): Promise<string | undefined> {
+  const planned = parseStorage(storage);
+  const { schema, name } = nameParts(table);
+  const facts = await tableFacts(client, schema, name);
+  if (facts === undefined) return `Table ${table} is gone.`;
+  if (facts.oid !== planned.oid) return `Table ${table} was dropped and made again.`;
+  if (!sameColumns(replicatedColumns(facts.columns), planned.columns)) return `The columns of ${table} changed.`;
+  if (facts.replicaIdentity !== planned.replicaIdentity) return `The replica identity of ${table} changed.`;
+  if (JSON.stringify(keyOf(facts)) !== JSON.stringify(planned.key)) return `The key of ${table} changed.`;
+  if (facts.persistence !== 'p') return `Table ${table} is no longer written to the log.`;
+  if (!published.has(table)) return `Table ${table} is no longer in the pipeline’s publication.`;
+  return undefined;
+}
+
+const PUBLISHED = `SELECT COALESCE(json_agg(schemaname || '.' || tablename), '[]'::json) FROM pg_publication_tables WHERE pubname = $1`;
+
+async function publishedTables(client: Client, pipeline: string): Promise<ReadonlySet<string>> {
+  return new Set(await queryJson<string[]>(client, PUBLISHED, [publicationName(pipeline)]));
+}
