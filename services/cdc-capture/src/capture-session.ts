@@ -84,15 +84,24 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
       continue;
     }
     if (events === undefined) return;
-    pending = reader.next();
-    pending.catch(() => undefined); // Awaited in the next round; must not count as unhandled while a flush is under way.
+    // A marker decides whether what follows it is completed, so it is taken in before more is asked for.
+    const marked = events.at(-1)?.kind === 'marker';
+    if (!marked) pending = ahead(reader);
     for (const event of events) {
       take(session, event);
       if (publisher.bytes >= FLUSH_BYTES) await flush(session);
     }
+    if (marked) pending = ahead(reader);
     await flush(session);
     acknowledge(session);
   }
+}
+
+/** Asks for the next events while these are being published; a failure is met in the next round and is not unhandled until then. */
+function ahead(reader: ChangeReader): Promise<readonly SourceEvent[] | undefined> {
+  const next = reader.next();
+  next.catch(() => undefined);
+  return next;
 }
 
 /** The next events, or `quiet` when none came for a while and a table waits for its watermark. */
