@@ -1,6 +1,7 @@
 import type { Clock } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import { LogicalReplicationService } from 'pg-logical-replication';
+import { driverLsn } from './acknowledge.ts';
 import type { Page } from './byte-queue.ts';
 import { ByteQueue, DATA_ENTRY, KEEPALIVE_ENTRY } from './byte-queue.ts';
 import type { Connect } from './connection.ts';
@@ -136,7 +137,8 @@ export class ReplicationStream {
       () => this.fail(undefined),
       (error: unknown) => this.fail(error),
     );
-    const outcome = await Promise.race([started, ended, aborted(this.options.signal)]);
+    const { signal } = this.options;
+    const outcome = await Promise.race([started, ended, aborted(signal, this.closing.signal)]);
     if (outcome === 'aborted') throw givenUp();
     if (outcome === 'ended') throw new Error('the server ended the stream before it began');
   }
@@ -171,8 +173,7 @@ export class ReplicationStream {
 
   private sendStatus(): void {
     if (this.closing.signal.aborted || this.failure !== undefined) return;
-    // The driver adds one to what it is given; exactly the confirmed value has to reach the server.
-    this.service.acknowledge(formatLsn(this.confirmedLsn - 1n)).catch((error: unknown) => this.fail(error));
+    this.service.acknowledge(driverLsn(this.confirmedLsn)).catch((error: unknown) => this.fail(error));
   }
 
   private fail(error: unknown): void {
@@ -189,9 +190,10 @@ function givenUp(): PipelineError {
   return new PipelineError('unavailable', 'The change stream was given up before it began.');
 }
 
-function aborted(signal: AbortSignal): Promise<'aborted'> {
+/** Resolves when the signal aborts; forgotten by it once `until` does. */
+function aborted(signal: AbortSignal, until: AbortSignal): Promise<'aborted'> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve('aborted');
-    signal.addEventListener('abort', () => resolve('aborted'), { once: true });
+    signal.addEventListener('abort', () => resolve('aborted'), { once: true, signal: until });
   });
 }
