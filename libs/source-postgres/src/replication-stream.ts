@@ -9,9 +9,10 @@ import type { Lsn } from './position.ts';
 import { formatLsn, parseLsn } from './position.ts';
 import { codeOf } from './postgres-error.ts';
 import { RawPgoutput } from './raw-pgoutput.ts';
+import { ShutdownWatch } from './shutdown-watch.ts';
 import type { StreamNames } from './stream-check.ts';
 import { checkStream } from './stream-check.ts';
-import { explainStreamError, publicationGone } from './stream-error.ts';
+import { explainStreamError, publicationGone, shuttingDown } from './stream-error.ts';
 
 /** The socket is paused above so many queued bytes, and read again below half of it. */
 const MOST_QUEUED = 8 * 1024 * 1024;
@@ -39,6 +40,7 @@ export class ReplicationStream {
   private readonly connect: Connect;
   private readonly options: StreamOptions;
   private readonly closing = new AbortController();
+  private readonly shutdown = new ShutdownWatch();
   private paused = false;
   private failure: PipelineError | undefined;
   private confirmedLsn: Lsn;
@@ -99,7 +101,8 @@ export class ReplicationStream {
 
   /** Resolves once something was queued, the stream ended, or {@link notify} was called, since the last wait. */
   async wait(): Promise<void> {
-    if (!this.noted)
+    // A failure that came together with the last page was noted only once.
+    if (!this.noted && this.failure === undefined)
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });
@@ -115,6 +118,7 @@ export class ReplicationStream {
 
   /** Tells the server that everything below this value is safe, now and on a timer. */
   confirm(lsn: Lsn): void {
+    if (lsn !== this.confirmedLsn) this.shutdown.progressed();
     this.confirmedLsn = lsn;
     this.sendStatus();
   }
@@ -158,6 +162,7 @@ export class ReplicationStream {
     this.keepalive.writeBigUInt64BE(parseLsn(lsn));
     this.queue.push(KEEPALIVE_ENTRY, this.keepalive);
     if (answer) this.sendStatus();
+    if (answer && this.shutdown.asked(this.options.clock.monotonicMs())) this.fail(shuttingDown(this.connect));
     this.notify();
   }
 
