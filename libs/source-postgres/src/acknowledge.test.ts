@@ -1,5 +1,6 @@
+import { LogicalReplicationService } from 'pg-logical-replication';
 import { expect, test } from 'vitest';
-import { Acknowledgements } from './acknowledge.ts';
+import { Acknowledgements, driverLsn } from './acknowledge.ts';
 import { positionOfLsn } from './position.ts';
 
 const defect = expect.objectContaining({ kind: 'defect' });
@@ -46,4 +47,19 @@ test('thousands of commits leave nothing behind once acknowledged', () => {
   expect(() => values.offer('commit', 4999n)).toThrow(defect);
   values.offer('commit', 5001n);
   expect(values.acknowledge(positionOfLsn(5001n))).toBe(true);
+});
+
+test.each([
+  1n,
+  0xffff_ffffn,
+  0x1_0000_0000n,
+  0x1_0000_0001n,
+  0xffff_ffff_0000_0000n,
+  0xffff_ffff_ffff_ffffn,
+])('the driver sends exactly %s, across the border of its two halves', async (lsn) => {
+  const service = new LogicalReplicationService({});
+  const sent: Buffer[] = [];
+  Object.assign(service, { _stop: false, _connection: { sendCopyFromChunk: (chunk: Buffer) => sent.push(chunk) } });
+  await service.acknowledge(driverLsn(lsn));
+  expect([1, 9, 17].map((at) => sent[0]?.readBigUInt64BE(at))).toEqual([lsn, lsn, lsn]);
 });

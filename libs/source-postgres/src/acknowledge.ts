@@ -1,7 +1,7 @@
 import type { Position } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import type { Lsn } from './position.ts';
-import { indexOf, lsnOf } from './position.ts';
+import { formatLsn, indexOf, lsnOf } from './position.ts';
 
 /**
  * Which values may be acknowledged to the server, and which one was last. Only values that a delivered `commit` or `idle`
@@ -67,4 +67,9 @@ export class Acknowledgements {
       this.head = 0;
     }
   }
+}
+
+/** The driver adds one to the LSN that it is told to acknowledge; this is what to tell it so that the server gets this LSN. */
+export function driverLsn(lsn: Lsn): string {
+  return formatLsn(lsn - 1n);
 }

@@ -33,7 +33,7 @@ export async function openChanges(connect: Connect, options: ChangesOptions, clo
   return new PostgresChangeReader({
     stream,
     decoder: new StreamDecoder({ pipeline, plans, complete: options.complete }),
-    completion: new Completion(connect, clock, signal),
+    completion: new Completion(connect, clock),
     from,
     signal,
   });
@@ -57,6 +57,7 @@ class PostgresChangeReader implements ChangeReader {
   /** The end of the log that the last keepalive told while nothing followed it. */
   private idleAt: Lsn | undefined;
   private reading = false;
+  private closed = false;
   private readonly onAbort = () => this.close();
 
   constructor(parts: Parts) {
@@ -72,7 +73,7 @@ class PostgresChangeReader implements ChangeReader {
     try {
       return await this.read();
     } catch (error) {
-      if (this.parts.signal.aborted) return undefined;
+      if (this.closed) return undefined;
       throw error;
     } finally {
       this.reading = false;
@@ -92,13 +93,14 @@ class PostgresChangeReader implements ChangeReader {
   }
 
   private close(): void {
+    this.closed = true;
     this.parts.stream.close();
     this.parts.completion.close();
   }
 
   private async read(): Promise<readonly SourceEvent[] | undefined> {
-    const { stream, signal, completion } = this.parts;
-    while (!signal.aborted) {
+    const { stream, completion } = this.parts;
+    while (!this.closed) {
       if (isSpent(this.chunk)) {
         // Once a page, so that neither the socket nor an abort waits for a backlog to be decoded.
         if (this.page === undefined) await yieldToSocket();

@@ -31,26 +31,24 @@ const LATER = new Set(['55P03', '40P01', '40001']);
 export class Completion {
   private readonly connect: Connect;
   private readonly clock: Clock;
-  private readonly signal: AbortSignal;
+  private readonly closing = new AbortController();
   private client: Client | undefined;
   private readonly tables = new Map<TablePlan, ReadableTable | undefined>();
   private batch = FIRST_BATCH;
   private waitMs = FIRST_WAIT_MS;
 
-  constructor(connect: Connect, clock: Clock, signal: AbortSignal) {
+  constructor(connect: Connect, clock: Clock) {
     this.connect = connect;
     this.clock = clock;
-    this.signal = signal;
-    signal.addEventListener('abort', () => this.close(), { once: true });
   }
 
   /**
    * Completes events from the front of the chunk and takes out those that may be delivered, at least one: all that stand before
-   * the first that still lacks cells. Waits, unless the signal aborts, while that is the very first one.
+   * the first that still lacks cells. Waits, unless it is closed, while that is the very first one.
    */
   async ready(chunk: Chunk): Promise<readonly SourceEvent[]> {
     let bytes = 0;
-    while (chunk.lacking.length > 0 && bytes < TARGET_BYTES && !this.signal.aborted) {
+    while (chunk.lacking.length > 0 && bytes < TARGET_BYTES && !this.closing.signal.aborted) {
       const asked = chunk.lacking.splice(0, this.batch);
       const answers = await this.read(asked);
       const waiting = asked.filter((lacking, index) => !settle(chunk, lacking, answers[index]));
@@ -67,12 +65,27 @@ export class Completion {
 
   /** Drops the connection; a read that is under way fails. */
   close(): void {
+    this.closing.abort();
     if (this.client !== undefined) destroy(this.client);
     this.client = undefined;
   }
 
+  /** A connection, given up at once when this is closed: connecting can take as long as its timeout. */
+  private async open(): Promise<Client> {
+    const { signal } = this.closing;
+    const opening = this.connect.open('completion');
+    opening.then(
+      (client) => signal.aborted && destroy(client),
+      () => {},
+    );
+    const closed = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(new Error('the change stream was given up')), { once: true });
+    });
+    return Promise.race([opening, closed]);
+  }
+
   private async pause(): Promise<void> {
-    await this.clock.sleep(this.waitMs, this.signal);
+    await this.clock.sleep(this.waitMs, this.closing.signal);
     this.waitMs = Math.min(this.waitMs * 2, MOST_WAIT_MS);
   }
 
@@ -108,7 +121,7 @@ export class Completion {
 
   /** Undefined when the table is no longer what was looked up. */
   private async readOnce(plan: TablePlan, asked: readonly Lacking[]): Promise<readonly Answer[] | undefined> {
-    this.client ??= await this.connect.open('completion');
+    this.client ??= await this.open();
     const { client } = this;
     if (!this.tables.has(plan)) this.tables.set(plan, await lookUp(client, plan));
     const table = this.tables.get(plan);

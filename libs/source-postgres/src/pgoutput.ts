@@ -1,3 +1,5 @@
+import { MessageFields } from './message-fields.ts';
+
 /** A column as a Relation message describes it. */
 export interface RelationColumn {
   readonly name: string;
@@ -80,7 +82,7 @@ export function decodePgoutput(bytes: Buffer, start: number, end: number): Pgout
 }
 
 function decodeRare(bytes: Buffer, start: number, end: number): PgoutputMessage {
-  const reader = new Fields(bytes, start + 1, end);
+  const reader = new MessageFields(bytes, start + 1, end);
   switch (bytes[start]) {
     case 0x52: // R
       return decodeRelation(reader);
@@ -110,7 +112,7 @@ function decodeUpdate(bytes: Buffer, start: number, end: number): PgoutputMessag
   return { kind: 'update', oid, old, oldAt: start + 6, newAt: newTuple(bytes, skipTuple(bytes, start + 6, end)) };
 }
 
-function decodeRelation(reader: Fields): Relation {
+function decodeRelation(reader: MessageFields): Relation {
   const oid = reader.uint32();
   // An empty namespace stands for pg_catalog.
   const namespace = reader.text() || 'pg_catalog';
@@ -124,7 +126,7 @@ function decodeRelation(reader: Fields): Relation {
   return { kind: 'relation', oid, namespace, name, replicaIdentity, columns };
 }
 
-function decodeTruncate(reader: Fields): PgoutputMessage {
+function decodeTruncate(reader: MessageFields): PgoutputMessage {
   const count = reader.uint32();
   const flags = reader.uint8();
   const oids: number[] = [];
@@ -170,52 +172,4 @@ export function uint32At(bytes: Buffer, at: number): number {
 
 function timeAt(bytes: Buffer, at: number): number {
   return Math.floor((bytes.readInt32BE(at) * 4_294_967_296 + bytes.readUInt32BE(at + 4)) / 1000) + EPOCH_MS;
-}
-
-/** Reads the fields of the rarer messages one after the other, never past the message's end. */
-class Fields {
-  private readonly source: Buffer;
-  private at: number;
-  private readonly end: number;
-
-  constructor(source: Buffer, at: number, end: number) {
-    this.source = source;
-    this.at = at;
-    this.end = end;
-  }
-
-  uint8(): number {
-    return this.source.readUInt8(this.step(1));
-  }
-
-  uint16(): number {
-    return this.source.readUInt16BE(this.step(2));
-  }
-
-  uint32(): number {
-    return this.source.readUInt32BE(this.step(4));
-  }
-
-  uint64(): bigint {
-    return this.source.readBigUInt64BE(this.step(8));
-  }
-
-  text(): string {
-    const stop = this.source.indexOf(0, this.at);
-    if (stop < 0 || stop >= this.end) throw new RangeError('a text of the stream has no end');
-    const from = this.step(stop + 1 - this.at);
-    return this.source.toString('utf8', from, stop);
-  }
-
-  bytes(length: number): Buffer {
-    const from = this.step(length);
-    return this.source.subarray(from, from + length);
-  }
-
-  private step(count: number): number {
-    const from = this.at;
-    if (from + count > this.end) throw new RangeError('a message of the stream ends before its time');
-    this.at += count;
-    return from;
-  }
 }

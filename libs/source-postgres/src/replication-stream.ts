@@ -1,6 +1,7 @@
 import type { Clock } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import { LogicalReplicationService } from 'pg-logical-replication';
+import { driverLsn } from './acknowledge.ts';
 import type { Page } from './byte-queue.ts';
 import { ByteQueue, DATA_ENTRY, KEEPALIVE_ENTRY } from './byte-queue.ts';
 import type { Connect } from './connection.ts';
@@ -8,9 +9,10 @@ import type { Lsn } from './position.ts';
 import { formatLsn, parseLsn } from './position.ts';
 import { codeOf } from './postgres-error.ts';
 import { RawPgoutput } from './raw-pgoutput.ts';
+import { ShutdownWatch } from './shutdown-watch.ts';
 import type { StreamNames } from './stream-check.ts';
 import { checkStream } from './stream-check.ts';
-import { explainStreamError, publicationGone } from './stream-error.ts';
+import { explainStreamError, publicationGone, shuttingDown } from './stream-error.ts';
 
 /** The socket is paused above so many queued bytes, and read again below half of it. */
 const MOST_QUEUED = 8 * 1024 * 1024;
@@ -38,6 +40,7 @@ export class ReplicationStream {
   private readonly connect: Connect;
   private readonly options: StreamOptions;
   private readonly closing = new AbortController();
+  private readonly shutdown = new ShutdownWatch();
   private paused = false;
   private failure: PipelineError | undefined;
   private confirmedLsn: Lsn;
@@ -98,7 +101,8 @@ export class ReplicationStream {
 
   /** Resolves once something was queued, the stream ended, or {@link notify} was called, since the last wait. */
   async wait(): Promise<void> {
-    if (!this.noted)
+    // A failure that came together with the last page was noted only once.
+    if (!this.noted && this.failure === undefined)
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });
@@ -114,6 +118,7 @@ export class ReplicationStream {
 
   /** Tells the server that everything below this value is safe, now and on a timer. */
   confirm(lsn: Lsn): void {
+    if (lsn !== this.confirmedLsn) this.shutdown.progressed();
     this.confirmedLsn = lsn;
     this.sendStatus();
   }
@@ -136,7 +141,8 @@ export class ReplicationStream {
       () => this.fail(undefined),
       (error: unknown) => this.fail(error),
     );
-    const outcome = await Promise.race([started, ended, aborted(this.options.signal)]);
+    const { signal } = this.options;
+    const outcome = await Promise.race([started, ended, aborted(signal, this.closing.signal)]);
     if (outcome === 'aborted') throw givenUp();
     if (outcome === 'ended') throw new Error('the server ended the stream before it began');
   }
@@ -156,6 +162,7 @@ export class ReplicationStream {
     this.keepalive.writeBigUInt64BE(parseLsn(lsn));
     this.queue.push(KEEPALIVE_ENTRY, this.keepalive);
     if (answer) this.sendStatus();
+    if (answer && this.shutdown.asked(this.options.clock.monotonicMs())) this.fail(shuttingDown(this.connect));
     this.notify();
   }
 
@@ -171,8 +178,7 @@ export class ReplicationStream {
 
   private sendStatus(): void {
     if (this.closing.signal.aborted || this.failure !== undefined) return;
-    // The driver adds one to what it is given; exactly the confirmed value has to reach the server.
-    this.service.acknowledge(formatLsn(this.confirmedLsn - 1n)).catch((error: unknown) => this.fail(error));
+    this.service.acknowledge(driverLsn(this.confirmedLsn)).catch((error: unknown) => this.fail(error));
   }
 
   private fail(error: unknown): void {
@@ -189,9 +195,10 @@ function givenUp(): PipelineError {
   return new PipelineError('unavailable', 'The change stream was given up before it began.');
 }
 
-function aborted(signal: AbortSignal): Promise<'aborted'> {
+/** Resolves when the signal aborts; forgotten by it once `until` does. */
+function aborted(signal: AbortSignal, until: AbortSignal): Promise<'aborted'> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve('aborted');
-    signal.addEventListener('abort', () => resolve('aborted'), { once: true });
+    signal.addEventListener('abort', () => resolve('aborted'), { once: true, signal: until });
   });
 }

@@ -1,4 +1,4 @@
-import type { Cell, Row, TableId } from '@nanosync/core';
+import type { Row, TableId } from '@nanosync/core';
 import { PipelineError, UNCHANGED } from '@nanosync/core';
 import { CellTextError } from './cell-text-error.ts';
 import type { Chunk } from './chunk.ts';
@@ -6,8 +6,9 @@ import { MARKER_PREFIX, parseMarker } from './marker.ts';
 import type { PgoutputMessage, Relation } from './pgoutput.ts';
 import { decodePgoutput } from './pgoutput.ts';
 import { positionOfLsn } from './position.ts';
+import { fillUnchanged, keyTexts, requireKey } from './row-key.ts';
 import type { TablePlan } from './table-plan.ts';
-import { readRow, readTexts, relationDifference } from './table-plan.ts';
+import { readRow, relationDifference } from './table-plan.ts';
 import { Transaction } from './transaction.ts';
 
 /** What a {@link StreamDecoder} is told about its stream. */
@@ -206,27 +207,4 @@ export class StreamDecoder {
       commitMs: transaction.commitMs,
     });
   }
-}
-
-function requireKey(plan: TablePlan, row: readonly Cell[]): void {
-  for (const at of plan.keyAt) {
-    const cell = row[at];
-    if (cell === null || cell === UNCHANGED) throw new CellTextError(`key column ${plan.schema.columns[at]?.name} has no value in the log`);
-  }
-}
-
-/** A full old row has every unchanged cell, an old key those of the key: a large key column is left out of the new row, too. */
-function fillUnchanged(plan: TablePlan, after: Cell[], before: readonly Cell[], full: boolean): void {
-  for (let index = 0; index < after.length; index++)
-    if (after[index] === UNCHANGED && (full || plan.keyAt.includes(index))) after[index] = before[index] as Cell;
-}
-
-function keyTexts(plan: TablePlan, bytes: Buffer, newAt: number, oldAt: number): string[] {
-  const now = readTexts(bytes, newAt);
-  const old = oldAt < 0 ? [] : readTexts(bytes, oldAt);
-  return plan.keyAt.map((at) => now[at] ?? old[at] ?? missingKey(plan));
-}
-
-function missingKey(plan: TablePlan): never {
-  throw new PipelineError('defect', `a change of ${plan.table} has a key without text`);
 }

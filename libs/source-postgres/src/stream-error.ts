@@ -39,6 +39,11 @@ export function publicationGone(names: StreamNames, cause?: unknown): PipelineEr
   return new PipelineError('gap', message, { hint: cureOf(names), ...(cause === undefined ? {} : { cause }) });
 }
 
+/** The server shuts down and was kept waiting for changes that cannot be published now. */
+export function shuttingDown(connect: Connect): PipelineError {
+  return new PipelineError('unavailable', `PostgreSQL at ${connect.place} shuts down and no longer waits for this change stream.`);
+}
+
 function cureOf(names: StreamNames): string {
   return `Run: nanosync pipeline resnapshot ${names.pipeline}`;
 }

@@ -1,3 +1,4 @@
+import type { SourceEvent } from '@nanosync/core';
 import type { PostgresServer } from '@nanosync/testkit';
 import { startPostgres } from '@nanosync/testkit';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -112,4 +113,36 @@ test('a server that goes away is unavailable, and the next reader goes on', asyn
   const again = await capture.open({ from: capture.l0 });
   const events = await nextOf(again);
   expect(events[0]).toMatchObject({ kind: 'change', after: [1, null, null] });
+});
+
+test('a server can shut down although what it sent cannot be published', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  capture.client.on('error', () => {});
+  let ms = 0;
+  const reader = await capture.open({}, { ...clock, monotonicMs: () => (ms += 50) });
+  await capture.sql('INSERT INTO t VALUES (1)');
+  expect((await capture.all(reader)).length).toBe(2);
+  const failed = expect(reader.next()).rejects.toThrow(kind('unavailable', /shuts down/));
+  await server.restart('fast');
+  await failed;
+});
+
+test('a server that shuts down is given what it waits for while changes are published', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  capture.client.on('error', () => {});
+  const reader = await capture.open();
+  await capture.sql('INSERT INTO t VALUES (1)');
+  let last: SourceEvent | undefined;
+  const reading = (async () => {
+    for (;;)
+      for (const event of await nextOf(reader)) {
+        if (event.kind === 'commit') reader.acknowledge(event.acknowledge);
+        if (event.kind === 'idle') reader.acknowledge(event.position);
+        if (event.kind === 'change') last = event;
+      }
+  })();
+  const ended = expect(reading).rejects.toThrow(kind('unavailable', /./));
+  await server.restart('fast');
+  await ended;
+  expect(last).toMatchObject({ after: [1, null, null] });
 });
