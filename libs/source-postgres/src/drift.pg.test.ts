@@ -46,7 +46,9 @@ test.each([
   ['DROP TABLE public.$; CREATE TABLE public.$ (id int PRIMARY KEY, n int NOT NULL, t text)', 'Table public.$ was dropped and made again.'],
   ['ALTER TABLE public.$ REPLICA IDENTITY FULL', 'The replica identity of public.$ changed.'],
   ['ALTER TABLE public.$ DROP CONSTRAINT $_pkey; ALTER TABLE public.$ ADD PRIMARY KEY (n)', 'The key of public.$ changed.'],
-  ['ALTER PUBLICATION nanosync_pub_$ DROP TABLE public.$', 'Table public.$ is no longer in the pipeline’s publication.'],
+  ['ALTER PUBLICATION nanosync_pub_$ DROP TABLE public.$', 'Table public.$ is no longer published as a whole.'],
+  ["ALTER PUBLICATION nanosync_pub_$ SET (publish = 'insert')", 'Table public.$ is no longer published as a whole.'],
+  ['ALTER PUBLICATION nanosync_pub_$ SET TABLE public.$ WHERE (id > 3)', 'Table public.$ is no longer published as a whole.'],
 ])('%s is drift', async (statement, reason) => {
   const name = `t${Math.abs(hash(statement))}`;
   const { look } = await anchored(name);

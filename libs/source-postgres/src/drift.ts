@@ -43,11 +43,15 @@ async function reasonOf(client: Client, table: TableId, storage: string, publish
   if (facts.replicaIdentity !== planned.replicaIdentity) return `The replica identity of ${table} changed.`;
   if (JSON.stringify(keyOf(facts)) !== JSON.stringify(planned.key)) return `The key of ${table} changed.`;
   if (facts.persistence !== 'p') return `Table ${table} is no longer written to the log.`;
-  if (!published.has(table)) return `Table ${table} is no longer in the pipeline’s publication.`;
+  if (!published.has(table)) return `Table ${table} is no longer published as a whole.`;
   return undefined;
 }
 
-const PUBLISHED = `SELECT COALESCE(json_agg(schemaname || '.' || tablename), '[]'::json) FROM pg_publication_tables WHERE pubname = $1`;
+/** From the catalog itself: the view pg_publication_tables waits for the lock of a table that is being altered. */
+const PUBLISHED = `SELECT COALESCE(json_agg(n.nspname || '.' || c.relname), '[]'::json)
+  FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE p.pubname = $1 AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate
+    AND to_jsonb(r) ->> 'prqual' IS NULL AND to_jsonb(r) ->> 'prattrs' IS NULL`;
 
 async function publishedTables(client: Client, pipeline: string): Promise<ReadonlySet<string>> {
   return new Set(await queryJson<string[]>(client, PUBLISHED, [publicationName(pipeline)]));
