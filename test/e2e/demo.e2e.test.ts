@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,7 +40,8 @@ async function demo(args: readonly string[], meet?: (output: string, child: Chil
 /** What a demo left behind: folders, and processes that were started with a path in ours. */
 function leftovers(): readonly string[] {
   const folders = readdirSync(temporary).filter((name) => !name.startsWith('nanosync-postgres-'));
-  const processes = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(join(temporary, 'nanosync-shop')));
+  const pids = existsSync('/proc') ? readdirSync('/proc') : []; // Elsewhere only the folders are looked for.
+  const processes = pids.filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(join(temporary, 'nanosync-shop')));
   return [...folders, ...processes.map(commandOf)];
 }
 
