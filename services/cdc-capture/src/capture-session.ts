@@ -8,7 +8,7 @@ import { checkTopics, tailSession } from './topic-tail.ts';
 /** A table gets its watermark once the source has been quiet for this long after the table's last event, in milliseconds. */
 const QUIET_MS = 300;
 /** Encoded bytes that are gathered before they are published, also within one transaction. */
-const FLUSH_BYTES = 2_000_000;
+const FLUSH_BYTES = 4_000_000;
 
 /**
  * One capture session: publishes every change of the pipeline's tables to each bus partition in position order without gap,
@@ -33,6 +33,9 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   await using reader = await openReader(ctx, source, pipeline, anchor, tables, progress);
   await pump({ ctx, publisher, progress, store, reader });
 }
+
+/** The next events of the stream, or undefined at its end. */
+type Pending = Promise<readonly SourceEvent[] | undefined>;
 
 interface Session {
   readonly ctx: ServiceContext;
@@ -74,7 +77,7 @@ async function publishFirstGenerations(
 
 /** Takes events from the source until it ends; flushes whenever a piece has been taken in. */
 async function pump(session: Session & { readonly reader: ChangeReader }): Promise<void> {
-  const { ctx, reader, publisher, progress } = session;
+  const { ctx, reader, progress } = session;
   let pending = reader.next();
   for (;;) {
     const events = await withinQuiet(ctx, pending, progress.hasDirtyTables);
@@ -84,21 +87,40 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
       continue;
     }
     if (events === undefined) return;
-    // A marker decides whether what follows it is completed, so it is taken in before more is asked for.
-    const marked = events.at(-1)?.kind === 'marker';
-    if (!marked) pending = ahead(reader);
-    for (const event of events) {
-      take(session, event);
-      if (publisher.bytes >= FLUSH_BYTES) await flush(session);
-    }
-    if (marked) pending = ahead(reader);
+    pending = (await takeReady(session, reader, events)).pending;
     await flush(session);
     acknowledge(session);
   }
 }
 
+/**
+ * Takes these events in, and those that are already there behind them, so that a backlog costs few flushes. A marker decides
+ * whether what follows it is completed, so it is taken in before more is asked for. Returns what was asked for last.
+ */
+async function takeReady(session: Session, reader: ChangeReader, first: readonly SourceEvent[]): Promise<{ readonly pending: Pending }> {
+  for (let events = first; ; ) {
+    const early = events.at(-1)?.kind === 'marker' ? undefined : ahead(reader);
+    let full = false;
+    for (const event of events) {
+      take(session, event);
+      if (session.publisher.bytes < FLUSH_BYTES) continue;
+      await flush(session);
+      full = true;
+    }
+    const pending = early ?? ahead(reader);
+    const ready = full ? 'later' : await Promise.race([pending, nextTurn()]);
+    if (ready === undefined || ready === 'later') return { pending };
+    events = ready;
+  }
+}
+
+/** Lets what has already arrived be handed over. */
+function nextTurn(): Promise<'later'> {
+  return new Promise((resolve) => setImmediate(() => resolve('later')));
+}
+
 /** Asks for the next events while these are being published; a failure is met in the next round and is not unhandled until then. */
-function ahead(reader: ChangeReader): Promise<readonly SourceEvent[] | undefined> {
+function ahead(reader: ChangeReader): Pending {
   const next = reader.next();
   next.catch(() => undefined);
   return next;

@@ -26,6 +26,7 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
   await source.fence({
     signal: ctx.signal,
     onWait: (waits) => {
+      if (waits.length === 0) return; // Nobody is named yet, or the last one has just ended.
       const text = waits.map((wait) => `${wait.holder}, ${Math.round(wait.ageSeconds)} s; to end it: ${wait.cure}`).join('; ');
       ctx.log.warn('snapshot waits for open transactions', { pipeline: name, waits: text });
       waiting(`The snapshot waits for transactions that began before it: ${text}`).catch(() => undefined);

@@ -60,7 +60,7 @@ export class TablePlanner {
     const tables = await this.records();
     await this.lookForDrift(tables);
     busy = (await this.readTables(tables)) || busy;
-    for (const table of tables) busy = (await this.followSink(table)) || busy;
+    for (const table of await this.records()) busy = (await this.followSink(table)) || busy;
     const phases = (await this.records()).map(({ value }) => value.phase);
     return {
       busy,

@@ -1,5 +1,15 @@
-import type { BusProgress, GenerationId, GenerationStatus, Message, SinkChange, TableSchema, TopicInfo } from '@nanosync/core';
-import { encodeMessage, leastPosition, PipelineError, QUARANTINED, readRecord, stateKeys } from '@nanosync/core';
+import type {
+  BusProgress,
+  CaptureRecord,
+  GenerationId,
+  GenerationStatus,
+  Message,
+  Position,
+  SinkChange,
+  TableSchema,
+  TopicInfo,
+} from '@nanosync/core';
+import { comparePositions, encodeMessage, leastPosition, PipelineError, QUARANTINED, readRecord, stateKeys } from '@nanosync/core';
 import { ChangeDecoder } from './change-decoder.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
 import { PartitionsReader } from './partitions-reader.ts';
@@ -28,7 +38,7 @@ export class ChangeApplier {
   private readonly decoder: ChangeDecoder;
   private readonly progress: BusProgress[];
   private status: GenerationStatus;
-  private reachedL1 = new Set<number>();
+  private lastAppliedMs = 0;
 
   private constructor(parts: ApplierParts, topic: string, decoder: ChangeDecoder, status: GenerationStatus) {
     this.parts = parts;
@@ -58,6 +68,7 @@ export class ChangeApplier {
       const read = await reader.next(WAIT_MS);
       if (read.length > 0) await this.apply(read);
       else if (await this.isSuperseded()) return;
+      if (!this.status.current && (await this.hasReachedL1())) await this.switchOver();
       await trimmer.trim(this.progress.map(({ next }) => next));
       await this.report(read.length === 0);
     }
@@ -70,10 +81,8 @@ export class ChangeApplier {
     const changes = steps.flatMap((step) => step.changes);
     const applied = await sink.apply({ generation, owner: token, schema, moves: steps.map((step) => step.move), changes });
     ctx.failpoint('changes-applied');
-    for (const { move, consistent } of steps) {
-      this.progress[move.busPartition] = { ...move, next: move.to };
-      if (consistent) this.reachedL1.add(move.busPartition);
-    }
+    for (const { move } of steps) this.progress[move.busPartition] = { ...move, next: move.to };
+    this.lastAppliedMs = ctx.clock.nowMs();
     const { status } = this;
     this.status = {
       ...status,
@@ -85,7 +94,6 @@ export class ChangeApplier {
     const stopped = steps.find((step) => step.stop !== null)?.stop;
     if (stopped !== undefined && stopped !== null)
       throw new PipelineError('table-changed', stopped, { hint: `Run: nanosync pipeline resnapshot ${generation.pipeline}` });
-    if (!this.status.current && this.reachedL1.size === this.progress.length) await this.switchOver();
   }
 
   private async take(busPartition: number, messages: readonly Message[]): Promise<Step> {
@@ -93,7 +101,21 @@ export class ChangeApplier {
     if (before === undefined) throw new PipelineError('defect', `There is no progress for bus partition ${busPartition} of ${this.topic}.`);
     const decoded = await this.decoder.all(messages);
     const anchor = this.parts.pipeline.anchor?.id ?? '';
-    return takeMessages({ before, decoded, epoch: this.parts.generation.epoch, anchor });
+    return takeMessages({ before, decoded, anchor });
+  }
+
+  /** By the L1 that capture stored when it had published it, so that an owner that begins behind L1 knows it too. */
+  private async hasReachedL1(): Promise<boolean> {
+    const { ctx, generation } = this.parts;
+    const capture = (await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(generation.pipeline)))?.value;
+    const table = capture?.tables[generation.table];
+    const watermark = this.watermark();
+    if (table === undefined || table.epoch !== generation.epoch || table.l1 === null || watermark === undefined) return false;
+    return comparePositions(watermark, table.l1) >= 0;
+  }
+
+  private watermark(): Position | undefined {
+    return leastPosition(this.progress.map(({ last }) => last));
   }
 
   /** The new generation has reached its L1: users see it from here on, and the older ones go. */
@@ -131,7 +153,8 @@ export class ChangeApplier {
 
   private async report(now: boolean): Promise<void> {
     const { ctx, report } = this.parts;
-    const info = now ? await ctx.bus.topic(this.topic) : undefined;
+    if (!now && !report.isDue) return;
+    const info = report.isDue ? await ctx.bus.topic(this.topic) : undefined;
     const waiting = info?.partitions.reduce((sum, { end }, index) => sum + Math.max(0, end - (this.progress[index]?.next ?? end)), 0);
     const { changesApplied, quarantined, defects, rowsBuilt } = this.status;
     await report.set({
@@ -140,8 +163,8 @@ export class ChangeApplier {
       changesApplied,
       quarantined,
       defects,
-      watermark: leastPosition(this.progress.map(({ last }) => last)) ?? null,
-      lastAppliedMs: ctx.clock.nowMs(),
+      watermark: this.watermark() ?? null,
+      ...(this.lastAppliedMs === 0 ? {} : { lastAppliedMs: this.lastAppliedMs }),
       ...(waiting === undefined ? {} : { waiting }),
     });
     if (now) await report.flush();

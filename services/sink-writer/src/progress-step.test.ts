@@ -6,7 +6,7 @@ import { takeMessages } from './progress-step.ts';
 
 const at = (lsn: number, index = 4) => positionOf(BigInt(lsn), BigInt(index));
 const before: BusProgress = { busPartition: 1, next: 10, session: 2, last: at(100), floor: null };
-const take = (...decoded: DecodedMessage[]) => takeMessages({ before, decoded, epoch: 'e1', anchor: 'a1' });
+const take = (...decoded: DecodedMessage[]) => takeMessages({ before, decoded, anchor: 'a1' });
 
 function change(offset: number, lsn: number, options: { session?: number; op?: ChangeEvent['op'] } = {}): DecodedMessage {
   const { session = 2, op = 'u' } = options;
@@ -55,11 +55,6 @@ test('a lower session, and a position at or below the last, are duplicates and s
 
 test('a watermark moves the position and is no change', () => {
   expect(take(control(10, 500, { kind: 'watermark' }))).toMatchObject({ changes: [], move: { to: 11, last: at(500) } });
-});
-
-test('only the L1 of its own epoch makes a generation consistent', () => {
-  expect(take(control(10, 500, { kind: 'consistency', epoch: 'e0' })).consistent).toBe(false);
-  expect(take(control(10, 500, { kind: 'consistency' })).consistent).toBe(true);
 });
 
 test('a truncation raises the floor', () => {

@@ -6,8 +6,6 @@ import type { DecodedMessage } from './change-decoder.ts';
 export interface Step {
   readonly move: ProgressMove;
   readonly changes: readonly SinkChange[];
-  /** The generation's L1 event was among them. */
-  readonly consistent: boolean;
   /** Why nothing behind this run may be applied, or null. */
   readonly stop: string | null;
   readonly duplicates: number;
@@ -20,12 +18,10 @@ export interface Step {
 export function takeMessages(input: {
   readonly before: BusProgress;
   readonly decoded: readonly DecodedMessage[];
-  readonly epoch: string;
   readonly anchor: string;
 }): Step {
   const { before, decoded } = input;
   let { session, last, floor } = before;
-  let consistent = false;
   let stop: string | null = null;
   let duplicates = 0;
   let to = before.next;
@@ -45,12 +41,11 @@ export function takeMessages(input: {
     if (message.kind === 'change') {
       changes.push({ busPartition: before.busPartition, key: message.key, event: message.event });
       if (message.event.op === 't') floor = laterFloor(floor, position);
-    } else if (message.event.kind === 'consistency') consistent ||= message.event.epoch === input.epoch;
+    }
   }
   return {
     move: { busPartition: before.busPartition, from: before.next, to, session, last, floor },
     changes,
-    consistent,
     stop,
     duplicates,
   };

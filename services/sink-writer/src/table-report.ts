@@ -17,6 +17,11 @@ export class TableReport {
     this.key = stateKeys.sinkReport(pipeline, table);
   }
 
+  /** True when figures that are set now are sent at once. */
+  get isDue(): boolean {
+    return this.ctx.clock.monotonicMs() - this.lastSentMs >= REPORT_EVERY_MS;
+  }
+
   /** Starts the report of an epoch; figures of another epoch are forgotten, figures of the same one go on. */
   async begin(epoch: string): Promise<void> {
     const stored = (await readRecord<SinkReport>(this.ctx.state, this.key))?.value;
@@ -30,7 +35,7 @@ export class TableReport {
     const before = this.current;
     this.current = { ...before, ...change };
     this.unsent ||= JSON.stringify(before) !== JSON.stringify(this.current);
-    if (now || this.ctx.clock.monotonicMs() - this.lastSentMs >= REPORT_EVERY_MS) await this.flush();
+    if (now || this.isDue) await this.flush();
   }
 
   /** Sends what was held back. */
