@@ -7,7 +7,7 @@ import { PartitionsReader } from './partitions-reader.ts';
 import { Trimmer } from './trimmer.ts';
 
 /** Bytes of row batches staged in one transaction, about: one read of each bus partition. */
-const READ_BYTES = 8_000_000;
+const READ_BYTES = 4_000_000;
 const WAIT_MS = 500;
 
 /**

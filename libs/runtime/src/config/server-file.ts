@@ -23,7 +23,7 @@ export const DEFAULT_SERVER_SETTINGS: ServerSettings = Object.freeze({
   dataDirectory: './nanosync-data',
   keepMs: 24 * 3_600_000,
   logFormat: undefined,
-  memoryLimitBytes: 512_000_000,
+  memoryLimitBytes: 256_000_000,
   busPartitions: 4,
 });
 
