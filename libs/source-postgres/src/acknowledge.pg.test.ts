@@ -11,7 +11,7 @@ import { RawPgoutput } from './raw-pgoutput.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
-  server = await startPostgres({ settings: { wal_sender_timeout: '1s' } });
+  server = await startPostgres({ settings: { wal_sender_timeout: '3s' } });
 });
 afterAll(() => server.stop());
 
