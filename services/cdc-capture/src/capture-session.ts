@@ -80,10 +80,11 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
   const { ctx, reader, progress } = session;
   let pending = reader.next();
   for (;;) {
-    const events = await withinQuiet(ctx, pending, progress.hasDirtyTables);
+    const events = await withinQuiet(ctx, pending, progress.hasDirtyTables || progress.hasUnstoredIdle);
     if (events === 'quiet') {
       publishWatermarks(session, progress.dirtyTables());
       await flush(session);
+      acknowledge(session);
       continue;
     }
     if (events === undefined) return;
@@ -126,9 +127,9 @@ function ahead(reader: ChangeReader): Pending {
   return next;
 }
 
-/** The next events, or `quiet` when none came for a while and a table waits for its watermark. */
-async function withinQuiet<T>(ctx: ServiceContext, pending: Promise<T>, dirty: boolean): Promise<T | 'quiet'> {
-  if (!dirty) return pending;
+/** The next events, or `quiet` when none came for a while and a watermark or an idle position waits to be told. */
+async function withinQuiet<T>(ctx: ServiceContext, pending: Promise<T>, waits: boolean): Promise<T | 'quiet'> {
+  if (!waits) return pending;
   const timer = new AbortController();
   try {
     const quiet = ctx.clock.sleep(QUIET_MS, AbortSignal.any([timer.signal, ctx.signal])).then(() => 'quiet' as const);

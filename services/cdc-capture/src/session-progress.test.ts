@@ -60,6 +60,7 @@ test('an idle source is stored at most once a second', () => {
   progress.stored(5000);
   progress.idle(at(31));
   expect(progress.shouldStore(5500)).toBe(false);
+  expect(progress.hasUnstoredIdle).toBe(true);
   expect(progress.shouldStore(6000)).toBe(true);
 });
 

@@ -62,6 +62,11 @@ export class SessionProgress {
     return this.dirty.size > 0 && this.idleAt !== undefined;
   }
 
+  /** True when an idle position was taken in and not stored yet; a server that shuts down waits for its acknowledgement. */
+  get hasUnstoredIdle(): boolean {
+    return this.toAcknowledge === 'taken in';
+  }
+
   dirtyTables(): readonly TableId[] {
     return [...this.dirty];
   }

@@ -6,7 +6,7 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   const lines = [`${pipeline.name}  ${headline(pipeline)}`];
   if (pipeline.failure !== null) lines.push(...failureLines('  ', pipeline.failure));
   for (const table of pipeline.tables) if (table.failure !== null) lines.push(...failureLines(`  ${table.table}: `, table.failure));
-  if (pipeline.waiting !== null) lines.push(`  waits for ${pipeline.waiting}`);
+  if (pipeline.waiting !== null) lines.push(`  waiting: ${pipeline.waiting}`);
   if (pipeline.request !== null) lines.push(`  asked for: ${pipeline.request}`);
   lines.push(`  L0 ${pipeline.l0 ?? '-'}`, `  L1 ${pipeline.l1 ?? '-'}`);
   return [...lines, ...columns(pipeline.tables.map(tableCells))];

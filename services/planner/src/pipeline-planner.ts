@@ -14,6 +14,9 @@ export class PipelinePlanner implements AsyncDisposable {
   private source: Source | undefined;
   private sink: Sink | undefined;
   private tables: TablePlanner | undefined;
+  /** What the record says of waiting, as far as this planner wrote it. */
+  private told: string | null | undefined;
+  private waiting: string | null = null;
 
   constructor(ctx: ServiceContext, name: string) {
     this.ctx = ctx;
@@ -22,6 +25,13 @@ export class PipelinePlanner implements AsyncDisposable {
 
   /** Does what the pipeline's phase asks for. `busy` means that more may be done at once. */
   async step(): Promise<'busy' | 'idle' | 'gone'> {
+    this.waiting = null;
+    const outcome = await this.advance();
+    if (outcome !== 'gone') await this.reportWaiting(this.waiting);
+    return outcome;
+  }
+
+  private async advance(): Promise<'busy' | 'idle' | 'gone'> {
     const stored = await readRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name));
     if (stored === undefined) return 'gone';
     const pipeline = stored.value;
@@ -49,8 +59,11 @@ export class PipelinePlanner implements AsyncDisposable {
     await this.reportWaiting(reason);
   }
 
-  /** Says in the record what the planner waits for, for status. */
-  async reportWaiting(waiting: string | null): Promise<void> {
+  /** Says in the record what the planner waits for, for status; a step that says nothing waits for nothing. */
+  private async reportWaiting(waiting: string | null): Promise<void> {
+    this.waiting = waiting;
+    if (this.told === waiting) return;
+    this.told = waiting;
     await updateRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name), (record) =>
       record.waiting === waiting ? undefined : { ...record, waiting },
     );

@@ -33,7 +33,6 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
     },
   });
   if (ctx.signal.aborted) return;
-  await waiting(null);
   for (const stored of tables) await storeRanges(parts, stored);
 }
 
