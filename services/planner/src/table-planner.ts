@@ -125,7 +125,9 @@ export class TablePlanner {
     const report = (await readRecord<SinkReport>(this.ctx.state, stateKeys.sinkReport(name, table)))?.value;
     if (report === undefined || report.epoch !== epoch || !report.built) return false;
     if (phase === 'snapshotting') {
-      await this.move(stored, 'built');
+      // A built table has been read; what was read may be seen here before the ledger is seen to say so, and L1 must not be left out.
+      if (stored.value.l1Requested) await this.move(stored, 'built');
+      else await this.requestL1(stored);
       return true;
     }
     const l1 = (await captureOf(this.ctx, name, this.pipeline))?.tables[table]?.l1 ?? null;
