@@ -107,10 +107,17 @@ class Run {
         continue;
       }
       settledMs ??= clock.monotonicMs();
-      if (clock.monotonicMs() - settledMs > 1500) return (await this.world.miscounted()) === 0 ? null : 'rows were quarantined or counted as defects';
+      if (clock.monotonicMs() - settledMs > 1500)
+        return (await this.world.miscounted()) === 0 ? null : 'rows were quarantined or counted as defects';
     }
     const { phase, failure, waiting } = await this.world.pipeline();
-    return JSON.stringify({ phase, failure, waiting, tables: await this.world.tablePhases(), differences: this.world.differences().slice(0, 6) });
+    return JSON.stringify({
+      phase,
+      failure,
+      waiting,
+      tables: await this.world.tablePhases(),
+      differences: this.world.differences().slice(0, 6),
+    });
   }
 
   private async isDone(): Promise<boolean> {
