@@ -156,7 +156,7 @@ class Run {
   private async disturb(): Promise<void> {
     const { scenario, world } = this;
     const now = world.clock.monotonicMs();
-    if (scenario.rewrite === true && this.writers.steps === 20) world.db.rewrite(ORDERS.table);
+    if (scenario.rewrite === true && this.writers.steps === 5) world.db.rewrite(ORDERS.table);
     if (scenario.resnapshotAtMs !== undefined && !this.resnapshotDone && now >= scenario.resnapshotAtMs) {
       this.resnapshotDone = true;
       await world.requestResnapshot();
