@@ -9,7 +9,7 @@ import type {
   ServiceContext,
   Stored,
 } from '@nanosync/core';
-import { PipelineError, RECORD_VERSION, readRecord, stateKeys, updateRecord } from '@nanosync/core';
+import { PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 };
 
@@ -35,6 +35,20 @@ export function freshTable(epoch: string, l0: Position): CaptureTable {
   return { epoch, l0, l1: null, changes: 0, overlap: NO_OVERLAP, quarantined: 0, failure: null };
 }
 
+/** What earlier sessions of this anchor stored, and the version that a new session must find unchanged. */
+export interface CaptureStart {
+  readonly record: CaptureRecord;
+  readonly version: number;
+}
+
+/** Where a session of this anchor would go on. */
+export async function captureStart(ctx: ServiceContext, pipeline: string, anchor: Anchor): Promise<CaptureStart> {
+  const before = await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(pipeline));
+  const session = before?.value.session ?? 0;
+  const record = before?.value.anchor === anchor.id ? before.value : freshRecord(anchor, session);
+  return { record, version: before?.version ?? 0 };
+}
+
 /** The capture record as this session alone writes it: a write that is beaten means that another session took over. */
 export class CaptureStore {
   private readonly ctx: ServiceContext;
@@ -45,13 +59,15 @@ export class CaptureStore {
     this.stored = stored;
   }
 
-  /** Begins a session: its number is above the stored one and above `tailSession`, and is stored before anything is published. */
-  static async begin(ctx: ServiceContext, pipeline: string, anchor: Anchor, tailSession: number): Promise<CaptureStore> {
+  /**
+   * Begins a session, once the source has let it in: its number is above the stored one and above `tailSession`, and is stored before
+   * anything is published. What was read at the start must still be there, or another session began meanwhile.
+   */
+  static async begin(ctx: ServiceContext, pipeline: string, start: CaptureStart, tailSession: number): Promise<CaptureStore> {
     const key = stateKeys.capture(pipeline);
-    const before = await readRecord<CaptureRecord>(ctx.state, key);
-    const session = Math.max(before?.value.session ?? 0, tailSession) + 1;
-    const value = before?.value.anchor === anchor.id ? { ...before.value, session } : freshRecord(anchor, session);
-    const version = await ctx.state.put(key, value, before?.version ?? 0);
+    await requireAnchor(ctx, pipeline, start.record.anchor);
+    const value = { ...start.record, session: Math.max(start.record.session, tailSession) + 1 };
+    const version = await ctx.state.put(key, value, start.version);
     if (version === undefined) throw new PipelineError('conflict', `Another capture of ${pipeline} began a session at the same time.`);
     return new CaptureStore(ctx, { key, value, version });
   }
@@ -74,14 +90,26 @@ export async function hasFailed(ctx: ServiceContext, pipeline: PipelineRecord): 
   return record !== undefined && record.anchor === pipeline.anchor?.id && record.failure !== null;
 }
 
-/** Leaves the reason why capture stopped, for the planner to act on. */
+/** Leaves the reason why capture stopped, for the planner to act on; never in place of what a later anchor's capture stored. */
 export async function reportFailure(ctx: ServiceContext, pipeline: PipelineRecord, failure: Failure): Promise<void> {
   const { anchor, definition } = pipeline;
   if (anchor === null) return;
-  const key = stateKeys.capture(definition.name);
-  const stored = await updateRecord<CaptureRecord>(ctx.state, key, (record) => {
-    const value = record.anchor === anchor.id ? record : freshRecord(anchor, record.session);
-    return { ...value, failure };
-  });
-  if (stored === undefined) await ctx.state.put(key, { ...freshRecord(anchor, 0), failure }, 0);
+  for (;;) {
+    const { record, version } = await captureStart(ctx, definition.name, anchor);
+    if (!(await isAnchored(ctx, definition.name, anchor.id))) return;
+    if ((await ctx.state.put(stateKeys.capture(definition.name), { ...record, failure }, version)) !== undefined) return;
+  }
+}
+
+/**
+ * Asked after the capture record was read and before it is written at that version: while the pipeline still has this anchor, no
+ * capture of a later one can have written what was read.
+ */
+async function isAnchored(ctx: ServiceContext, pipeline: string, anchor: string): Promise<boolean> {
+  return (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline)))?.value.anchor?.id === anchor;
+}
+
+async function requireAnchor(ctx: ServiceContext, pipeline: string, anchor: string): Promise<void> {
+  if (!(await isAnchored(ctx, pipeline, anchor)))
+    throw new PipelineError('conflict', `Pipeline ${pipeline} was anchored anew; this capture's anchor is over.`);
 }

@@ -1,6 +1,6 @@
-import type { Anchor, ChangeReader, PipelineRecord, ServiceContext, Source, SourceEvent, TableId, TableRecord } from '@nanosync/core';
+import type { Anchor, ChangeReader, PipelineRecord, ServiceContext, SourceEvent, TableId, TableRecord } from '@nanosync/core';
 import { listRecords, PipelineError, stateKeys } from '@nanosync/core';
-import { CaptureStore } from './capture-record.ts';
+import { CaptureStore, captureStart } from './capture-record.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { SessionProgress } from './session-progress.ts';
 import { checkTopics, tailSession } from './topic-tail.ts';
@@ -22,15 +22,25 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   if (anchor === null) throw new PipelineError('defect', `Pipeline ${name} is captured without an anchor.`);
   const tables = await tablesOf(ctx, pipeline, anchor);
   await using source = await ctx.openSource(sourceDefinition.connection);
-  const store = await CaptureStore.begin(ctx, name, anchor, await tailSession(ctx, name, tables));
-  await source.verify(name, anchor, store.record.published);
+  const start = await captureStart(ctx, name, anchor);
+  await source.verify(name, anchor, start.record.published);
+  let progress: SessionProgress | undefined;
+  // The slot lets in one reader at a time: a capture that is not let in disturbs nobody, and one that is has ended the earlier one.
+  await using reader = await source.changes({
+    pipeline: name,
+    anchor,
+    from: start.record.acknowledged,
+    tables: tables.map(({ schema, storage }) => ({ schema, storage })),
+    complete: (table) => progress?.isBelowL1(table) ?? true,
+    signal: ctx.signal,
+  });
+  const store = await CaptureStore.begin(ctx, name, start, await tailSession(ctx, name, tables));
   await checkTopics(ctx, name, tables, store.record);
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
-  const progress = new SessionProgress(store.record);
+  progress = new SessionProgress(store.record);
   await publishFirstGenerations(tables, anchor, publisher, progress);
   await flush({ ctx, publisher, progress, store });
   ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
-  await using reader = await openReader(ctx, source, pipeline, anchor, tables, progress);
   await pump({ ctx, publisher, progress, store, reader });
 }
 
@@ -42,24 +52,6 @@ interface Session {
   readonly publisher: EventPublisher;
   readonly progress: SessionProgress;
   readonly store: CaptureStore;
-}
-
-async function openReader(
-  ctx: ServiceContext,
-  source: Source,
-  pipeline: PipelineRecord,
-  anchor: Anchor,
-  tables: readonly TableRecord[],
-  progress: SessionProgress,
-): Promise<ChangeReader> {
-  return source.changes({
-    pipeline: pipeline.definition.name,
-    anchor,
-    from: progress.record.acknowledged,
-    tables: tables.map(({ schema, storage }) => ({ schema, storage })),
-    complete: (table) => progress.isBelowL1(table),
-    signal: ctx.signal,
-  });
 }
 
 /** For a pipeline's first tables L0 is the slot's consistent point, and their generation events come before any change. */

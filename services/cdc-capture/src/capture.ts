@@ -1,10 +1,12 @@
-import type { PipelinePhase, PipelineRecord, ServiceContext, Stored } from '@nanosync/core';
-import { describeError, isKind, listRecords, readRecord, stateKeys } from '@nanosync/core';
+import type { PipelinePhase, PipelineRecord, ServiceContext } from '@nanosync/core';
+import { abortWhen, describeError, followPipelines, isKind, readRecord, stateKeys } from '@nanosync/core';
 import { hasFailed, reportFailure } from './capture-record.ts';
 import { runCaptureSession } from './capture-session.ts';
 
-/** How often capture looks for pipelines to follow, in milliseconds. */
+/** How often a session looks whether its pipeline still goes on, in milliseconds. */
 const LOOK_EVERY_MS = 250;
+/** After a session of this length the next failure counts as the first. */
+const STEADY_MS = 60_000;
 const FOLLOWED: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
 
 /**
@@ -12,30 +14,15 @@ const FOLLOWED: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streami
  * until the context's signal aborts. PostgreSQL's slot lets in one reader at a time, so a second capture waits its turn.
  */
 export async function runCapture(ctx: ServiceContext): Promise<void> {
-  const running = new Map<string, Promise<void>>();
-  let defect: unknown;
-  while (!ctx.signal.aborted && defect === undefined) {
-    for (const stored of await listRecords<PipelineRecord>(ctx.state, stateKeys.pipelines)) {
-      const { name } = stored.value.definition;
-      if (running.has(name) || !isFollowed(stored)) continue;
-      const loop = follow(ctx, name)
-        .catch((error: unknown) => {
-          defect = error;
-        })
-        .finally(() => running.delete(name));
-      running.set(name, loop);
-    }
-    await ctx.clock.sleep(LOOK_EVERY_MS, ctx.signal);
-  }
-  await Promise.all(running.values());
-  if (defect !== undefined) throw defect;
+  await followPipelines(ctx, isFollowed, (inner, { definition }) => follow(inner, definition.name));
 }
 
 /** Session after session while the pipeline keeps its anchor; a break begins a new one at the acknowledged position. */
 async function follow(ctx: ServiceContext, name: string): Promise<void> {
   for (let failures = 0; !ctx.signal.aborted; ) {
     const stored = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name));
-    if (stored === undefined || !isFollowed(stored) || (await hasFailed(ctx, stored.value))) return;
+    if (stored === undefined || !isFollowed(stored.value) || (await hasFailed(ctx, stored.value))) return;
+    const startedMs = ctx.clock.monotonicMs();
     try {
       await runWhileAnchored(ctx, stored.value);
       failures = 0;
@@ -45,6 +32,7 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
         await reportFailure(ctx, stored.value, { reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` });
         return;
       }
+      if (ctx.clock.monotonicMs() - startedMs > STEADY_MS) failures = 0;
       if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
       ctx.log.warn('capture begins again', { pipeline: name, err: describeError(error) });
       await ctx.clock.sleep(Math.min(10_000, 250 * 2 ** failures++), ctx.signal);
@@ -56,13 +44,11 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
 async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord): Promise<void> {
   const ending = new AbortController();
   const signal = AbortSignal.any([ctx.signal, ending.signal]);
-  const watch = (async () => {
-    while (!signal.aborted) {
-      await ctx.clock.sleep(LOOK_EVERY_MS, signal);
-      const now = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name));
-      if (now === undefined || !isFollowed(now) || now.value.anchor?.id !== pipeline.anchor?.id) ending.abort();
-    }
-  })();
+  const watch = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
+    const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
+    return now === undefined || !isFollowed(now) || now.anchor?.id !== pipeline.anchor?.id;
+  });
+  watch.catch(() => undefined); // Thrown below; not unhandled until then.
   try {
     await runCaptureSession({ ...ctx, signal }, pipeline);
   } catch (error) {
@@ -73,6 +59,6 @@ async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord): 
   }
 }
 
-function isFollowed({ value }: Stored<PipelineRecord>): boolean {
-  return FOLLOWED.includes(value.phase) && value.anchor !== null && value.request === null;
+function isFollowed({ phase, anchor, request }: PipelineRecord): boolean {
+  return FOLLOWED.includes(phase) && anchor !== null && request === null;
 }

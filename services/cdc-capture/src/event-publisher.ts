@@ -130,8 +130,12 @@ export class EventPublisher implements AsyncDisposable {
     progress.watermarked(table);
   }
 
-  /** Takes in one event of the stream. */
+  /**
+   * Takes in one event of the stream. A table whose first plan was void before anything was published has its generation event further
+   * on; what comes before that is for no generation.
+   */
   event(event: Exclude<SourceEvent, { readonly kind: 'commit' | 'idle' }>, progress: SessionProgress): void {
+    if (event.kind !== 'marker' && !progress.hasTable(event.table)) return progress.passedOver(event.position);
     switch (event.kind) {
       case 'change':
       case 'truncate':
@@ -179,6 +183,7 @@ export class EventPublisher implements AsyncDisposable {
     }
     if (!this.tables.has(marker.table)) return;
     if (marker.kind === 'generation') return this.generation(marker.table, marker.epoch, position, progress);
+    if (!progress.hasTable(marker.table)) return progress.passedOver(position);
     const table = progress.table(marker.table);
     if (table.epoch !== marker.epoch || table.l1 !== null) return; // Of a voided epoch, or said twice after a crash.
     progress.consistent(marker.table, position);

@@ -94,6 +94,11 @@ export class SessionProgress {
     return [...this.tables.keys()];
   }
 
+  /** An event that is for no generation. */
+  passedOver(position: Position): void {
+    this.moveTo(position);
+  }
+
   beginTable(table: TableId, epoch: string, l0: Position): void {
     const before = this.tables.get(table);
     const fresh = freshTable(epoch, l0);

@@ -1,24 +1,32 @@
 import type { Anchor, PipelineRecord, ServiceContext, Sink, Source, SourceTable, Stored, TableId, TableRecord } from '@nanosync/core';
-import { PIPELINE_MACHINE, PipelineError, RECORD_VERSION, ROWS_BUS_PARTITIONS, stateKeys, step } from '@nanosync/core';
+import { PIPELINE_MACHINE, PipelineError, RECORD_VERSION, ROWS_BUS_PARTITIONS, readRecord, stateKeys, step } from '@nanosync/core';
 
 /**
  * Takes a pipeline from `created` to `anchored`. Order (invariant "anchor first"): everything is checked before anything is
  * made; topics; publication and slot; then anchor and table records durable in one write. Dying before that write leaves a slot
- * without an anchor, which the next attempt drops. Nothing has been read by then.
+ * without an anchor, which the next attempt drops. Nothing has been read by then. Returns the epochs that it chose.
  */
-export async function anchorPipeline(ctx: ServiceContext, stored: Stored<PipelineRecord>, source: Source, sink: Sink): Promise<void> {
+export async function anchorPipeline(
+  ctx: ServiceContext,
+  stored: Stored<PipelineRecord>,
+  source: Source,
+  sink: Sink,
+): Promise<readonly string[]> {
   const { definition, request } = stored.value;
   const tables = await checked(ctx, stored.value, source, sink);
   if (request === null) await refuseLeftovers(ctx, definition.name, tables, sink);
-  await createTopics(ctx, definition.name, tables);
+  else await discardUnseen(ctx, definition.name, tables, sink);
+  const busPartitions = await createTopics(ctx, definition.name, tables);
   const anchor = await source.anchor(
     definition.name,
     ctx.ids.next(),
     tables.map((table) => table.schema.table),
   );
   ctx.failpoint('slot-created');
-  await storeAnchor(ctx, stored, anchor, tables);
+  const records = tables.map((table) => firstRecord(ctx, anchor, table, busPartitions.get(table.schema.table) ?? ctx.changesBusPartitions));
+  await storeAnchor(ctx, stored, anchor, records);
   ctx.failpoint('anchor-stored');
+  return records.map(({ epoch }) => epoch);
 }
 
 async function checked(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, sink: Sink): Promise<readonly SourceTable[]> {
@@ -50,18 +58,33 @@ async function refuseLeftovers(ctx: ServiceContext, pipeline: string, tables: re
   }
 }
 
-async function createTopics(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[]): Promise<void> {
+/** What earlier epochs left in staging goes before a new anchor forgets their names; what users see stays until the switch. */
+async function discardUnseen(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[], sink: Sink): Promise<void> {
+  for (const { schema } of tables) {
+    const before = await readRecord<TableRecord>(ctx.state, stateKeys.table(pipeline, schema.table));
+    if (before !== undefined) await sink.discard({ pipeline, table: schema.table, epoch: before.value.epoch });
+  }
+}
+
+/** Makes the topics that are not there and returns the number of bus partitions of each table: pinned when its topic was made. */
+async function createTopics(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[]): Promise<ReadonlyMap<TableId, number>> {
   await ctx.bus.ensureTopic(ctx.topics.tasks, ctx.tasksBusPartitions);
   await ctx.bus.ensureTopic(ctx.topics.rows(pipeline), ROWS_BUS_PARTITIONS);
   await ctx.bus.ensureTopic(ctx.topics.quarantine(pipeline), 1);
-  for (const { schema } of tables) await ctx.bus.ensureTopic(ctx.topics.changes(pipeline, schema.table), ctx.changesBusPartitions);
+  const busPartitions = new Map<TableId, number>();
+  for (const { schema } of tables) {
+    const name = ctx.topics.changes(pipeline, schema.table);
+    const topic = (await ctx.bus.topic(name)) ?? (await ctx.bus.ensureTopic(name, ctx.changesBusPartitions));
+    busPartitions.set(schema.table, topic.partitions.length);
+  }
+  return busPartitions;
 }
 
 async function storeAnchor(
   ctx: ServiceContext,
   stored: Stored<PipelineRecord>,
   anchor: Anchor,
-  tables: readonly SourceTable[],
+  tables: readonly TableRecord[],
 ): Promise<void> {
   const { name } = stored.value.definition;
   const phase = step(PIPELINE_MACHINE, stored.value.phase, 'anchor');
@@ -70,14 +93,14 @@ async function storeAnchor(
   ];
   const entries: { key: string; value: unknown; expected: number }[] = writes;
   for (const table of tables) {
-    const key = stateKeys.table(name, table.schema.table);
+    const key = stateKeys.table(name, table.table);
     const before = await ctx.state.get(key);
-    entries.push({ key, value: firstRecord(ctx, anchor, table), expected: before?.version ?? 0 });
+    entries.push({ key, value: table, expected: before?.version ?? 0 });
   }
   if (!(await ctx.state.putAll(entries))) throw new PipelineError('conflict', `Another planner changed pipeline ${name} meanwhile.`);
 }
 
-function firstRecord(ctx: ServiceContext, anchor: Anchor, table: SourceTable): TableRecord {
+function firstRecord(ctx: ServiceContext, anchor: Anchor, table: SourceTable, busPartitions: number): TableRecord {
   return {
     v: RECORD_VERSION,
     table: table.schema.table,
@@ -91,7 +114,7 @@ function firstRecord(ctx: ServiceContext, anchor: Anchor, table: SourceTable): T
     partitions: 0,
     voids: 0,
     estimatedRows: table.estimatedRows,
-    busPartitions: ctx.changesBusPartitions,
+    busPartitions,
     failure: null,
   };
 }

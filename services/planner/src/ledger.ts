@@ -17,7 +17,7 @@ export class Ledger {
   private constructor(ctx: ServiceContext, partitions: readonly Stored<PartitionRecord>[]) {
     this.ctx = ctx;
     this.partitions = [...partitions];
-    for (const [index, { value }] of this.partitions.entries()) if (value.emitted && value.phase !== 'durable') this.moving.add(index);
+    for (const [index, { value }] of this.partitions.entries()) if (isMoving(value)) this.moving.add(index);
   }
 
   static async load(ctx: ServiceContext, pipeline: string, table: TableRecord): Promise<Ledger> {
@@ -108,4 +108,9 @@ export class Ledger {
   private at(index: number): Stored<PartitionRecord> {
     return this.partitions[index] as Stored<PartitionRecord>;
   }
+}
+
+/** A worker may have taken a task whose planner died before it stored that the task is out. */
+function isMoving({ emitted, phase }: PartitionRecord): boolean {
+  return phase !== 'durable' && (emitted || phase !== 'planned');
 }

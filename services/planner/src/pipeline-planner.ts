@@ -1,5 +1,5 @@
 import type { Failure, PipelineEvent, PipelinePhase, PipelineRecord, ServiceContext, Sink, Source, Stored } from '@nanosync/core';
-import { PIPELINE_MACHINE, readRecord, stateKeys, step, updateRecord } from '@nanosync/core';
+import { PIPELINE_MACHINE, PipelineError, readRecord, stateKeys, updateRecord } from '@nanosync/core';
 import { anchorPipeline } from './anchoring.ts';
 import { collectFailures } from './failures.ts';
 import { TablePlanner } from './table-planner.ts';
@@ -17,6 +17,9 @@ export class PipelinePlanner implements AsyncDisposable {
   /** What the record says of waiting, as far as this planner wrote it. */
   private told: string | null | undefined;
   private waiting: string | null = null;
+  /** The anchor of the pipeline as this step found it: what was decided for one anchor is never done to another. */
+  private anchorId: string | undefined;
+  private readonly fresh = new Set<string>();
 
   constructor(ctx: ServiceContext, name: string) {
     this.ctx = ctx;
@@ -35,6 +38,7 @@ export class PipelinePlanner implements AsyncDisposable {
     const stored = await readRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name));
     if (stored === undefined) return 'gone';
     const pipeline = stored.value;
+    this.anchorId = pipeline.anchor?.id;
     if (pipeline.request === 'resnapshot' && pipeline.phase !== 'created') return this.begin(stored);
     if (pipeline.phase === 'created') return this.anchor(stored);
     if (!ACTIVE.includes(pipeline.phase)) return 'idle';
@@ -74,26 +78,31 @@ export class PipelinePlanner implements AsyncDisposable {
   }
 
   /** A resnapshot starts a new life of the slot; the older generations stay visible until the new ones are caught up. */
-  private async begin(stored: Stored<PipelineRecord>): Promise<'busy'> {
+  private async begin(stored: Stored<PipelineRecord>): Promise<'busy' | 'idle'> {
     await this.close();
-    const phase = step(PIPELINE_MACHINE, stored.value.phase, 'resnapshot');
+    const phase = PIPELINE_MACHINE[stored.value.phase].resnapshot;
+    if (phase === null) return 'idle'; // Being deleted: nothing begins any more.
     await this.ctx.state.put(stored.key, { ...stored.value, phase, anchor: null, failure: null }, stored.version);
     return 'busy';
   }
 
   private async anchor(stored: Stored<PipelineRecord>): Promise<'busy'> {
     const { definition } = stored.value;
-    await anchorPipeline(this.ctx, stored, await this.openSource(stored.value), await this.openSink(stored.value));
+    const epochs = await anchorPipeline(this.ctx, stored, await this.openSource(stored.value), await this.openSink(stored.value));
+    for (const epoch of epochs) this.fresh.add(epoch);
     this.ctx.log.info('pipeline anchored', { name: definition.name, tables: definition.source.tables.length });
     return 'busy';
   }
 
   private async advanceTables(pipeline: PipelineRecord): Promise<'busy' | 'idle'> {
+    if (this.tables?.anchor !== pipeline.anchor?.id) this.tables = undefined;
     if (this.tables === undefined) {
-      this.tables = await TablePlanner.open(this.ctx, pipeline, await this.openSource(pipeline), (waiting) => this.reportWaiting(waiting));
+      const { ctx, fresh } = this;
+      const waiting = (text: string | null) => this.reportWaiting(text);
+      this.tables = await TablePlanner.open({ ctx, fresh, source: await this.openSource(pipeline), waiting }, pipeline);
       await this.tables.logResuming();
     }
-    const progress = await this.tables.step();
+    const progress = await this.tables.step(pipeline);
     if (pipeline.phase === 'anchored' && progress.planned) await this.move('plan', (record) => record);
     if (pipeline.phase === 'snapshotting' && progress.allBuilt) {
       await this.move('all-built', (record) => ({ ...record, waiting: null }));
@@ -103,9 +112,12 @@ export class PipelinePlanner implements AsyncDisposable {
   }
 
   private async move(event: PipelineEvent, change: (record: PipelineRecord) => PipelineRecord): Promise<void> {
-    await updateRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name), (record) =>
-      change({ ...record, phase: step(PIPELINE_MACHINE, record.phase, event) }),
-    );
+    await updateRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name), (record) => {
+      const phase = PIPELINE_MACHINE[record.phase][event];
+      if (phase === null || record.anchor?.id !== this.anchorId)
+        throw new PipelineError('conflict', `Another planner changed pipeline ${this.name} meanwhile.`);
+      return change({ ...record, phase });
+    });
   }
 
   private async openSource(pipeline: PipelineRecord): Promise<Source> {

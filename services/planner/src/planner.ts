@@ -1,5 +1,5 @@
-import type { PipelineRecord, ServiceContext } from '@nanosync/core';
-import { describeError, isKind, listRecords, stateKeys } from '@nanosync/core';
+import type { ServiceContext } from '@nanosync/core';
+import { describeError, followPipelines, isKind, withLease } from '@nanosync/core';
 import { PipelinePlanner } from './pipeline-planner.ts';
 
 /** How often the planner looks for new or changed pipelines, in milliseconds. */
@@ -12,26 +12,15 @@ const RETRY_EVERY_MS = 2000;
 /**
  * Runs the planner until the context's signal aborts: for each stored pipeline one loop that takes it from `created` to
  * `streaming`, and acts on requests. The planner alone writes pipeline and table phases. Everything it decides is stored
- * before it acts on it, so a restart goes on where the records say.
+ * before it acts on it, so a restart goes on where the records say. A second planner waits for the pipeline's lease; one that lost it
+ * while it was stopped is beaten by compare-and-set.
  */
 export async function runPlanner(ctx: ServiceContext): Promise<void> {
-  const running = new Map<string, Promise<void>>();
-  let defect: unknown;
-  while (!ctx.signal.aborted && defect === undefined) {
-    for (const { value } of await listRecords<PipelineRecord>(ctx.state, stateKeys.pipelines)) {
-      const { name } = value.definition;
-      if (running.has(name)) continue;
-      const loop = runPipeline(ctx, name)
-        .catch((error: unknown) => {
-          defect = error;
-        })
-        .finally(() => running.delete(name));
-      running.set(name, loop);
-    }
-    await ctx.clock.sleep(LOOK_EVERY_MS, ctx.signal);
-  }
-  await Promise.all(running.values());
-  if (defect !== undefined) throw defect;
+  await followPipelines(
+    ctx,
+    () => true,
+    (inner, { definition: { name } }) => withLease(inner, `planner/${name}`, (_, signal) => runPipeline({ ...inner, signal }, name)),
+  );
 }
 
 /** One pipeline until it is gone or the signal aborts. A database that is away is waited for; a defect ends the service. */

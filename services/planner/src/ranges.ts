@@ -6,17 +6,20 @@ const VOIDS_BEFORE_WHOLE = 2;
 /** Partition records written in one step. */
 const LEDGER_CHUNK = 500;
 
+/** What planning works with. */
 interface Parts {
   readonly ctx: ServiceContext;
   readonly pipeline: PipelineRecord;
   readonly source: Source;
+  /** Epochs that this planner chose and under which no ranges were stored yet. */
+  readonly fresh: Set<string>;
   readonly waiting: (text: string | null) => Promise<void>;
 }
 
 /**
  * Gives `planned` tables their ranges. A later epoch first gets its generation marker; then one fence for all; only then are
- * ranges stored, and the table leaves `planned` last. Dying anywhere repeats all of it: a second generation marker of the same
- * epoch is ignored by capture, ranges of a table still `planned` were never handed out.
+ * ranges stored, and the table leaves `planned` last. Ranges are stored once under an epoch, by the planner that chose it: two plans of
+ * one epoch could cover the table differently, and rows between them would be read by nobody. See {@link renewEpoch}.
  */
 export async function planRanges(parts: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<void> {
   const { ctx, pipeline, source, waiting, tables } = parts;
@@ -33,7 +36,25 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
     },
   });
   if (ctx.signal.aborted) return;
-  for (const stored of tables) await storeRanges(parts, stored);
+  for (const stored of tables) {
+    parts.fresh.delete(stored.value.epoch);
+    await storeRanges(parts, stored);
+  }
+}
+
+/**
+ * Gives a `planned` table an epoch of this planner's own when it has another's: an earlier planner died on the way, another one is at it,
+ * or the state store forgot that its ranges were already handed out. Then batches of that epoch may be about, of ranges that nobody
+ * knows any more. The new epoch's L0 is the place of its marker.
+ */
+export async function renewEpoch({ ctx, fresh }: Parts, stored: Stored<TableRecord>): Promise<Stored<TableRecord>> {
+  if (fresh.has(stored.value.epoch)) return stored;
+  const epoch = ctx.ids.next();
+  const value: TableRecord = { ...stored.value, epoch, l0: null, l1Requested: false, partitions: 0 };
+  const version = await ctx.state.put(stored.key, value, stored.version);
+  if (version === undefined) throw new PipelineError('conflict', `Another planner changed table ${stored.value.table} meanwhile.`);
+  fresh.add(epoch);
+  return { ...stored, value, version };
 }
 
 async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stored<TableRecord>): Promise<void> {
@@ -41,7 +62,6 @@ async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stored<Tabl
   const { table, epoch, schema, storage, estimatedRows, voids } = stored.value;
   const options = { targetRows: snapshot.targetRowsPerPartition, whole: voids >= VOIDS_BEFORE_WHOLE };
   const ranges = await source.partition({ schema, storage, estimatedRows }, options);
-  for (const { key } of await ctx.state.list(stateKeys.partitions(name, table, epoch))) await ctx.state.remove(key);
   for (let from = 0; from < ranges.length; from += LEDGER_CHUNK) {
     const chunk = ranges.slice(from, from + LEDGER_CHUNK).map((range, index) => {
       const partition = from + index;
@@ -80,7 +100,9 @@ export async function voidPlan(parts: Parts & { readonly stored: Stored<TableRec
     partitions: 0,
     voids: stored.value.voids + 1,
   };
-  await ctx.state.put(stored.key, next, stored.version);
+  if ((await ctx.state.put(stored.key, next, stored.version)) === undefined)
+    throw new PipelineError('conflict', `Another planner changed table ${table} meanwhile.`);
+  parts.fresh.add(next.epoch);
   ctx.log.warn('snapshot plan void', { table, reason, voids: next.voids });
 }
 

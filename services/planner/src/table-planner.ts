@@ -2,11 +2,13 @@ import type { PipelineRecord, ServiceContext, SinkReport, Source, Stored, TableE
 import { comparePositions, listRecords, PipelineError, readRecord, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
 import { captureOf } from './capture-view.ts';
 import { Ledger } from './ledger.ts';
-import { planRanges, voidPlan } from './ranges.ts';
+import { planRanges, renewEpoch, voidPlan } from './ranges.ts';
 import { emitTasks } from './tasks.ts';
 
 /** How often the tables are compared with what was planned, in milliseconds. */
 const DRIFT_EVERY_MS = 5000;
+/** An L1 that capture has not met for this long is asked for again, in milliseconds. */
+const MARK_AGAIN_MS = 60_000;
 
 /** What a round over a pipeline's tables found. */
 export interface TablesProgress {
@@ -16,29 +18,31 @@ export interface TablesProgress {
   readonly allBuilt: boolean;
 }
 
+/** What the tables of one anchor are moved with. */
+export interface TablePlannerParts {
+  readonly ctx: ServiceContext;
+  readonly source: Source;
+  /** Epochs that this planner chose and under which no ranges were stored yet. */
+  readonly fresh: Set<string>;
+  readonly waiting: (text: string | null) => Promise<void>;
+}
+
 /** Moves the tables of one pipeline: ranges, tasks, L1, built, following. One round a call. */
 export class TablePlanner {
-  private readonly ctx: ServiceContext;
-  private readonly pipeline: PipelineRecord;
-  private readonly source: Source;
-  private readonly waiting: (text: string | null) => Promise<void>;
+  private readonly parts: TablePlannerParts;
+  private pipeline: PipelineRecord;
   private readonly ledgers = new Map<string, Ledger>();
+  /** When an epoch's L1 was last asked for, by the monotonic clock. */
+  private readonly markedMs = new Map<string, number>();
   private nextLookMs = 0;
 
-  private constructor(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, waiting: (text: string | null) => Promise<void>) {
-    this.ctx = ctx;
+  private constructor(parts: TablePlannerParts, pipeline: PipelineRecord) {
+    this.parts = parts;
     this.pipeline = pipeline;
-    this.source = source;
-    this.waiting = waiting;
   }
 
-  static async open(
-    ctx: ServiceContext,
-    pipeline: PipelineRecord,
-    source: Source,
-    waiting: (text: string | null) => Promise<void>,
-  ): Promise<TablePlanner> {
-    const planner = new TablePlanner(ctx, pipeline, source, waiting);
+  static async open(parts: TablePlannerParts, pipeline: PipelineRecord): Promise<TablePlanner> {
+    const planner = new TablePlanner(parts, pipeline);
     for (const { value } of await planner.records()) if (value.phase === 'snapshotting') await planner.ledger(value);
     return planner;
   }
@@ -47,15 +51,25 @@ export class TablePlanner {
   async logResuming(): Promise<void> {
     const { name } = this.pipeline.definition;
     if (this.pipeline.phase === 'anchored') return;
-    this.ctx.log.info('pipeline resuming', { name });
+    this.parts.ctx.log.info('pipeline resuming', { name });
     for (const { value } of await this.records()) {
       if (value.phase !== 'snapshotting') continue;
       const ledger = await this.ledger(value);
-      this.ctx.log.info('snapshot in progress', { table: value.table, completed_partitions: `${ledger.completed}/${value.partitions}` });
+      this.parts.ctx.log.info('snapshot in progress', {
+        table: value.table,
+        completed_partitions: `${ledger.completed}/${value.partitions}`,
+      });
     }
   }
 
-  async step(): Promise<TablesProgress> {
+  /** The anchor whose tables these are. */
+  get anchor(): string | undefined {
+    return this.pipeline.anchor?.id;
+  }
+
+  /** One round, with the pipeline as it is stored now. */
+  async step(pipeline: PipelineRecord): Promise<TablesProgress> {
+    this.pipeline = pipeline;
     let busy = await this.planTables();
     const tables = await this.records();
     await this.lookForDrift(tables);
@@ -71,10 +85,10 @@ export class TablePlanner {
 
   /** A table that is no longer what was planned ends the pipeline's work until a person has it copied anew. */
   private async lookForDrift(tables: readonly Stored<TableRecord>[]): Promise<void> {
-    if (this.ctx.clock.monotonicMs() < this.nextLookMs) return;
-    this.nextLookMs = this.ctx.clock.monotonicMs() + DRIFT_EVERY_MS;
+    if (this.parts.ctx.clock.monotonicMs() < this.nextLookMs) return;
+    this.nextLookMs = this.parts.ctx.clock.monotonicMs() + DRIFT_EVERY_MS;
     const { name } = this.pipeline.definition;
-    const drifts = await this.source.drift(
+    const drifts = await this.parts.source.drift(
       name,
       tables.map(({ value }) => value),
     );
@@ -88,7 +102,9 @@ export class TablePlanner {
   private async planTables(): Promise<boolean> {
     const planned = (await this.records()).filter(({ value }) => value.phase === 'planned');
     if (planned.length === 0) return false;
-    await planRanges({ ...this.parts(), tables: planned });
+    const tables: Stored<TableRecord>[] = [];
+    for (const stored of planned) tables.push(await renewEpoch({ ...this.parts, pipeline: this.pipeline }, stored));
+    await planRanges({ ...this.parts, pipeline: this.pipeline, tables });
     return true;
   }
 
@@ -100,64 +116,81 @@ export class TablePlanner {
       await ledger.refresh();
       const voided = ledger.voided();
       if (voided !== undefined) {
-        await voidPlan({ ...this.parts(), stored, reason: voided });
+        await voidPlan({ ...this.parts, pipeline: this.pipeline, stored, reason: voided });
         return true;
       }
       if (ledger.allRead && !stored.value.l1Requested) await this.requestL1(stored);
       open.push({ table: stored.value, ledger });
     }
-    await emitTasks({ ...this.parts(), open });
+    await emitTasks({ ...this.parts, pipeline: this.pipeline, open });
     return open.length > 0; // While ranges are being read a free place is filled at once.
   }
 
   /** Every range has been read: a marker makes L1 a place in the stream. A second marker after a crash is ignored by capture. */
   private async requestL1(stored: Stored<TableRecord>): Promise<void> {
     const { table, epoch } = stored.value;
-    await this.source.mark({ kind: 'consistency', pipeline: this.pipeline.definition.name, table, epoch });
-    await this.ctx.state.put(stored.key, { ...stored.value, l1Requested: true }, stored.version);
-    this.ctx.log.info('snapshot read', { table, partitions: stored.value.partitions });
+    await this.parts.source.mark({ kind: 'consistency', pipeline: this.pipeline.definition.name, table, epoch });
+    this.markedMs.set(epoch, this.parts.ctx.clock.monotonicMs());
+    await this.parts.ctx.state.put(stored.key, { ...stored.value, l1Requested: true }, stored.version);
+    this.parts.ctx.log.info('snapshot read', { table, partitions: stored.value.partitions });
   }
 
   private async followSink(stored: Stored<TableRecord>): Promise<boolean> {
     const { name } = this.pipeline.definition;
     const { table, epoch, phase } = stored.value;
     if (phase !== 'snapshotting' && phase !== 'built') return false;
-    const report = (await readRecord<SinkReport>(this.ctx.state, stateKeys.sinkReport(name, table)))?.value;
+    const report = (await readRecord<SinkReport>(this.parts.ctx.state, stateKeys.sinkReport(name, table)))?.value;
     if (report === undefined || report.epoch !== epoch || !report.built) return false;
     if (phase === 'snapshotting') {
-      await this.move(stored, 'built');
+      // A built table has been read; what was read may be seen here before the ledger is seen to say so, and L1 must not be left out.
+      if (stored.value.l1Requested) await this.move(stored, 'built');
+      else await this.requestL1(stored);
       return true;
     }
-    const l1 = (await captureOf(this.ctx, name, this.pipeline))?.tables[table]?.l1 ?? null;
+    const captured = (await captureOf(this.parts.ctx, name, this.pipeline))?.tables[table];
+    const l1 = captured?.epoch === epoch ? captured.l1 : null;
+    if (l1 === null) await this.markAgain(stored.value, captured?.epoch);
     if (l1 === null || report.watermark === null || comparePositions(report.watermark, l1) < 0) return false;
     await this.move(stored, 'caught-up');
-    this.ctx.log.info('table live', { table, l1 });
+    this.parts.ctx.log.info('table live', { table, l1 });
     return true;
+  }
+
+  /**
+   * Another planner that was stopped for long may have marked an epoch that was given up, behind this one's: capture then counts for
+   * that one and L1 would never come. The sink goes by the first marker of an epoch, so to repeat one harms nothing.
+   */
+  private async markAgain({ table, epoch }: TableRecord, captured: string | undefined): Promise<void> {
+    const nowMs = this.parts.ctx.clock.monotonicMs();
+    const markedMs = this.markedMs.get(epoch) ?? nowMs;
+    this.markedMs.set(epoch, markedMs);
+    if (captured === undefined || nowMs - markedMs < MARK_AGAIN_MS) return;
+    this.markedMs.set(epoch, nowMs);
+    const { name: pipeline } = this.pipeline.definition;
+    if (captured !== epoch) await this.parts.source.mark({ kind: 'generation', pipeline, table, epoch });
+    await this.parts.source.mark({ kind: 'consistency', pipeline, table, epoch });
+    this.parts.ctx.log.warn('consistency position asked for again', { table, epoch });
   }
 
   private async move(stored: Stored<TableRecord>, event: TableEvent): Promise<void> {
     const phase = step(TABLE_MACHINE, stored.value.phase, event);
-    const written = await this.ctx.state.put(stored.key, { ...stored.value, phase }, stored.version);
+    const written = await this.parts.ctx.state.put(stored.key, { ...stored.value, phase }, stored.version);
     if (written === undefined) throw new PipelineError('conflict', `Another planner changed table ${stored.value.table} meanwhile.`);
-    this.ctx.log.debug('table moved', { table: stored.value.table, phase });
+    this.parts.ctx.log.debug('table moved', { table: stored.value.table, phase });
   }
 
   private async records(): Promise<readonly Stored<TableRecord>[]> {
     const { definition } = this.pipeline;
-    const all = await listRecords<TableRecord>(this.ctx.state, stateKeys.tables(definition.name));
+    const all = await listRecords<TableRecord>(this.parts.ctx.state, stateKeys.tables(definition.name));
     return all.filter(({ value }) => definition.source.tables.includes(value.table));
   }
 
   private async ledger(table: TableRecord): Promise<Ledger> {
     let ledger = this.ledgers.get(table.epoch);
     if (ledger === undefined) {
-      ledger = await Ledger.load(this.ctx, this.pipeline.definition.name, table);
+      ledger = await Ledger.load(this.parts.ctx, this.pipeline.definition.name, table);
       this.ledgers.set(table.epoch, ledger);
     }
     return ledger;
-  }
-
-  private parts(): { ctx: ServiceContext; pipeline: PipelineRecord; source: Source; waiting: (text: string | null) => Promise<void> } {
-    return { ctx: this.ctx, pipeline: this.pipeline, source: this.source, waiting: this.waiting };
   }
 }

@@ -1,7 +1,15 @@
 import type { EndMarker, PipelineRecord, RowBatch, ServiceContext, Sink, TableId, TableSchema } from '@nanosync/core';
-import { decodeMessage, END_MARKER, PipelineError, ROW_BATCH, ROWS_BUS_PARTITIONS, schemaIdOf, tableSchemaOf } from '@nanosync/core';
+import {
+  decodeMessage,
+  END_MARKER,
+  PipelineError,
+  ROW_BATCH,
+  ROWS_BUS_PARTITIONS,
+  schemaIdOf,
+  tableSchemaOf,
+  withLease,
+} from '@nanosync/core';
 import { markDurable, markStagedDurable } from './durable-partitions.ts';
-import { withLease } from './lease.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
 import { PartitionsReader } from './partitions-reader.ts';
 import { Trimmer } from './trimmer.ts';
@@ -16,7 +24,9 @@ const WAIT_MS = 500;
  * partitions are durable.
  */
 export async function runRowLoader(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink): Promise<void> {
-  await withLease(ctx, `sink-writer/${pipeline.definition.name}/rows`, (owner) => loadRows(ctx, pipeline, sink, owner));
+  await withLease(ctx, `sink-writer/${pipeline.definition.name}/rows`, (owner, signal) =>
+    loadRows({ ...ctx, signal }, pipeline, sink, owner),
+  );
 }
 
 async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, owner: string): Promise<void> {

@@ -1,10 +1,10 @@
-import type { PipelinePhase, PipelineRecord, ServiceContext, Sink } from '@nanosync/core';
-import { describeError, isKind, listRecords, readRecord, stateKeys } from '@nanosync/core';
+import type { PipelineError, PipelinePhase, PipelineRecord, ServiceContext, Sink, TableRecord } from '@nanosync/core';
+import { abortWhen, describeError, followPipelines, isKind, listRecords, readRecord, stateKeys } from '@nanosync/core';
 import { runRowLoader } from './row-loader.ts';
 import { TableReport } from './table-report.ts';
 import { runTableWriter } from './table-writer.ts';
 
-/** How often the sink-writer looks for pipelines and whether one still runs, in milliseconds. */
+/** How often the sink-writer looks whether a pipeline still goes on, in milliseconds. */
 const LOOK_EVERY_MS = 250;
 const WRITTEN: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
 
@@ -14,23 +14,7 @@ const WRITTEN: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streamin
  * state store is only told.
  */
 export async function runSinkWriter(ctx: ServiceContext): Promise<void> {
-  const running = new Map<string, Promise<void>>();
-  let defect: unknown;
-  while (!ctx.signal.aborted && defect === undefined) {
-    for (const { value } of await listRecords<PipelineRecord>(ctx.state, stateKeys.pipelines)) {
-      const { name } = value.definition;
-      if (running.has(name) || !isWritten(value)) continue;
-      const loop = runPipeline(ctx, value)
-        .catch((error: unknown) => {
-          defect = error;
-        })
-        .finally(() => running.delete(name));
-      running.set(name, loop);
-    }
-    await ctx.clock.sleep(LOOK_EVERY_MS, ctx.signal);
-  }
-  await Promise.all(running.values());
-  if (defect !== undefined) throw defect;
+  await followPipelines(ctx, isWritten, runPipeline);
 }
 
 /** All loops of one pipeline under one anchor; the first that breaks ends them all, and they begin again from the sink's progress. */
@@ -38,24 +22,39 @@ async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord): Promi
   const { name, sink: sinkDefinition, source } = pipeline.definition;
   const ending = new AbortController();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
-  const watching = endWithAnchor(inner, pipeline, ending);
+  const end = () => ending.abort();
+  ctx.signal.addEventListener('abort', end, { once: true });
+  const watching = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, () => isOver(ctx, pipeline));
+  watching.catch(() => undefined); // One of the loops below; not unhandled until then.
   try {
     await using sink = await ctx.openSink(sinkDefinition.connection);
     const loops = [
       runRowLoader(inner, pipeline, sink),
       ...source.tables.map((table) => runTable(inner, pipeline, sink, table)),
       watching,
-    ].map((loop) => loop.finally(() => ending.abort()));
+    ].map((loop) => loop.finally(end));
     const failed = (await Promise.allSettled(loops)).find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   } catch (error) {
     if (ctx.signal.aborted) return;
-    if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
+    if (isKind(error, 'gap', 'table-changed')) await reportBroken(ctx, pipeline, error);
+    else if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
     ctx.log.warn('sink writer begins again', { pipeline: name, err: describeError(error) });
     await ctx.clock.sleep(1000, ctx.signal);
   } finally {
-    ending.abort();
-    await watching;
+    end();
+    ctx.signal.removeEventListener('abort', end);
+  }
+}
+
+/** The rows of a pipeline can no longer be staged: said at each of its tables, for the planner to act on. */
+async function reportBroken(ctx: ServiceContext, pipeline: PipelineRecord, error: PipelineError): Promise<void> {
+  const { name } = pipeline.definition;
+  for (const { value } of await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))) {
+    if (value.anchor !== pipeline.anchor?.id) continue;
+    const report = new TableReport(ctx, name, value.table);
+    await report.begin(value.epoch);
+    await report.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` });
   }
 }
 
@@ -68,16 +67,21 @@ async function runTable(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sin
     if (ctx.signal.aborted) return;
     if (!isKind(error, 'gap', 'table-changed')) throw error;
     await report.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${pipeline.definition.name}` });
-    await new Promise<void>((resolve) => ctx.signal.addEventListener('abort', () => resolve(), { once: true }));
+    await untilAborted(ctx.signal);
   }
 }
 
-async function endWithAnchor(ctx: ServiceContext, pipeline: PipelineRecord, ending: AbortController): Promise<void> {
-  while (!ctx.signal.aborted) {
-    await ctx.clock.sleep(LOOK_EVERY_MS, ctx.signal);
-    const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
-    if (now === undefined || !isWritten(now) || now.anchor?.id !== pipeline.anchor?.id) ending.abort();
-  }
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** True once the pipeline has left its phases or got another anchor. */
+async function isOver(ctx: ServiceContext, pipeline: PipelineRecord): Promise<boolean> {
+  const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
+  return now === undefined || !isWritten(now) || now.anchor?.id !== pipeline.anchor?.id;
 }
 
 function isWritten(pipeline: PipelineRecord): boolean {

@@ -1,8 +1,7 @@
 import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
-import { PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import { PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
 import { ChangeApplier } from './change-applier.ts';
 import { findGenerationStart } from './generation-start.ts';
-import { withLease } from './lease.ts';
 import type { TableReport } from './table-report.ts';
 
 /** How often the gate is looked at while a table is being staged, in milliseconds. */
@@ -24,13 +23,15 @@ export interface TableWork {
  */
 export async function runTableWriter(work: TableWork): Promise<void> {
   const { ctx, pipeline } = work;
-  await withLease(ctx, `sink-writer/${pipeline.definition.name}/${work.table}`, async (token) => {
-    while (!ctx.signal.aborted) await writeEpoch(work, work.table as TableId, token);
+  await withLease(ctx, `sink-writer/${pipeline.definition.name}/${work.table}`, async (token, signal) => {
+    const owned = { ...work, ctx: { ...ctx, signal } };
+    while (!signal.aborted) await writeEpoch(owned, work.table as TableId, token);
   });
 }
 
 async function writeEpoch(work: TableWork, table: TableId, token: string): Promise<void> {
   const { ctx, pipeline, sink, report } = work;
+  const built = await sink.generations(pipeline.definition.name, table);
   const record = await tableRecord(work, table);
   if (record === undefined || record.anchor !== pipeline.anchor?.id) {
     await ctx.clock.sleep(GATE_EVERY_MS, ctx.signal);
@@ -38,17 +39,18 @@ async function writeEpoch(work: TableWork, table: TableId, token: string): Promi
   }
   const generation: GenerationId = { pipeline: pipeline.definition.name, table, epoch: record.epoch };
   await report.begin(record.epoch);
-  await discardVoided(work, table, record);
+  await discardOlder(work, built, generation);
   if ((await sink.generation(generation)) === undefined && !(await buildWhenComplete(work, generation))) return;
   const applier = await ChangeApplier.open({ ...work, generation, schema: record.schema, token });
   await applier.run();
 }
 
-/** Drops what voided plans of this anchor left in staging. Generations of an earlier anchor stay visible until the switch. */
-async function discardVoided({ pipeline, sink }: TableWork, table: TableId, record: TableRecord): Promise<void> {
-  for (const generation of await sink.generations(pipeline.definition.name, table))
-    if (generation.epoch !== record.epoch && !generation.current)
-      await sink.discard({ pipeline: pipeline.definition.name, table, epoch: generation.epoch });
+/**
+ * Drops generations that were built and given up before users saw them. Which exist was asked before the epoch was read: a writer that was
+ * stopped in between must not take a newer generation for an older one. What users see stays until the switch.
+ */
+async function discardOlder({ sink }: TableWork, built: Awaited<ReturnType<Sink['generations']>>, wanted: GenerationId): Promise<void> {
+  for (const { epoch, current } of built) if (epoch !== wanted.epoch && !current) await sink.discard({ ...wanted, epoch });
 }
 
 /** Waits at the gate, then builds. False when the epoch was given up or the signal aborted first. */

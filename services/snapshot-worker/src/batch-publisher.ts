@@ -50,7 +50,7 @@ export class BatchPublisher implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.throwAway();
+    await this.throwAway(this.producer);
   }
 
   private async send(task: PartitionTask, value: Buffer): Promise<void> {
@@ -60,7 +60,8 @@ export class BatchPublisher implements AsyncDisposable {
 
   private async sendTo(topic: string, partition: number, key: Buffer, value: Buffer): Promise<void> {
     this.producer ??= this.ctx.bus.producer();
-    const sending = this.producer.then((producer) => producer.send(topic, partition, [{ key, value }]));
+    const { producer } = this;
+    const sending = producer.then((opened) => opened.send(topic, partition, [{ key, value }]));
     const patience = new AbortController();
     const late = this.ctx.clock.sleep(BUS_PATIENCE_MS, patience.signal).then(() => 'late' as const);
     try {
@@ -70,16 +71,16 @@ export class BatchPublisher implements AsyncDisposable {
         });
     } catch (error) {
       sending.catch(() => undefined);
-      await this.throwAway();
+      this.throwAway(producer).catch(() => undefined); // Not waited for: what did not answer may not close either.
       throw error;
     } finally {
       patience.abort();
     }
   }
 
-  private async throwAway(): Promise<void> {
-    const { producer } = this;
-    this.producer = undefined;
+  /** Only the producer that failed: another slot's failure must not end sends that go well. */
+  private async throwAway(producer: Promise<Producer> | undefined): Promise<void> {
+    if (this.producer === producer) this.producer = undefined;
     const opened = await producer?.catch(() => undefined);
     await opened?.[Symbol.asyncDispose]();
   }

@@ -35,7 +35,7 @@ export async function readPartition(
     ctx.failpoint('partition-read-stored');
   } catch (error) {
     if (!isKind(error, 'table-changed')) throw error;
-    await settle(ctx, task, attempt, (record) => ({ ...record, voided: error.message }));
+    await settle(ctx, task, attempt, (record) => (record.phase === 'durable' ? record : { ...record, voided: error.message }));
   }
 }
 
@@ -43,11 +43,11 @@ function isReading(pipeline: PipelineRecord): boolean {
   return pipeline.phase === 'anchored' || pipeline.phase === 'snapshotting' || pipeline.phase === 'streaming';
 }
 
-/** Takes the partition by compare-and-set under a new attempt id; undefined when there is nothing left to read. */
+/** Takes the partition by compare-and-set under a new attempt id; undefined when there is nothing left to read, or another range. */
 async function take(ctx: ServiceContext, task: PartitionTask): Promise<string | undefined> {
   const attempt = ctx.ids.next();
   const taken = await updateRecord<PartitionRecord>(ctx.state, partitionKey(task), (record) => {
-    const next = record.voided === null ? PARTITION_MACHINE[record.phase].take : null;
+    const next = record.voided === null && record.range === task.range ? PARTITION_MACHINE[record.phase].take : null;
     return next === null ? undefined : { ...record, phase: next, attempt, attempts: record.attempts + 1 };
   });
   return taken?.value.attempt === attempt ? attempt : undefined;

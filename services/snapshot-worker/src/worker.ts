@@ -21,9 +21,11 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
   await using sources = new SourcePool(ctx);
   await using publisher = new BatchPublisher(ctx);
   const reading = new Set<string>();
+  const ending = new AbortController();
+  const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
   const slot = async () => {
     for (;;) {
-      const delivery = await member.next(ctx.signal);
+      const delivery = await member.next(inner.signal);
       if (delivery === undefined) return;
       if (schemaIdOf(delivery.message.value) !== taskSchema)
         throw new PipelineError('defect', 'The task topic holds a message that is no task.');
@@ -31,13 +33,16 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
       const name = `${task.pipeline}/${task.table}/${task.epoch}/${task.partition}`;
       if (!reading.has(name)) {
         reading.add(name);
-        await work({ ctx, task, delivery, sources, publisher }).finally(() => reading.delete(name));
+        await work({ ctx: inner, task, delivery, sources, publisher }).finally(() => reading.delete(name));
       }
-      if (ctx.signal.aborted) return;
-      await delivery.done();
+      if (inner.signal.aborted) return;
+      await finish(ctx, delivery, task);
     }
   };
-  await Promise.all(Array.from({ length: slots }, slot));
+  // A slot that breaks ends the others before what they share is closed: nothing of this run goes on beside the next one.
+  const outcomes = await Promise.allSettled(Array.from({ length: slots }, () => slot().finally(() => ending.abort())));
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 interface Work {
@@ -48,22 +53,20 @@ interface Work {
   readonly publisher: BatchPublisher;
 }
 
-/** Reads the partition, again under a new attempt while the source or the bus is away; heartbeats meanwhile. */
+/**
+ * Reads the partition, again under a new attempt while source or bus are away or not as they must be: what is wrong with one
+ * pipeline must not end the copying of others, and the planner gives the pipeline up when it is for good. Heartbeats meanwhile.
+ */
 async function work({ ctx, task, delivery, sources, publisher }: Work): Promise<void> {
   const beating = new AbortController();
-  const beat = (async () => {
-    while (!beating.signal.aborted) {
-      await ctx.clock.sleep(HEARTBEAT_MS, beating.signal);
-      await delivery.heartbeat();
-    }
-  })();
+  const beat = heartbeats(ctx, delivery, beating.signal);
   try {
     for (let tries = 0; !ctx.signal.aborted; tries++) {
       try {
         return await readPartition(ctx, task, sources, publisher);
       } catch (error) {
         if (ctx.signal.aborted) return;
-        if (!isKind(error, 'unavailable', 'conflict')) throw error;
+        if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config', 'gap')) throw error;
         ctx.log.warn('partition will be read again', { table: task.table, partition: task.partition, err: describeError(error) });
         await ctx.clock.sleep(Math.min(30_000, 500 * 2 ** tries), ctx.signal);
       }
@@ -71,5 +74,28 @@ async function work({ ctx, task, delivery, sources, publisher }: Work): Promise<
   } finally {
     beating.abort();
     await beat;
+  }
+}
+
+/** Beats until the work is over. A member that the group has given up reads on: its attempt counts like any other. */
+async function heartbeats(ctx: ServiceContext, delivery: Delivery, over: AbortSignal): Promise<void> {
+  while (!over.aborted) {
+    await ctx.clock.sleep(HEARTBEAT_MS, over);
+    try {
+      if (!over.aborted) await delivery.heartbeat();
+    } catch (error) {
+      if (!isKind(error, 'unavailable', 'conflict')) throw error;
+      ctx.log.debug('heartbeat failed', { err: describeError(error) });
+    }
+  }
+}
+
+/** A task that could not be marked as done comes again, to this worker or another, which then finds its partition read. */
+async function finish(ctx: ServiceContext, delivery: Delivery, task: PartitionTask): Promise<void> {
+  try {
+    await delivery.done();
+  } catch (error) {
+    if (!isKind(error, 'conflict')) throw error;
+    ctx.log.debug('task will come again', { table: task.table, partition: task.partition, err: describeError(error) });
   }
 }

@@ -1,0 +1,38 @@
+import { abortWhen } from './follow-pipelines.ts';
+import type { ServiceContext } from './ports/service.ts';
+
+/** How long a lease lasts; it only keeps processes from trying in vain, fences stand elsewhere. */
+const LEASE_MS = 3000;
+
+/**
+ * Runs `work` while this token holds the lease; waits for it first. A lease that another token has taken meanwhile, because this process
+ * was stopped or cut off for long, ends the work's signal. The token is new for each call, so a sink can be claimed with it.
+ */
+export async function withLease(
+  ctx: ServiceContext,
+  name: string,
+  work: (token: string, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const token = ctx.ids.next();
+  while (!(await ctx.state.lease(name, token, LEASE_MS))) {
+    await ctx.clock.sleep(LEASE_MS / 6, ctx.signal);
+    if (ctx.signal.aborted) return;
+  }
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  ctx.signal.addEventListener('abort', end, { once: true });
+  if (ctx.signal.aborted) end();
+  const renewing = abortWhen(
+    { clock: ctx.clock, everyMs: LEASE_MS / 3, ending },
+    async () => !(await ctx.state.lease(name, token, LEASE_MS)),
+  );
+  renewing.catch(() => undefined); // Thrown below; not unhandled until then.
+  try {
+    await work(token, ending.signal);
+  } finally {
+    ending.abort();
+    ctx.signal.removeEventListener('abort', end);
+    await renewing;
+    await ctx.state.release(name, token).catch(() => undefined); // It runs out by itself.
+  }
+}

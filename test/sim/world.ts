@@ -1,0 +1,197 @@
+import { runCapture } from '@nanosync/cdc-capture';
+import type { GroupMember, Log, PipelineRecord, ServiceContext, TableId } from '@nanosync/core';
+import { listRecords, RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import { runPlanner } from '@nanosync/planner';
+import { runSinkWriter } from '@nanosync/sink-writer';
+import { runSnapshotWorker } from '@nanosync/snapshot-worker';
+import type { MemoryStateStore } from '@nanosync/testkit';
+import { FakeClock, memoryBusStore, memoryStateStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
+import type { ModelDatabase } from './model-database.ts';
+import { rowText } from './model-database.ts';
+import { openModelSource } from './model-source.ts';
+import type { Fate } from './process.ts';
+import { clockOf, Process, portsOf, sinkOf, sourceOf } from './process.ts';
+
+export type ServiceName = 'planner' | 'worker' | 'capture' | 'writer';
+export const SERVICES: readonly ServiceName[] = ['planner', 'worker', 'capture', 'writer'];
+
+const RUN: Record<ServiceName, (ctx: ServiceContext) => Promise<void>> = {
+  planner: runPlanner,
+  worker: (ctx) => runSnapshotWorker(ctx, 2),
+  capture: runCapture,
+  writer: runSinkWriter,
+};
+
+const PIPELINE = 'sim';
+
+/** Everything that outlives a process, and the processes that run on it. */
+export class World {
+  readonly clock = new FakeClock();
+  readonly db: ModelDatabase;
+  readonly warehouse = memoryWarehouse();
+  readonly stateStore: MemoryStateStore = memoryStateStore();
+  /** Errors that ended a service, by name: each process is started again, as a supervisor does. */
+  readonly ended: string[] = [];
+  readonly logged: string[] = [];
+  private readonly busStore = memoryBusStore();
+  private readonly ending = new AbortController();
+  private ids = 0;
+  private bus: Awaited<ReturnType<typeof openMemoryBus>> | undefined;
+  private readonly processes = new Map<Process, ServiceName>();
+
+  constructor(db: ModelDatabase) {
+    this.db = db;
+  }
+
+  async open(tables: readonly TableId[], targetRows: number): Promise<void> {
+    this.bus = await openMemoryBus({ clock: this.clock, ids: { next: () => this.id('t') }, store: this.busStore });
+    const connection = { name: 'c', type: 'model', dsn: null, properties: {} };
+    const record: PipelineRecord = {
+      v: RECORD_VERSION,
+      definition: {
+        name: PIPELINE,
+        replicationType: 'cdc_backfill',
+        source: { connection, tables },
+        sink: { connection },
+        snapshot: { concurrency: 3, targetRowsPerPartition: targetRows },
+      },
+      phase: 'created',
+      anchor: null,
+      failure: null,
+      waiting: null,
+      request: null,
+      createdMs: 0,
+    };
+    await this.state().put(stateKeys.pipeline(PIPELINE), record, 0);
+  }
+
+  /** Starts a process that runs one service; it is started again when it ends by an error. */
+  start(name: ServiceName, fate?: Fate): Process {
+    const process = new Process(fate);
+    this.processes.set(process, name);
+    void this.supervise(name, process);
+    return process;
+  }
+
+  /** Moves time on to the next sleeper. */
+  async tick(): Promise<void> {
+    const { nextMs } = this.clock;
+    await this.clock.advance(nextMs === undefined ? 1 : Math.max(0, nextMs - this.clock.nowMs()));
+  }
+
+  async pipeline(): Promise<PipelineRecord> {
+    const found = await readRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE));
+    if (found === undefined) throw new Error('the pipeline record is gone');
+    return found.value;
+  }
+
+  async requestResnapshot(): Promise<void> {
+    await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => ({ ...record, request: 'resnapshot' }));
+  }
+
+  /** How sink and source differ, or an empty list. */
+  differences(): readonly string[] {
+    return [...this.tables()].flatMap((table) => {
+      const wanted = this.db.rowsOf(table).map(rowText);
+      const found = this.warehouse.read(table)?.map(rowText) ?? ['no such table'];
+      const missing = wanted.filter((row) => !found.includes(row)).map((row) => `${table} lacks ${row}`);
+      const extra = found.filter((row) => !wanted.includes(row)).map((row) => `${table} has ${row}`);
+      return [...missing, ...extra];
+    });
+  }
+
+  /** Rows that were counted as quarantined or as defects; a sound run has none. */
+  async miscounted(): Promise<number> {
+    const reports = await listRecords<{ v: 1; quarantined: number; defects: number }>(this.state(), stateKeys.sinkReports(PIPELINE));
+    return reports.reduce((sum, { value }) => sum + value.quarantined + value.defects, 0);
+  }
+
+  /** Every table's phase. */
+  async tablePhases(): Promise<readonly string[]> {
+    const tables = await listRecords<{ v: 1; phase: string }>(this.state(), stateKeys.tables(PIPELINE));
+    return tables.map(({ value }) => value.phase);
+  }
+
+  /** Ends everything; nothing of this world may go on. */
+  async close(): Promise<void> {
+    this.ending.abort();
+    for (const process of this.processes.keys()) {
+      process.resume();
+    }
+    for (let turn = 0; turn < 5; turn++) await this.tick();
+    for (const process of this.processes.keys()) process.kill();
+  }
+
+  state() {
+    return openMemoryState({ clock: this.clock, store: this.stateStore });
+  }
+
+  private tables(): readonly TableId[] {
+    return this.db.tableIds();
+  }
+
+  private id(prefix: string): string {
+    return `${prefix}${String(++this.ids).padStart(15, '0')}`;
+  }
+
+  private async supervise(name: ServiceName, process: Process): Promise<void> {
+    while (!this.ending.signal.aborted && !process.dead) {
+      try {
+        await RUN[name](this.context(name, process));
+      } catch (error) {
+        this.ended.push(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      }
+      await this.clock.sleep(100, this.ending.signal);
+    }
+  }
+
+  private context(name: ServiceName, process: Process): ServiceContext {
+    if (this.bus === undefined) throw new Error('the world is not open');
+    const { clock, ending } = this;
+    const { bus, registry } = this.bus;
+    const cuts: (() => void)[] = [];
+    process.onFate = () => {
+      for (const cut of cuts) cut();
+    };
+    const watched = new Proxy(bus, {
+      get: (target, key) => {
+        if (key !== 'group') {
+          const value = Reflect.get(target, key, target) as unknown;
+          return typeof value === 'function' ? value.bind(target) : value;
+        }
+        return async (topic: string, group: string): Promise<GroupMember> => {
+          const member = await target.group(topic, group);
+          cuts.push(() => void member[Symbol.asyncDispose]());
+          return member;
+        };
+      },
+    });
+    return {
+      ...portsOf(process, { state: this.state(), bus: watched, registry }),
+      topics: topicsOf(),
+      tasksBusPartitions: 2,
+      changesBusPartitions: 2,
+      keepMs: 1000,
+      log: this.log(name),
+      clock: clockOf(process, clock),
+      ids: { next: () => this.id('i') },
+      openSource: () =>
+        process.through(async () => {
+          const { source, cut } = openModelSource(this.db, clockOf(process, clock));
+          cuts.push(cut);
+          return sourceOf(process, source);
+        }),
+      openSink: () => process.through(async () => sinkOf(process, this.warehouse.open())),
+      failpoint: () => {},
+      signal: ending.signal,
+    };
+  }
+
+  private log(name: string): Log {
+    const line = (level: string) => (message: string, fields?: object) => {
+      this.logged.push(`${this.clock.monotonicMs()} ${name} ${level} ${message} ${JSON.stringify(fields ?? {})}`);
+    };
+    const log: Log = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'), with: () => log };
+    return log;
+  }
+}
