@@ -106,7 +106,10 @@ describe('the file', () => {
   ])('%s', async ([, text, sentences]) => refused(text, sentences));
 
   it('has keys, names and values that do not exist', async () => {
-    await refusedInput({ more: '    snapshott: { concurrency: 4 }' }, /:8: pipelines\[0\]\.snapshott is not a known key; did you mean snapshot\?/);
+    await refusedInput(
+      { more: '    snapshott: { concurrency: 4 }' },
+      /:8: pipelines\[0\]\.snapshott is not a known key; did you mean snapshot\?/,
+    );
     await refusedInput({ type: 'redshift' }, /:3: connections\[1\]\.type "redshift" is not a known type; known are postgres .* duckdb/);
     await refusedInput({ more: '    replication_type: cdc' }, /:8: .*replication_type cdc is not there yet; use cdc_backfill/);
     await refusedInput({ more: '    replication_type: mirror' }, /:8: .*replication_type "mirror" is not known; known are cdc_backfill/);
@@ -122,25 +125,49 @@ describe('the connection to the source', () => {
       { dsn: dsnOf('sync').replace(SECRET, '${env:NANOSYNC_UNSET}') },
       /source prod: .*\$\{env:NANOSYNC_UNSET\}, which is not set\. Set the environment variable NANOSYNC_UNSET\./,
     );
-    await refusedInput({ dsn: dsnOf('sync').replace(SECRET, 'wrong') }, /source prod: PostgreSQL at 127\.0\.0\.1:\d+\/postgres as sync refused the password\. Correct/);
-    await refusedInput({ dsn: dsnOf('sync', `127.0.0.1:${await freePort()}`) }, /source prod: .*does not answer \(ECONNREFUSED\)\. Check host, port/);
-    await refusedInput({ dsn: dsnOf('sync', 'no-such-host.invalid') }, /source prod: The host is unknown: no-such-host\.invalid.*\. Correct/);
-    await refusedInput({ dsn: dsnOf('sync', undefined, '/nowhere') }, /source prod: The database does not exist: .*\/nowhere as sync\. Correct/);
+    await refusedInput(
+      { dsn: dsnOf('sync').replace(SECRET, 'wrong') },
+      /source prod: PostgreSQL at 127\.0\.0\.1:\d+\/postgres as sync refused the password\. Correct/,
+    );
+    await refusedInput(
+      { dsn: dsnOf('sync', `127.0.0.1:${await freePort()}`) },
+      /source prod: .*does not answer \(ECONNREFUSED\)\. Check host, port/,
+    );
+    await refusedInput(
+      { dsn: dsnOf('sync', 'no-such-host.invalid') },
+      /source prod: The host is unknown: no-such-host\.invalid.*\. Correct/,
+    );
+    await refusedInput(
+      { dsn: dsnOf('sync', undefined, '/nowhere') },
+      /source prod: The database does not exist: .*\/nowhere as sync\. Correct/,
+    );
     await refusedInput({ dsn: dsnOf('sync', undefined, '') }, /source prod: The database does not exist: .*\/sync as sync\. Correct/);
-    await refusedInput({ dsn: dsnOf('sync').replace('postgres:', 'mysql:') }, /source prod: The connection string does not begin with postgres:\/\/\. Write/);
+    await refusedInput(
+      { dsn: dsnOf('sync').replace('postgres:', 'mysql:') },
+      /source prod: The connection string does not begin with postgres:\/\/\. Write/,
+    );
   });
 
   it('reaches a pooler instead of the server', async () => {
     await using pooler = await startFakePooler(server);
-    await refusedInput({ dsn: dsnOf('sync', `127.0.0.1:${pooler.port}`) }, /source prod: A connection pooler answers at .*, not PostgreSQL\. Connect to/);
+    await refusedInput(
+      { dsn: dsnOf('sync', `127.0.0.1:${pooler.port}`) },
+      /source prod: A connection pooler answers at .*, not PostgreSQL\. Connect to/,
+    );
   });
 });
 
 describe('the source', () => {
   it('has not the table, the key or the right', async () => {
     await refusedInput({ tables: 'public.missing' }, /Table public\.missing does not exist in database postgres\. Correct the name/);
-    await refusedInput({ tables: 'public.keyless' }, /Table public\.keyless has no usable key\. Run: ALTER TABLE "public"\."keyless" ADD PRIMARY KEY/);
-    await refusedInput({ tables: 'public.nothing' }, /public\.nothing has REPLICA IDENTITY NOTHING.*Run: ALTER TABLE .* REPLICA IDENTITY DEFAULT;/);
+    await refusedInput(
+      { tables: 'public.keyless' },
+      /Table public\.keyless has no usable key\. Run: ALTER TABLE "public"\."keyless" ADD PRIMARY KEY/,
+    );
+    await refusedInput(
+      { tables: 'public.nothing' },
+      /public\.nothing has REPLICA IDENTITY NOTHING.*Run: ALTER TABLE .* REPLICA IDENTITY DEFAULT;/,
+    );
     await refusedInput({ dsn: dsnOf('plain') }, /User plain has no REPLICATION right at .*\. Run: ALTER ROLE "plain" REPLICATION;/);
     await refusedInput(
       { tables: 'public.foreign_table' },
@@ -160,7 +187,11 @@ describe('the source', () => {
     const dsn = dsnOf('sync', `127.0.0.1:${replica.port}`);
     await refusedInput({ dsn }, /wal_level at .* is replica, not logical\. Run: ALTER SYSTEM SET wal_level = logical; then restart/);
     await client.query("SELECT pg_create_physical_replication_slot('standby')");
-    await refusedInput({ dsn }, /wal_level/, /has no free replication slot \(max_replication_slots is 1\)\. Raise .*pg_drop_replication_slot\('standby'\)/);
+    await refusedInput(
+      { dsn },
+      /wal_level/,
+      /has no free replication slot \(max_replication_slots is 1\)\. Raise .*pg_drop_replication_slot\('standby'\)/,
+    );
     await expectNothingAt(client);
     await client.end();
   });
@@ -170,11 +201,17 @@ describe('the sink', () => {
   it('is away, taken, or no DuckDB file', async () => {
     const busy = join(root, 'busy.duckdb');
     const instance = await DuckDBInstance.create(busy);
-    await refusedInput({ path: busy }, new RegExp(`sink warehouse: ${busy} is open in another process \\(pid ${process.pid}\\)\\. .*end the other`));
+    await refusedInput(
+      { path: busy },
+      new RegExp(`sink warehouse: ${busy} is open in another process \\(pid ${process.pid}\\)\\. .*end the other`),
+    );
     instance.closeSync();
     writeFileSync(join(root, 'words.txt'), 'These are words.');
     await refusedInput({ path: join(root, 'words.txt') }, /sink warehouse: .*words\.txt exists and is not a DuckDB file\. Choose another/);
-    await refusedInput({ path: join(root, 'no/such/w.duckdb') }, /sink warehouse: the folder .*no\/such of the DuckDB file does not exist\. Make it: mkdir -p/);
+    await refusedInput(
+      { path: join(root, 'no/such/w.duckdb') },
+      /sink warehouse: the folder .*no\/such of the DuckDB file does not exist\. Make it: mkdir -p/,
+    );
     await refusedInput({ path: root }, /sink warehouse: .* is not a file\. Give the path of a DuckDB file/);
     await refusedInput({ path: '/proc/w.duckdb' }, /sink warehouse: .*\/proc.* cannot be written/);
   });
@@ -182,7 +219,10 @@ describe('the sink', () => {
   it.skipIf(process.getuid?.() === 0)('may not be written', async () => {
     const folder = join(root, 'closed');
     mkdirSync(folder, { mode: 0o500 });
-    await refusedInput({ path: join(folder, 'w.duckdb') }, /sink warehouse: the folder .*closed of the DuckDB file cannot be written by this user/);
+    await refusedInput(
+      { path: join(folder, 'w.duckdb') },
+      /sink warehouse: the folder .*closed of the DuckDB file cannot be written by this user/,
+    );
   });
 });
 
@@ -193,7 +233,10 @@ describe('the data directory', () => {
     writeFileSync(file, pipelines({}, home));
     for (const command of ['apply', 'start']) {
       const { status, err } = await nanosync([command, '-f', file, '--data-dir', join(file, 'data')]);
-      expect({ status, err }).toEqual({ status: 2, err: expect.stringMatching(/cannot be used as data directory \(ENOTDIR\)\. Name a folder.*\n$/) });
+      expect({ status, err }).toEqual({
+        status: 2,
+        err: expect.stringMatching(/cannot be used as data directory \(ENOTDIR\)\. Name a folder.*\n$/),
+      });
     }
     expect(readdirSync(home)).toEqual(['pipelines.yaml']);
     await expectNothingAt(admin);
