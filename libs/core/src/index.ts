@@ -38,6 +38,7 @@ export type {
   PipelineRecord,
   SinkReport,
   TableRecord,
+  TroubleRecord,
 } from './records.ts';
 export { RECORD_VERSION, stateKeys } from './records.ts';
 export { rowSchemaJson, tableSchemaOf } from './row-schema.ts';
@@ -47,3 +48,4 @@ export type { Column, ColumnType, TableId, TableSchema } from './table.ts';
 export { DATE_INFINITY, keyIndexes, sameSchema, splitTableId, TIMESTAMP_INFINITY, tableIdOf } from './table.ts';
 export type { Topics } from './topics.ts';
 export { ROWS_BUS_PARTITIONS, topicsOf } from './topics.ts';
+export { endTrouble, tellTrouble } from './trouble.ts';

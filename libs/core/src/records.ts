@@ -142,6 +142,16 @@ export interface SinkReport {
   readonly failure: Failure | null;
 }
 
+/** What keeps a service from working on a pipeline now. Key `trouble/<pipeline>/<service>`; for display, gone when it works again. */
+export interface TroubleRecord {
+  readonly v: typeof RECORD_VERSION;
+  readonly service: string;
+  /** What is wrong and its cure. */
+  readonly reason: string;
+  /** True when it does not pass by itself. */
+  readonly manual: boolean;
+}
+
 /** The key of each kind of record in the state store. Names are made of `/`-free parts. */
 export const stateKeys = {
   pipelines: 'pipelines/',
@@ -154,6 +164,8 @@ export const stateKeys = {
     `partitions/${part(pipeline)}/${part(table)}/${part(epoch)}/${String(partition).padStart(8, '0')}`,
   capture: (pipeline: string) => `capture/${part(pipeline)}`,
   sinkReports: (pipeline: string) => `sink/${part(pipeline)}/`,
+  troubles: (pipeline: string) => `trouble/${part(pipeline)}/`,
+  trouble: (pipeline: string, service: string) => `trouble/${part(pipeline)}/${part(service)}`,
   sinkReport: (pipeline: string, table: string) => `sink/${part(pipeline)}/${part(table)}`,
 } as const;
 

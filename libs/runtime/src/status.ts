@@ -12,6 +12,7 @@ import type {
   State,
   TablePhase,
   TableRecord,
+  TroubleRecord,
 } from '@nanosync/core';
 import { comparePositions, laterPosition, listRecords, readRecord, stateKeys } from '@nanosync/core';
 
@@ -48,7 +49,9 @@ export interface TableStatus {
 export interface PipelineStatus {
   readonly name: string;
   readonly phase: PipelinePhase;
-  /** True while nothing failed, nothing is in quarantine and no defect was counted. */
+  /** What keeps a service from going on; it tries again. `manual`: it will not pass by itself. */
+  readonly troubles: readonly { readonly service: string; readonly reason: string; readonly manual: boolean }[];
+  /** True while nothing failed, nothing waits for a person, nothing is in quarantine and no defect was counted. */
   readonly healthy: boolean;
   /** The anchor's L0. */
   readonly l0: Position | null;
@@ -87,7 +90,8 @@ export async function pipelineStatus(state: State, name: string): Promise<Pipeli
     const report = reports.get(stateKeys.sinkReport(name, table.table));
     tables.push(tableStatus(table, ledger, capture?.tables[table.table], report));
   }
-  return summary(record, capture, inFileOrder(tables, record.definition.source.tables));
+  const troubles = (await listRecords<TroubleRecord>(state, stateKeys.troubles(name))).map(({ value }) => value);
+  return summary(record, capture, inFileOrder(tables, record.definition.source.tables), troubles);
 }
 
 /** The status of every pipeline, by name. */
@@ -100,7 +104,12 @@ export async function pipelineStatuses(state: State): Promise<readonly PipelineS
   return statuses;
 }
 
-function summary(record: PipelineRecord, capture: CaptureRecord | undefined, tables: readonly TableStatus[]): PipelineStatus {
+function summary(
+  record: PipelineRecord,
+  capture: CaptureRecord | undefined,
+  tables: readonly TableStatus[],
+  troubles: readonly TroubleRecord[],
+): PipelineStatus {
   const sum = (count: (table: TableStatus) => number) => tables.reduce((total, table) => total + count(table), 0);
   const quarantined = sum((table) => table.quarantined);
   const defects = sum((table) => table.defects);
@@ -110,7 +119,8 @@ function summary(record: PipelineRecord, capture: CaptureRecord | undefined, tab
   return {
     name: record.definition.name,
     phase: record.phase,
-    healthy: !failed && quarantined === 0 && defects === 0,
+    troubles: troubles.map(({ service, reason, manual }) => ({ service, reason, manual })),
+    healthy: !failed && quarantined === 0 && defects === 0 && troubles.every(({ manual }) => !manual),
     l0: record.anchor?.l0 ?? null,
     l1: latestL1(tables),
     published: capture?.published ?? null,

@@ -1,4 +1,4 @@
-import type { Column, ColumnType, TableSchema } from '@nanosync/core';
+import type { Column, ColumnType, Problem, TableSchema } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import { META } from './sql.ts';
 
@@ -42,20 +42,27 @@ export function sqlTypeOf(type: ColumnType): string {
 
 /** Refuses columns that DuckDB cannot tell apart or that would hide our own; the cure is at the source. */
 export function checkColumns(schema: TableSchema): void {
+  const problem = columnProblem(schema);
+  if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
+}
+
+/** Columns that DuckDB cannot tell apart, or one that would hide our own. */
+export function columnProblem(schema: TableSchema): Problem | undefined {
   const seen = new Map<string, Column>();
   for (const column of schema.columns) {
     const lower = column.name.toLowerCase();
     const other = seen.get(lower);
     if (other !== undefined)
-      throw new PipelineError(
-        'prerequisite',
-        `columns ${other.name} and ${column.name} of ${schema.table} have one name in DuckDB, which ignores case.`,
-        { hint: 'Rename one of them at the source or leave the table out of the pipeline.' },
-      );
+      return {
+        what: `columns ${other.name} and ${column.name} of ${schema.table} have one name in DuckDB, which ignores case.`,
+        cure: 'Rename one of them at the source or leave the table out of the pipeline.',
+      };
     if (lower.startsWith(META))
-      throw new PipelineError('prerequisite', `column ${column.name} of ${schema.table} has a name that nanosync keeps for itself.`, {
-        hint: 'Rename the column at the source or leave the table out of the pipeline.',
-      });
+      return {
+        what: `column ${column.name} of ${schema.table} has a name that nanosync keeps for itself.`,
+        cure: 'Rename the column at the source or leave the table out of the pipeline.',
+      };
     seen.set(lower, column);
   }
+  return undefined;
 }

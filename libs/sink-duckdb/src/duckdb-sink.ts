@@ -1,6 +1,7 @@
-import type { Problem, Sink } from '@nanosync/core';
+import type { Problem, Sink, TableId, TableSchema } from '@nanosync/core';
 import { apply } from './apply.ts';
 import { build } from './build.ts';
+import { columnProblem } from './column-types.ts';
 import type { FileOptions } from './duckdb-file.ts';
 import { DuckdbFile } from './duckdb-file.ts';
 import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
@@ -20,17 +21,17 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
   const file = await DuckdbFile.acquire(options);
   let open = true;
   return {
-    check: (pipeline, tables) =>
+    check: (pipeline, tables, schemas = []) =>
       file.look<readonly Problem[]>(
         async (session, known) => {
-          const problems: Problem[] = [];
+          const problems = schemas.flatMap((schema) => columnProblem(schema) ?? []);
           for (const table of tables) {
             const problem = await nameProblem(session, pipeline, table, known);
             if (problem !== undefined) problems.push(problem);
           }
           return problems;
         },
-        tables.flatMap((table) => reservedProblem(table) ?? []),
+        namingProblems(tables, schemas),
       ),
     claimRows: (pipeline, owner, topicId, busPartitions) =>
       file.transaction((session) => claimRows(session, { pipeline, owner, topicId, busPartitions })),
@@ -52,6 +53,11 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
       await file.release();
     },
   };
+}
+
+/** What keeps the names of these tables and columns from being DuckDB's, whatever the file. */
+export function namingProblems(tables: readonly TableId[], schemas: readonly TableSchema[]): readonly Problem[] {
+  return [...schemas.flatMap((schema) => columnProblem(schema) ?? []), ...tables.flatMap((table) => reservedProblem(table) ?? [])];
 }
 
 /** Runs a query on a DuckDB file that this process may have open as a sink; rows by column name, 64-bit integers as text. For tools and tests. */

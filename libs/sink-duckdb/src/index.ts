@@ -1,2 +1,2 @@
 export type { DuckdbSinkOptions } from './duckdb-sink.ts';
-export { openDuckdbSink, queryDuckdb } from './duckdb-sink.ts';
+export { namingProblems, openDuckdbSink, queryDuckdb } from './duckdb-sink.ts';

@@ -1,5 +1,5 @@
 import type { Anchor, ChangeReader, PipelineRecord, ServiceContext, SourceEvent, TableId, TableRecord } from '@nanosync/core';
-import { listRecords, PipelineError, stateKeys } from '@nanosync/core';
+import { endTrouble, listRecords, PipelineError, stateKeys } from '@nanosync/core';
 import { CaptureStore, captureStart } from './capture-record.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { SessionProgress } from './session-progress.ts';
@@ -41,6 +41,7 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   await publishFirstGenerations(tables, anchor, publisher, progress);
   await flush({ ctx, publisher, progress, store });
   ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
+  await endTrouble(ctx.state, name, 'cdc-capture');
   await pump({ ctx, publisher, progress, store, reader });
 }
 

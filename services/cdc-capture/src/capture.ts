@@ -1,5 +1,5 @@
 import type { PipelinePhase, PipelineRecord, ServiceContext } from '@nanosync/core';
-import { abortWhen, describeError, followPipelines, isKind, readRecord, stateKeys } from '@nanosync/core';
+import { abortWhen, describeError, followPipelines, isKind, readRecord, stateKeys, tellTrouble } from '@nanosync/core';
 import { hasFailed, reportFailure } from './capture-record.ts';
 import { runCaptureSession } from './capture-session.ts';
 
@@ -35,6 +35,7 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
       if (ctx.clock.monotonicMs() - startedMs > STEADY_MS) failures = 0;
       if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
       ctx.log.warn('capture begins again', { pipeline: name, err: describeError(error) });
+      await tellTrouble(ctx.state, name, 'cdc-capture', error);
       await ctx.clock.sleep(Math.min(10_000, 250 * 2 ** failures++), ctx.signal);
     }
   }

@@ -2,6 +2,7 @@ import type {
   Anchor,
   CaptureRecord,
   ControlKind,
+  Log,
   PipelineRecord,
   Position,
   ServiceContext,
@@ -50,8 +51,12 @@ export class EventPublisher implements AsyncDisposable {
   private readonly tables: ReadonlyMap<TableId, PublishedTable>;
   private readonly ids: { readonly control: number; readonly quarantined: number };
   private readonly quarantineTopic: string;
+  private readonly log: Log;
+  /** Changes that went to quarantine since the last flush, by what the log says of them. */
+  private readonly rejections = new Map<string, { readonly table: TableId; readonly reason: string; changes: number }>();
 
   private constructor(parts: {
+    log: Log;
     pipeline: string;
     anchor: Anchor;
     session: number;
@@ -69,6 +74,7 @@ export class EventPublisher implements AsyncDisposable {
     this.tables = parts.tables;
     this.ids = parts.ids;
     this.quarantineTopic = parts.quarantineTopic;
+    this.log = parts.log;
   }
 
   static async open(
@@ -93,6 +99,7 @@ export class EventPublisher implements AsyncDisposable {
     const outbox = await Outbox.open(ctx.bus);
     const { session } = record;
     return new EventPublisher({
+      log: ctx.log,
       pipeline: name,
       anchor,
       session,
@@ -110,7 +117,9 @@ export class EventPublisher implements AsyncDisposable {
 
   /** Sends what waits; resolves when all of it is durable on the bus. */
   async flush(): Promise<Sent> {
-    return this.outbox.flush();
+    const sent = await this.outbox.flush();
+    this.logRejections();
+    return sent;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -202,6 +211,15 @@ export class EventPublisher implements AsyncDisposable {
     const value = encodeMessage(QUARANTINED, this.ids.quarantined, { table, epoch, origin: position, reason, payload });
     this.outbox.add(this.quarantineTopic, 0, Buffer.from(table), value);
     progress.quarantined(table, position);
+    const known = this.rejections.get(`${table} ${reason}`);
+    if (known === undefined) this.rejections.set(`${table} ${reason}`, { table, reason, changes: 1 });
+    else known.changes++;
+  }
+
+  /** One line for each reason, however many changes: why rows are missing must be readable without the quarantine topic. */
+  private logRejections(): void {
+    for (const rejected of this.rejections.values()) this.log.warn('changes quarantined', { ...rejected });
+    this.rejections.clear();
   }
 
   private control(table: TableId, { kind, epoch, position, tsMs, detail }: Control): void {

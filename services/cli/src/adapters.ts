@@ -5,7 +5,7 @@ import { runCapture } from '@nanosync/cdc-capture';
 import type { Clock, ConnectionDefinition, Problem } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import { runPlanner } from '@nanosync/planner';
-import { openDuckdbSink } from '@nanosync/sink-duckdb';
+import { namingProblems, openDuckdbSink } from '@nanosync/sink-duckdb';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
 import { openPostgresSource } from '@nanosync/source-postgres';
@@ -32,12 +32,12 @@ export function embeddedAdapters(clock: Clock): Adapters {
       return openPostgresSource({ dsn: postgresDsn(connection), applicationName: APPLICATION_NAME, log, clock });
     },
     openSink: async (connection, options) => openSink(connection, options),
-    checkSink: async (connection, { pipeline, tables }, options) => {
+    checkSink: async (connection, { pipeline, tables, schemas }, options) => {
       requireType(connection, 'duckdb', 'sink');
       const path = duckdbPath(connection);
-      if (!existsSync(path)) return absentFileProblems(path);
+      if (!existsSync(path)) return [...absentFileProblems(path), ...namingProblems(tables, schemas)];
       await using sink = await openSink(connection, options);
-      return await sink.check(pipeline, tables);
+      return await sink.check(pipeline, tables, schemas);
     },
     services: [
       { name: 'planner', run: runPlanner },

@@ -11,6 +11,7 @@ import type {
   Source,
   State,
   TableId,
+  TableSchema,
 } from '@nanosync/core';
 import type { Environment, Redactor } from '@nanosync/runtime';
 
@@ -26,6 +27,14 @@ export interface SinkOptions {
   readonly log: Log;
 }
 
+/** What a pipeline would write. */
+export interface SinkCheckRequest {
+  readonly pipeline: string;
+  readonly tables: readonly TableId[];
+  /** Of the tables whose columns are known: none when the source has problems of its own. */
+  readonly schemas: readonly TableSchema[];
+}
+
 /** What stands behind the ports in this process. Connections are handed over with their secrets resolved. */
 export interface Adapters {
   /** `forgetLeases` is for the holder of the data directory's lock alone. */
@@ -34,11 +43,7 @@ export interface Adapters {
   openSource(connection: ConnectionDefinition, log: Log): Promise<Source>;
   openSink(connection: ConnectionDefinition, options: SinkOptions): Promise<Sink>;
   /** Problems that would keep the tables from being written; creates nothing, not even an absent warehouse file. */
-  checkSink(
-    connection: ConnectionDefinition,
-    request: { readonly pipeline: string; readonly tables: readonly TableId[] },
-    options: SinkOptions,
-  ): Promise<readonly Problem[]>;
+  checkSink(connection: ConnectionDefinition, request: SinkCheckRequest, options: SinkOptions): Promise<readonly Problem[]>;
   readonly services: readonly Service[];
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { claimDirectory, dataDirectoryOf } from './data-directory.ts';
+import { claimDirectory, dataDirectoryOf, isServed } from './data-directory.ts';
 
 it('has one owner at a time, across processes, until that one ends, however it ends', async () => {
   const root = mkdtempSync(join(tmpdir(), 'nanosync-data-'));
@@ -19,9 +19,11 @@ it('has one owner at a time, across processes, until that one ends, however it e
   const ended = new Promise((resolve) => other.once('exit', resolve));
   try {
     await new Promise((resolve) => other.stdout.once('data', resolve));
+    expect(isServed(directory)).toBe(true);
     expect(() => claimDirectory(directory)).toThrow(`is already served by another nanosync (process ${other.pid})`);
     other.kill('SIGKILL');
     await ended;
+    expect(isServed(directory)).toBe(false);
     using _claim = claimDirectory(directory);
     expect(readFileSync(join(root, 'server'), 'utf8').trim()).toBe(String(process.pid));
     expect(() => claimDirectory(directory)).toThrow('is already served');

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PipelineError } from '@nanosync/core';
 
+/** `status` holds the lock shared for as long as one query takes: so long a starting server waits before it calls it taken. */
+const LOOKERS_MS = 250;
+
 /** The folders of an embedded server. */
 export interface DataDirectory {
   readonly root: string;
@@ -42,7 +45,7 @@ export function makeRoot(directory: DataDirectory): void {
  */
 export function claimDirectory(directory: DataDirectory): Disposable {
   makeRoot(directory);
-  const lock = new DatabaseSync(join(directory.root, 'lock'), { timeout: 0 });
+  const lock = new DatabaseSync(join(directory.root, 'lock'), { timeout: LOOKERS_MS });
   try {
     lock.exec('PRAGMA journal_mode = MEMORY');
     lock.exec('BEGIN EXCLUSIVE');
@@ -53,6 +56,22 @@ export function claimDirectory(directory: DataDirectory): Disposable {
   }
   writeFileSync(ownerFile(directory), `${process.pid}\n`);
   return { [Symbol.dispose]: () => lock.close() };
+}
+
+/** True while a server has the directory. Asks for a shared lock for a moment; a server that starts right then waits for it. */
+export function isServed(directory: DataDirectory): boolean {
+  const file = join(directory.root, 'lock');
+  if (!existsSync(file)) return false;
+  const lock = new DatabaseSync(file, { readOnly: true, timeout: 0 });
+  try {
+    lock.prepare('SELECT count(*) FROM sqlite_master').get();
+    return false;
+  } catch (error) {
+    if (/locked|busy/i.test((error as Error).message)) return true;
+    throw error;
+  } finally {
+    lock.close();
+  }
 }
 
 /** The process id of the last server that claimed the directory, for messages. */

@@ -1,4 +1,4 @@
-import type { ConnectionDefinition, Log, PipelineDefinition, Problem, TableId } from '@nanosync/core';
+import type { ConnectionDefinition, Log, PipelineDefinition, Problem, TableId, TableSchema } from '@nanosync/core';
 import { describeError, isKind, PipelineError } from '@nanosync/core';
 import { resolveSecrets } from '@nanosync/runtime';
 import type { CliContext } from './context.ts';
@@ -18,8 +18,9 @@ export interface PreflightOptions {
 export async function preflight(context: CliContext, definitions: readonly PipelineDefinition[], options: PreflightOptions): Promise<void> {
   const lines: string[] = [];
   for (const definition of definitions) {
-    lines.push(...(await checked(placeOf(definition, 'source'), () => sourceProblems(context, definition, options))));
-    lines.push(...(await checked(placeOf(definition, 'sink'), () => sinkProblems(context, definition, options))));
+    const schemas: TableSchema[] = [];
+    lines.push(...(await checked(placeOf(definition, 'source'), () => sourceProblems(context, definition, options, schemas))));
+    lines.push(...(await checked(placeOf(definition, 'sink'), () => sinkProblems(context, definition, options, schemas))));
   }
   const distinct = [...new Set(lines)];
   if (distinct.length > 0) throw new PipelineError('prerequisite', distinct.join('\n'));
@@ -33,13 +34,26 @@ export function requireSecrets(context: CliContext, definitions: readonly Pipeli
   }
 }
 
-async function sourceProblems(context: CliContext, definition: PipelineDefinition, { log }: PreflightOptions): Promise<readonly Problem[]> {
-  await using source = await context.adapters.openSource(resolveSecrets(definition.source.connection, context), log);
-  return await source.check(definition.name, definition.source.tables);
+/** Puts the tables' columns into `schemas` for the sink, when the source has no problem. */
+async function sourceProblems(
+  context: CliContext,
+  { name, source: { connection, tables } }: PipelineDefinition,
+  { log }: PreflightOptions,
+  schemas: TableSchema[],
+): Promise<readonly Problem[]> {
+  await using source = await context.adapters.openSource(resolveSecrets(connection, context), log);
+  const problems = await source.check(name, tables);
+  if (problems.length === 0) for (const { schema } of await source.discover(tables)) schemas.push(schema);
+  return problems;
 }
 
-async function sinkProblems(context: CliContext, definition: PipelineDefinition, options: PreflightOptions): Promise<readonly Problem[]> {
-  const request = { pipeline: definition.name, tables: definition.source.tables as readonly TableId[] };
+async function sinkProblems(
+  context: CliContext,
+  definition: PipelineDefinition,
+  options: PreflightOptions,
+  schemas: readonly TableSchema[],
+): Promise<readonly Problem[]> {
+  const request = { pipeline: definition.name, tables: definition.source.tables as readonly TableId[], schemas };
   try {
     return await context.adapters.checkSink(resolveSecrets(definition.sink.connection, context), request, options);
   } catch (error) {

@@ -6,6 +6,8 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   const lines = [`${pipeline.name}  ${headline(pipeline)}`];
   if (pipeline.failure !== null) lines.push(...failureLines('  ', pipeline.failure));
   for (const table of pipeline.tables) if (table.failure !== null) lines.push(...failureLines(`  ${table.table}: `, table.failure));
+  for (const { service, reason } of pipeline.troubles) lines.push(`  ${service} tries again: ${reason}`);
+  if (pipeline.quarantined > 0) lines.push(`  ${quarantineCure(pipeline)}`);
   if (pipeline.waiting !== null) lines.push(`  waiting: ${pipeline.waiting}`);
   if (pipeline.request !== null) lines.push(`  asked for: ${pipeline.request}`);
   lines.push(`  L0 ${pipeline.l0 ?? '-'}`, `  L1 ${pipeline.l1 ?? '-'}`);
@@ -20,8 +22,14 @@ function headline(pipeline: PipelineStatus): string {
   const failedTables = pipeline.tables.filter((table) => table.failure !== null || table.phase === 'failed').length;
   if (failedTables > 0) reasons.push(`${counted(failedTables, 'table')} failed`);
   if (quarantined > 0) reasons.push(`${counted(quarantined, 'row')} in quarantine`);
+  if (pipeline.troubles.some(({ manual }) => manual)) reasons.push('cannot go on');
   if (defects > 0) reasons.push(`${counted(defects, 'defect')} counted`);
   return `${phase}, NEEDS ATTENTION: ${reasons.join(', ')}`;
+}
+
+/** Rows that are in quarantine are not at the sink; why stands in the log, their values do not. */
+function quarantineCure({ name }: PipelineStatus): string {
+  return `rows in quarantine are not at the sink: the log's "quarantined" lines say why; correct them at the source, then run: nanosync pipeline resnapshot ${name}`;
 }
 
 function failureLines(lead: string, failure: Failure): readonly string[] {
@@ -35,7 +43,7 @@ function tableCells(table: TableStatus): readonly string[] {
     table.table,
     table.state,
     partitionsText(partitions),
-    building ? `rows ${Math.max(rows.staged, rows.read)} of about ${rows.estimated}` : `rows ${rows.built}`,
+    building ? `rows ${Math.max(rows.staged, rows.read)} of about ${rows.estimated}` : `rows ${rows.built} copied`,
     `waiting ${table.waitingChanges}`,
     `applied ${table.changesApplied}`,
     `watermark ${table.watermark ?? '-'}`,

@@ -1,6 +1,7 @@
 import type { PipelineRecord, TableId, TableRecord } from '@nanosync/core';
-import { positionOf, stateKeys } from '@nanosync/core';
+import { endTrouble, PipelineError, positionOf, stateKeys, tellTrouble } from '@nanosync/core';
 import { expect, it } from 'vitest';
+import { claimDirectory, dataDirectoryOf } from './data-directory.ts';
 import type { TestCli } from './testing/fakes.ts';
 import { cliWith } from './testing/fakes.ts';
 
@@ -39,12 +40,13 @@ it('shows a healthy pipeline and exits with 0', async () => {
   await cli.run('apply', ...args);
   await change(cli, { phase: 'streaming', anchor: { id: 'a', l0: L0, origin: {} } });
   await addTable(cli, {});
+  using _server = claimDirectory(dataDirectoryOf(cli.dataDir));
   expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(0);
   expect(cli.out).toEqual([
     'orders-pipeline  streaming, live',
     `  L0 ${L0}`,
     '  L1 -',
-    `  public.orders  live  partitions 128/128  rows 12  waiting 0  applied 3  watermark ${L0}`,
+    `  public.orders  live  partitions 128/128  rows 12 copied  waiting 0  applied 3  watermark ${L0}`,
   ]);
 });
 
@@ -55,12 +57,32 @@ it('names what needs a person, with the cure, and exits with 1', async () => {
   await change(cli, { phase: 'failed', failure: { reason: 'the slot is gone.', cure: 'nanosync pipeline resnapshot orders-pipeline' } });
   await addTable(cli, { quarantined: 2, defects: 1 });
   expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(1);
-  expect(cli.out.slice(0, 3)).toEqual([
+  expect(cli.out.slice(0, 5)).toEqual([
+    'no server is running here, so nothing moves; this is where it stopped. Go on with: nanosync start',
     'orders-pipeline  failed, NEEDS ATTENTION: failed, 2 rows in quarantine, 1 defect counted',
     '  the slot is gone.',
     '    cure: nanosync pipeline resnapshot orders-pipeline',
+    expect.stringMatching(/^ {2}rows in quarantine are not at the sink: .* then run: nanosync pipeline resnapshot orders-pipeline$/),
   ]);
   expect(cli.out.at(-1)).toContain('QUARANTINED 2  DEFECTS 1');
+});
+
+it('shows why a service tries again, and is not green for what does not pass by itself', async () => {
+  const { cli, args } = cliWith();
+  using _ = cli;
+  await cli.run('apply', ...args);
+  const status = () => cli.run('status', '--data-dir', cli.dataDir);
+  const away = new PipelineError('unavailable', 'w.duckdb is open in another process.', { hint: 'End it.' });
+  await tellTrouble(cli.state(), 'orders-pipeline', 'sink-writer', away);
+  expect(await status()).toBe(0);
+  expect(cli.out).toContain('  sink-writer tries again: w.duckdb is open in another process. End it.');
+  await tellTrouble(cli.state(), 'orders-pipeline', 'sink-writer', new PipelineError('prerequisite', 'the folder is gone.'));
+  expect(await status()).toBe(1);
+  expect(cli.out).toContain('orders-pipeline  created, NEEDS ATTENTION: cannot go on');
+  expect(cli.out).toContain('  sink-writer tries again: the folder is gone.');
+  await endTrouble(cli.state(), 'orders-pipeline', 'sink-writer');
+  expect(await status()).toBe(0);
+  expect(cli.out.join()).not.toContain('tries again');
 });
 
 it('prints one JSON object, of one pipeline when it is named', async () => {
@@ -69,7 +91,10 @@ it('prints one JSON object, of one pipeline when it is named', async () => {
   await cli.run('apply', ...args);
   expect(await cli.run('status', 'orders-pipeline', '--json', '--data-dir', cli.dataDir)).toBe(0);
   expect(cli.out).toHaveLength(1);
-  expect(JSON.parse(cli.out[0] as string)).toMatchObject({ pipelines: [{ name: 'orders-pipeline', phase: 'created', healthy: true }] });
+  expect(JSON.parse(cli.out[0] as string)).toMatchObject({
+    serving: false,
+    pipelines: [{ name: 'orders-pipeline', phase: 'created', healthy: true }],
+  });
   expect(await cli.run('status', 'nobody', '--data-dir', cli.dataDir)).toBe(2);
 });
 

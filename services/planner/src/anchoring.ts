@@ -32,14 +32,17 @@ export async function anchorPipeline(
 async function checked(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, sink: Sink): Promise<readonly SourceTable[]> {
   const { definition } = pipeline;
   const ids = definition.source.tables as readonly TableId[];
-  const problems = [...(await source.check(definition.name, ids)), ...(await sink.check(definition.name, ids))];
+  const unfit = await source.check(definition.name, ids);
+  const tables = unfit.length > 0 ? [] : await source.discover(ids);
+  const schemas = tables.map(({ schema }) => schema);
+  const problems = [...unfit, ...(await sink.check(definition.name, ids, schemas))];
   if (problems.length > 0) {
     ctx.log.warn('pipeline cannot start', { pipeline: definition.name, problems: problems.length });
     throw new PipelineError('prerequisite', problems.map((problem) => problem.what).join(' '), {
       hint: problems.map((problem) => problem.cure).join(' '),
     });
   }
-  return source.discover(ids);
+  return tables;
 }
 
 /** A state store that knows nothing while topics or targets exist has lost what it knew: never begin over it unasked. */

@@ -142,7 +142,8 @@ export class ChangeApplier {
       }),
     }));
     await producer.send(ctx.topics.quarantine(generation.pipeline), 0, messages);
-    ctx.log.warn('rows quarantined', { table: generation.table, rows: rows.length });
+    for (const reason of new Set(rows.map((row) => row.reason)))
+      ctx.log.warn('changes quarantined', { table: generation.table, changes: rows.filter((row) => row.reason === reason).length, reason });
   }
 
   private async isSuperseded(): Promise<boolean> {

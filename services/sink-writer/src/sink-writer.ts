@@ -1,11 +1,26 @@
 import type { PipelineError, PipelinePhase, PipelineRecord, ServiceContext, Sink, TableRecord } from '@nanosync/core';
-import { abortWhen, describeError, followPipelines, isKind, listRecords, readRecord, stateKeys } from '@nanosync/core';
+import {
+  abortWhen,
+  describeError,
+  endTrouble,
+  followPipelines,
+  isKind,
+  listRecords,
+  readRecord,
+  stateKeys,
+  tellTrouble,
+} from '@nanosync/core';
 import { runRowLoader } from './row-loader.ts';
 import { TableReport } from './table-report.ts';
 import { runTableWriter } from './table-writer.ts';
 
 /** How often the sink-writer looks whether a pipeline still goes on, in milliseconds. */
 const LOOK_EVERY_MS = 250;
+/** A pipeline whose loops have run this long is past what kept it from being written. */
+const STEADY_MS = 5000;
+/** The longest wait before a pipeline that could not be written is tried again. */
+const LONGEST_WAIT_MS = 10_000;
+const SERVICE = 'sink-writer';
 const WRITTEN: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
 
 /**
@@ -14,11 +29,12 @@ const WRITTEN: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streamin
  * state store is only told.
  */
 export async function runSinkWriter(ctx: ServiceContext): Promise<void> {
-  await followPipelines(ctx, isWritten, runPipeline);
+  const failures = new Map<string, number>();
+  await followPipelines(ctx, isWritten, (inner, pipeline) => runPipeline(inner, pipeline, failures));
 }
 
 /** All loops of one pipeline under one anchor; the first that breaks ends them all, and they begin again from the sink's progress. */
-async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord): Promise<void> {
+async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord, failures: Map<string, number>): Promise<void> {
   const { name, sink: sinkDefinition, source } = pipeline.definition;
   const ending = new AbortController();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
@@ -26,6 +42,8 @@ async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord): Promi
   ctx.signal.addEventListener('abort', end, { once: true });
   const watching = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, () => isOver(ctx, pipeline));
   watching.catch(() => undefined); // One of the loops below; not unhandled until then.
+  const steady = whenSteady(inner, name, failures);
+  steady.catch(() => undefined);
   try {
     await using sink = await ctx.openSink(sinkDefinition.connection);
     const loops = [
@@ -40,9 +58,15 @@ async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord): Promi
     if (isKind(error, 'gap', 'table-changed')) await reportBroken(ctx, pipeline, error);
     else if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
     ctx.log.warn('sink writer begins again', { pipeline: name, err: describeError(error) });
-    await ctx.clock.sleep(1000, ctx.signal);
+    ending.abort();
+    await steady;
+    await tellTrouble(ctx.state, name, SERVICE, error);
+    const count = failures.get(name) ?? 0;
+    failures.set(name, count + 1);
+    await ctx.clock.sleep(Math.min(LONGEST_WAIT_MS, 1000 * 2 ** count), ctx.signal);
   } finally {
     end();
+    await steady;
     ctx.signal.removeEventListener('abort', end);
   }
 }
@@ -56,6 +80,14 @@ async function reportBroken(ctx: ServiceContext, pipeline: PipelineRecord, error
     await report.begin(value.epoch);
     await report.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` });
   }
+}
+
+/** Ends the pipeline's trouble once its loops have run for a while. */
+async function whenSteady(ctx: ServiceContext, pipeline: string, failures: Map<string, number>): Promise<void> {
+  await ctx.clock.sleep(STEADY_MS, ctx.signal);
+  if (ctx.signal.aborted) return;
+  failures.delete(pipeline);
+  await endTrouble(ctx.state, pipeline, SERVICE);
 }
 
 /** A table's writer; what a person must repair is reported and stops this table alone until the pipeline ends. */

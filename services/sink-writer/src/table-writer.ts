@@ -69,7 +69,7 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
       const quarantined = staged.reduce((sum, partition) => sum + partition.quarantined, 0);
       await report.set({ rowsStaged, quarantined, partitionsDurable: staged.length });
       if (staged.length === record.partitions) {
-        await build(work, generation, record);
+        await build(work, generation, record, quarantined);
         return true;
       }
     }
@@ -77,7 +77,12 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
   }
 }
 
-async function build({ ctx, pipeline, sink, report }: TableWork, generation: GenerationId, record: TableRecord): Promise<void> {
+async function build(
+  { ctx, pipeline, sink, report }: TableWork,
+  generation: GenerationId,
+  record: TableRecord,
+  quarantined: number,
+): Promise<void> {
   const topic = ctx.topics.changes(generation.pipeline, generation.table);
   const start = await findGenerationStart(ctx, topic, generation.epoch);
   if (start === undefined) return;
@@ -97,6 +102,7 @@ async function build({ ctx, pipeline, sink, report }: TableWork, generation: Gen
     { built: true, rowsBuilt: rows, rowsStaged: rows, partitionsDurable: record.partitions, waitedAtHandoff: waiting, waiting },
     true,
   );
+  if (quarantined > 0) ctx.log.warn('table built without its quarantined rows', { table: generation.table, rows: quarantined });
   ctx.log.info('handoff', { table: generation.table, rows, waiting_changes: waiting });
 }
 

@@ -73,11 +73,13 @@ async function publishRange(
   const { task, attempt } = name;
   const sends: Promise<void>[] = [];
   const progress = progressReporter(ctx, name);
+  const reasons = new Map<string, number>();
   let [rows, bytes, batches, quarantined] = [0, 0, 0, 0];
   for await (const output of source.readRange(table, task.range, { targetBytes: BLOCK_BYTES, signal: ctx.signal })) {
     if (output.kind === 'rejected') {
       await publisher.quarantine(name, output.row);
       quarantined++;
+      reasons.set(output.row.reason, (reasons.get(output.row.reason) ?? 0) + 1);
       continue;
     }
     rows += output.block.rows;
@@ -91,6 +93,7 @@ async function publishRange(
   await Promise.all(sends);
   if (ctx.signal.aborted) throw new PipelineError('unavailable', 'The worker was stopped while it read a partition.');
   const { table: tableId, epoch, partition } = task;
+  for (const [reason, count] of reasons) ctx.log.warn('rows quarantined', { table: tableId, partition, rows: count, reason });
   await publisher.end(task, { table: tableId, epoch, partition, attempt, batches, rows, quarantined });
   return { rows, bytes };
 }

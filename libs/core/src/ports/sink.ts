@@ -91,8 +91,11 @@ export interface StagedPartition {
  * and changes nothing, however late it runs.
  */
 export interface Sink extends AsyncDisposable {
-  /** Problems that would keep these tables from being written (taken names, rights); touches nothing. */
-  check(pipeline: string, tables: readonly TableId[]): Promise<readonly Problem[]>;
+  /**
+   * Problems that would keep these tables from being written (taken names, rights, columns); touches nothing. `schemas` are
+   * those of the tables whose columns are known.
+   */
+  check(pipeline: string, tables: readonly TableId[], schemas?: readonly TableSchema[]): Promise<readonly Problem[]>;
 
   /** Makes this token the only loader of the pipeline's rows and returns the next offset of each bus partition (0 when new). */
   claimRows(pipeline: string, owner: string, topicId: string, busPartitions: number): Promise<readonly number[]>;

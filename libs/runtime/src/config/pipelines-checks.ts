@@ -13,7 +13,7 @@ export function checkPipelines(file: LooseFile, problems: ConfigProblems): void 
   checkDuplicates(file.pipelines, 'pipelines', problems);
   for (const [index, connection] of file.connections.entries()) checkConnection(connection, ['connections', index], problems);
   for (const [index, pipeline] of file.pipelines.entries()) checkPipeline(pipeline, ['pipelines', index], file.connections, problems);
-  checkTargets(file.pipelines, problems);
+  checkTargets(file, problems);
 }
 
 function checkDuplicates(items: readonly { readonly name: string | undefined }[], section: string, problems: ConfigProblems): void {
@@ -106,19 +106,31 @@ function checkTables(tables: readonly (string | undefined)[], path: ConfigPath, 
   }
 }
 
-/** Two pipelines that write one table of one sink would undo one another's rows. */
-function checkTargets(pipelines: readonly LoosePipeline[], problems: ConfigProblems): void {
-  const writers = new Map<string, number>();
+/**
+ * Two pipelines that write one table of one sink would undo one another's rows, and so would two tables that have one name
+ * there. Two connections to one file are one sink.
+ */
+function checkTargets({ pipelines, connections }: LooseFile, problems: ConfigProblems): void {
+  const writers = new Map<string, { readonly index: number; readonly table: string }>();
   for (const [index, { sink, tables }] of pipelines.entries()) {
     for (const [at, table] of (tables ?? []).entries()) {
       if (sink === undefined || table === undefined) continue;
-      const target = JSON.stringify([sink, table]);
-      const other = writers.get(target) ?? index;
+      const connection = connections.find(({ name }) => name === sink);
+      const ignoresCase = connection?.type === 'duckdb';
+      const place = String(connection?.dsn ?? connection?.properties?.path ?? sink);
+      const target = JSON.stringify([place, ignoresCase ? table.toLowerCase() : table]);
+      const other = writers.get(target) ?? { index, table };
       writers.set(target, other);
-      if (other === index) continue;
-      const writer = pipelines[other]?.name ?? `pipelines[${other}]`;
       const path = ['pipelines', index, 'source', 'tables', at];
-      problems.add(path, `${JSON.stringify(table)} is already written to ${sink} by ${writer}; leave it to one of them`);
+      if (other.table !== table)
+        problems.add(
+          path,
+          `${JSON.stringify(table)} and ${JSON.stringify(other.table)} have one name in DuckDB, which ignores case; leave one out or give it a sink of its own`,
+        );
+      else if (other.index !== index) {
+        const writer = pipelines[other.index]?.name ?? `pipelines[${other.index}]`;
+        problems.add(path, `${JSON.stringify(table)} is already written to ${sink} by ${writer}; leave it to one of them`);
+      }
     }
   }
 }

@@ -170,6 +170,14 @@ describe('a wrong pipelines file', () => {
     expect(problems(CONNECTIONS + SPEC_PIPELINE + second.replace('orders-pipeline', 'other'))).toEqual([
       'p.yaml:22: pipelines[1].source.tables[0] "public.orders" is already written to warehouse by orders-pipeline; leave it to one of them',
     ]);
+    // By another name of the same file, and by another spelling of the same name there.
+    const twin = CONNECTIONS.slice(CONNECTIONS.indexOf('  - name: warehouse')).replace('name: warehouse', 'name: twin');
+    const other = second.replace('orders-pipeline', 'other').replace('connection: warehouse', 'connection: twin');
+    expect(problems(CONNECTIONS + twin + SPEC_PIPELINE + other)).toEqual([expect.stringContaining('is already written to twin by orders-pipeline')]);
+    const shouted = SPEC_PIPELINE.replace(/tables: \[(.*?)\]/, 'tables: [$1, public.Orders]');
+    expect(problems(CONNECTIONS + shouted)).toEqual([
+      expect.stringMatching(/"public\.Orders" and "public\.orders" have one name in DuckDB, which ignores case; leave one out/),
+    ]);
   });
 
   it.each([

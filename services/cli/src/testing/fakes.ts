@@ -136,7 +136,11 @@ export class TestCli implements Disposable {
       },
       openSource: async (connection) => {
         this.opened.push(connection);
-        return { check: () => settled(sourceProblems), [Symbol.asyncDispose]: async () => {} } as unknown as Source;
+        return {
+          check: () => settled(sourceProblems),
+          discover: async () => [],
+          [Symbol.asyncDispose]: async () => {},
+        } as unknown as Source;
       },
       openSink: async (connection) => {
         this.opened.push(connection);
