@@ -22,7 +22,7 @@ export async function compareAll(context: DemoContext): Promise<readonly TableCo
     const wrong = result.missing + result.extra + result.different;
     const verdict = wrong === 0 ? 'all equal' : `${result.missing} missing, ${result.extra} extra, ${result.different} different`;
     screen.detail(
-      `${table.padEnd(19)}${count(result.sourceRows).padStart(10)} rows at the source ${count(result.sinkRows).padStart(10)} at the sink   ${verdict}`,
+      `${table.padEnd(19)}source ${count(result.sourceRows).padStart(10)}  sink ${count(result.sinkRows).padStart(10)}  ${verdict}`,
     );
     for (const finding of result.findings) screen.detail(`  ${finding}`);
   }

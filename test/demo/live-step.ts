@@ -14,11 +14,11 @@ export async function watchHandoff(context: DemoContext): Promise<Progress> {
     tables.every(({ phase, l1 }) => phase === 'following' && l1 !== null),
   );
   const waited = progress.tables.reduce((sum, { sink }) => sum + (sink?.waitedAtHandoff ?? 0), 0);
-  screen.detail(`${count(waited)} changes waited on the bus for their tables to be built:`);
+  screen.detail(`${count(waited)} changes waited on the bus for their tables to be built; each table is consistent from its L1 on:`);
   for (const { table, sink, l1 } of [...progress.tables].sort(
     (a, b) => context.tables.indexOf(a.table) - context.tables.indexOf(b.table),
   )) {
-    const at = l1 === null ? '' : `, consistent from L1 = ${lsnOf(l1)} on`;
+    const at = l1 === null ? '' : `, L1 = ${lsnOf(l1)}`;
     screen.detail(
       `  ${table.padEnd(19)}${count(sink?.waitedAtHandoff ?? 0).padStart(8)} on top of ${count(sink?.rowsBuilt ?? 0)} rows${at}`,
     );
@@ -53,7 +53,7 @@ async function lagLine(context: DemoContext, progress: Progress): Promise<string
   const captured = progress.tables.reduce((sum, { changes }) => sum + changes, 0);
   const applied = progress.tables.reduce((sum, { sink }) => sum + (sink?.changesApplied ?? 0), 0);
   const behind = bytes(Number(end > published ? end - published : 0n));
-  return `live: ${behind} of log not yet captured, ${count(Math.max(0, captured - applied))} changes waiting for the sink, ${count(applied)} applied`;
+  return `live: ${behind} of log to capture, ${count(Math.max(0, captured - applied))} changes to apply, ${count(applied)} applied`;
 }
 
 /** Stops the writers and waits until the sink has everything that they committed; returns how long that took. */

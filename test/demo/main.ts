@@ -12,7 +12,10 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(args: readonly string[]): Promise<number> {
   let options: DemoOptions;
   try {
-    options = readFlags(DEMO_FLAGS, args);
+    options = readFlags(
+      DEMO_FLAGS,
+      args.map((arg) => (arg === '-h' ? '--help' : arg)),
+    );
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(error.message);

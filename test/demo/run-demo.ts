@@ -146,11 +146,16 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 function tellHowToLook(screen: Screen, workplace: Workplace, server: PostgresServer): void {
   const asServerUser = process.getuid?.() === 0 ? 'setpriv --reuid=65534 --regid=65534 --clear-groups ' : '';
   const flags = `-c port=${server.port} -c wal_level=logical -c max_prepared_transactions=10 -c unix_socket_directories=''`;
-  screen.line(`\nThe files are in ${workplace.directory}; remove that folder when you are done. To look at them:`);
-  screen.detail(`duckdb ${workplace.duckdb} "SELECT * FROM public.orders LIMIT 5"`);
-  screen.detail(`(cd / && ${asServerUser}${server.bin}/postgres -D ${workplace.postgresDirectory}/data ${flags}) &`);
-  screen.detail(`psql ${server.dsn()}`);
-  screen.detail(`npx nanosync start -f ${workplace.pipelinesFile} --data-dir ${workplace.dataDir}`);
+  screen.line(`\nThe files are in ${workplace.directory}; remove that folder when you are done. To look at them, line by line:`);
+  screen.command(`npm run -s query -- ${workplace.duckdb} "SELECT * FROM public.orders LIMIT 5"`);
+  screen.command(`(cd / && exec ${asServerUser}${server.bin}/postgres -D ${workplace.postgresDirectory}/data ${flags}) 2>/dev/null &`);
+  screen.command(`npm run -s query -- ${server.dsn()} "SELECT * FROM public.orders LIMIT 5"`);
+  screen.command(`npx nanosync start -f ${workplace.pipelinesFile} --data-dir ${workplace.dataDir}`);
+  screen.command(`npx nanosync status --data-dir ${workplace.dataDir}`);
+  screen.command('kill %1');
+  screen.detail(
+    'The second starts the PostgreSQL again and the last ends it. DuckDB lets one process have the file: not while nanosync runs.',
+  );
 }
 
 /** Times of the demo's phases. */

@@ -68,8 +68,9 @@ async function refused(text: string | undefined, sentences: readonly RegExp[], c
   const file = join(home, 'pipelines.yaml');
   if (text !== undefined) writeFileSync(file, text.replaceAll('HOME', home));
   const before = readdirSync(home);
-  for (const command of commands) {
-    const { status, out, err } = await nanosync([command, '-f', file, '--data-dir', join(home, 'data')]);
+  // None of them makes anything, so they can run side by side.
+  const run = async (command: string) => ({ command, ...(await nanosync([command, '-f', file, '--data-dir', join(home, 'data')])) });
+  for (const { status, out, err } of await Promise.all(commands.map(run))) {
     expect({ status, out }, err).toEqual({ status: 2, out: '' });
     const lines = err.trimEnd().split('\n');
     expect(lines, err).toEqual(sentences.map((sentence) => expect.stringMatching(sentence)));
@@ -99,7 +100,7 @@ describe('the file', () => {
     [
       'has a password where a key belongs',
       `connections:\n  - { name: a, type: postgres, "dsn:postgres://u:${SECRET}@h/d": 1 }\npipelines: []\n`,
-      [/:2: .*\*\*\*@h/, /./],
+      [/:2: .*\*\*\*@h/, /neither dsn/, /no pipeline/],
     ],
     ['breaks off within a password', `connections:\n  - { name: a, dsn: "postgres://u:${SECRET}@h`, [/is not valid YAML/]],
     ['breaks off after a password', `connections:\n  dsn: a: postgres://u:${SECRET}@h\n]`, [/is not valid YAML/]],
@@ -213,7 +214,6 @@ describe('the sink', () => {
       /sink warehouse: the folder .*no\/such of the DuckDB file does not exist\. Make it: mkdir -p/,
     );
     await refusedInput({ path: root }, /sink warehouse: .* is not a file\. Give the path of a DuckDB file/);
-    await refusedInput({ path: '/proc/w.duckdb' }, /sink warehouse: .*\/proc.* cannot be written/);
   });
 
   it.skipIf(process.getuid?.() === 0)('may not be written', async () => {

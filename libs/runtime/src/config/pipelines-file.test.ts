@@ -173,7 +173,9 @@ describe('a wrong pipelines file', () => {
     // By another name of the same file, and by another spelling of the same name there.
     const twin = CONNECTIONS.slice(CONNECTIONS.indexOf('  - name: warehouse')).replace('name: warehouse', 'name: twin');
     const other = second.replace('orders-pipeline', 'other').replace('connection: warehouse', 'connection: twin');
-    expect(problems(CONNECTIONS + twin + SPEC_PIPELINE + other)).toEqual([expect.stringContaining('is already written to twin by orders-pipeline')]);
+    expect(problems(CONNECTIONS + twin + SPEC_PIPELINE + other)).toEqual([
+      expect.stringContaining('is already written to twin by orders-pipeline'),
+    ]);
     const shouted = SPEC_PIPELINE.replace(/tables: \[(.*?)\]/, 'tables: [$1, public.Orders]');
     expect(problems(CONNECTIONS + shouted)).toEqual([
       expect.stringMatching(/"public\.Orders" and "public\.orders" have one name in DuckDB, which ignores case; leave one out/),
