@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { quoteName } from './canonical.ts';
 import type { KeyedRows } from './merge.ts';
 
 /** A column of the source with the name of its type. */
@@ -24,22 +25,23 @@ export async function connectSource(dsn: string): Promise<pg.Client> {
   return client;
 }
 
-/** Columns and primary key of a table. */
+/** Columns, without generated ones (they are not in the change stream), and primary key of a table. */
 export async function describeSource(
   client: pg.Client,
   table: string,
 ): Promise<{ readonly columns: readonly SourceColumn[]; readonly key: readonly string[] }> {
+  const regclass = table.split('.').map(quoteName).join('.');
   const columns = await client.query<[string, string]>({
     text: `SELECT a.attname, t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-           WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
-    values: [table],
+           WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum`,
+    values: [regclass],
     rowMode: 'array',
   });
   const key = await client.query<[string]>({
     text: `SELECT a.attname FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
            WHERE i.indrelid = $1::regclass AND i.indisprimary ORDER BY k.place`,
-    values: [table],
+    values: [regclass],
     rowMode: 'array',
   });
   return { columns: columns.rows.map(([name, type]) => ({ name, type })), key: key.rows.map(([name]) => name) };

@@ -1,0 +1,15 @@
+UPDATE public.orders SET "order" = 'planted-cell-3', bin = '\xdeadbeef' WHERE a = 1;
+UPDATE public.orders SET b = E'moved''"\nkey' WHERE a = 2;
+DELETE FROM public.orders WHERE a BETWEEN 500 AND 600;
+INSERT INTO public.empty VALUES (1, NULL), (2, '');
+DELETE FROM public.empty WHERE id = 1;
+UPDATE public.only_keys SET b = '2025-05-05' WHERE b = '2020-01-03';
+DELETE FROM public.only_keys WHERE b = '2020-01-04';
+UPDATE public.wide SET c7 = 'changed' WHERE id % 5 = 0;
+UPDATE public.large SET n = n + 1;
+UPDATE public.large SET id = 102 WHERE id = 2;
+INSERT INTO public.large VALUES (4, repeat('é', 2500000), 1);
+UPDATE "Odd Schema"."Mixed Case" SET num = 0.0000001, f8 = '-0' WHERE "Id" = 2;
+INSERT INTO "Odd Schema"."Mixed Case" ("Id", "select", price) VALUES (7, 'planted-cell-4', 'NaN');
+INSERT INTO "Odd Schema"."Mixed Case" ("Id", ts, tz, d) VALUES (11, 'infinity', '-infinity', '-infinity');
+INSERT INTO public.later VALUES (2, 'two');
