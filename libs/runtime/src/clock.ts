@@ -13,7 +13,8 @@ export function systemClock(): Clock {
           signal?.removeEventListener('abort', end);
           resolve();
         };
-        const timer = setTimeout(end, ms);
+        // A time that has passed meanwhile is no time; Node warns on the user's screen of a negative one.
+        const timer = setTimeout(end, Math.max(0, ms));
         signal?.addEventListener('abort', end, { once: true });
       }),
   };

@@ -14,6 +14,15 @@ function instantClock(): Clock & { readonly slept: number[] } {
   return { slept, nowMs: () => 0, monotonicMs: () => 0, sleep: async (ms) => void slept.push(ms) };
 }
 
+it('sleeps no time until a moment that has passed, without a warning on the screen', async () => {
+  const warned = vi.fn();
+  process.once('warning', warned);
+  await systemClock().sleep(-5);
+  await new Promise(setImmediate);
+  process.off('warning', warned);
+  expect(warned).not.toHaveBeenCalled();
+});
+
 describe('failpoints', () => {
   it('dies at the Nth hit of its own place only', () => {
     const die = vi.fn();

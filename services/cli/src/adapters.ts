@@ -35,7 +35,9 @@ export function embeddedAdapters(clock: Clock): Adapters {
     checkSink: async (connection, { pipeline, tables, schemas }, options) => {
       requireType(connection, 'duckdb', 'sink');
       const path = duckdbPath(connection);
-      if (!existsSync(path)) return [...absentFileProblems(path), ...namingProblems(tables, schemas)];
+      const naming = namingProblems(tables, schemas); // These are known even while a server holds the file.
+      if (!existsSync(path)) return [...absentFileProblems(path), ...naming];
+      if (naming.length > 0) return naming;
       await using sink = await openSink(connection, options);
       return await sink.check(pipeline, tables, schemas);
     },

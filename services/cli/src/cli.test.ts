@@ -144,6 +144,17 @@ describe('apply', () => {
     expect((await stored(cli)).definition.source.tables).toEqual(['public.orders']);
   });
 
+  it('refuses a table that another pipeline writes to the same place, by whatever spelling', async () => {
+    const { cli, args } = cliWith();
+    using _ = cli;
+    await cli.run('apply', ...args);
+    cli.file('pipelines.yaml', PIPELINES.replace('orders-pipeline', 'other').replace('public.orders', 'public.Orders'));
+    expect(await cli.run('apply', ...args)).toBe(2);
+    expect(cli.err).toEqual([
+      'pipeline other: public.Orders is already written to warehouse by pipeline orders-pipeline: leave it out, or give it a sink of its own.',
+    ]);
+  });
+
   it('plans again when the planner wrote meanwhile, and keeps what it wrote', async () => {
     let beat = false;
     const { cli, args } = cliWith({
@@ -171,7 +182,18 @@ describe('apply', () => {
     using _ = cli;
     options.sinkProblems = busy;
     expect(await cli.run('apply', ...args)).toBe(2);
-    await cli.state().put(stateKeys.pipeline('first'), { v: 1, definition: { ...(await definitionOf(cli)), name: 'first' } }, 0);
+    await cli.state().put(
+      stateKeys.pipeline('first'),
+      {
+        v: 1,
+        definition: {
+          ...(await definitionOf(cli)),
+          name: 'first',
+          source: { ...(await definitionOf(cli)).source, tables: ['public.items'] },
+        },
+      },
+      0,
+    );
     expect(await cli.run('apply', ...args)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: created']);
   });

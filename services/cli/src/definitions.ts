@@ -22,9 +22,11 @@ export async function storedPipelines(state: State): Promise<readonly PipelineRe
 export async function planApply(state: State | undefined, definitions: readonly PipelineDefinition[]): Promise<readonly PlannedApply[]> {
   const plans: PlannedApply[] = [];
   const refusals: string[] = [];
+  const existing = state === undefined ? [] : (await storedPipelines(state)).map((record) => record.definition);
   for (const definition of definitions) {
     const stored = state && (await readRecord<PipelineRecord>(state, stateKeys.pipeline(definition.name)));
     if (stored === undefined) {
+      refusals.push(...takenTargets(definition, existing));
       plans.push({ definition, outcome: 'created', stored: null });
       continue;
     }
@@ -54,6 +56,22 @@ export async function storePlan(state: State, plans: readonly PlannedApply[], no
       expected: plan.stored?.version ?? 0,
     }));
   return entries.length === 0 || (await state.putAll(entries));
+}
+
+/** Tables that a stored pipeline writes to the same place; the names there may ignore case. */
+function takenTargets(definition: PipelineDefinition, existing: readonly PipelineDefinition[]): readonly string[] {
+  const place = ({ sink: { connection } }: PipelineDefinition) => connection.dsn ?? connection.properties.path ?? connection.name;
+  const ignoresCase = definition.sink.connection.type === 'duckdb';
+  const name = (table: string) => (ignoresCase ? table.toLowerCase() : table);
+  return definition.source.tables.flatMap((table) => {
+    const other = existing.find(
+      (stored) => place(stored) === place(definition) && stored.source.tables.some((one) => name(one) === name(table)),
+    );
+    if (other === undefined) return [];
+    return [
+      `pipeline ${definition.name}: ${table} is already written to ${definition.sink.connection.name} by pipeline ${other.name}: leave it out, or give it a sink of its own.`,
+    ];
+  });
 }
 
 /** The parts, by their name in the file, in which two definitions of a pipeline differ. */

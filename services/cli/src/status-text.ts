@@ -6,7 +6,7 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   const lines = [`${pipeline.name}  ${headline(pipeline)}`];
   if (pipeline.failure !== null) lines.push(...failureLines('  ', pipeline.failure));
   for (const table of pipeline.tables) if (table.failure !== null) lines.push(...failureLines(`  ${table.table}: `, table.failure));
-  for (const { service, reason } of pipeline.troubles) lines.push(`  ${service} tries again: ${reason}`);
+  for (const { service, reason } of pipeline.troubles) if (reason !== pipeline.waiting) lines.push(`  ${service} tries again: ${reason}`);
   if (pipeline.quarantined > 0) lines.push(`  ${quarantineCure(pipeline)}`);
   if (pipeline.waiting !== null) lines.push(`  waiting: ${pipeline.waiting}`);
   if (pipeline.request !== null) lines.push(`  asked for: ${pipeline.request}`);

@@ -1,11 +1,22 @@
 import type { Failure, PipelineEvent, PipelinePhase, PipelineRecord, ServiceContext, Sink, Source, Stored } from '@nanosync/core';
-import { PIPELINE_MACHINE, PipelineError, readRecord, stateKeys, updateRecord } from '@nanosync/core';
+import {
+  describeError,
+  endTrouble,
+  PIPELINE_MACHINE,
+  PipelineError,
+  readRecord,
+  stateKeys,
+  tellTrouble,
+  updateRecord,
+} from '@nanosync/core';
 import { anchorPipeline } from './anchoring.ts';
 import { collectFailures } from './failures.ts';
 import { TablePlanner } from './table-planner.ts';
 
 /** Phases in which a pipeline's tables move. */
 const ACTIVE: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
+
+const SERVICE = 'planner';
 
 /** Takes one pipeline through its phases, one step a call. Holds nothing that a restart could not read back. */
 export class PipelinePlanner implements AsyncDisposable {
@@ -17,6 +28,8 @@ export class PipelinePlanner implements AsyncDisposable {
   /** What the record says of waiting, as far as this planner wrote it. */
   private told: string | null | undefined;
   private waiting: string | null = null;
+  /** An earlier planner may have left its trouble. */
+  private troubled = true;
   /** The anchor of the pipeline as this step found it: what was decided for one anchor is never done to another. */
   private anchorId: string | undefined;
   private readonly fresh = new Set<string>();
@@ -30,7 +43,10 @@ export class PipelinePlanner implements AsyncDisposable {
   async step(): Promise<'busy' | 'idle' | 'gone'> {
     this.waiting = null;
     const outcome = await this.advance();
-    if (outcome !== 'gone') await this.reportWaiting(this.waiting);
+    if (outcome === 'gone') return outcome;
+    await this.reportWaiting(this.waiting);
+    if (this.troubled) await endTrouble(this.ctx.state, this.name, SERVICE);
+    this.troubled = false;
     return outcome;
   }
 
@@ -58,9 +74,11 @@ export class PipelinePlanner implements AsyncDisposable {
   }
 
   /** Gives up the connections, so that the next step opens them anew, and says why. */
-  async waitFor(reason: string): Promise<void> {
+  async waitFor(error: PipelineError): Promise<void> {
     await this.close();
-    await this.reportWaiting(reason);
+    await this.reportWaiting(describeError(error));
+    this.troubled = true;
+    await tellTrouble(this.ctx.state, this.name, SERVICE, error);
   }
 
   /** Says in the record what the planner waits for, for status; a step that says nothing waits for nothing. */

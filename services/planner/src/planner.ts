@@ -49,7 +49,7 @@ async function attempt(ctx: ServiceContext, planner: PipelinePlanner, name: stri
     if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
     // What a person repairs outside (a right, a setting, a server) needs no new snapshot: say it and try again.
     ctx.log.warn('planner waits', { pipeline: name, err: describeError(error) });
-    await planner.waitFor(describeError(error));
+    await planner.waitFor(error);
     await ctx.clock.sleep(RETRY_EVERY_MS, ctx.signal);
     return 'idle';
   }
