@@ -1,6 +1,6 @@
 import { runCapture } from '@nanosync/cdc-capture';
 import type { GroupMember, Log, PipelineRecord, ServiceContext, TableId } from '@nanosync/core';
-import { listRecords, RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import { listRecords, PipelineError, RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import { runPlanner } from '@nanosync/planner';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
@@ -135,13 +135,13 @@ export class World {
   }
 
   private async supervise(name: ServiceName, process: Process): Promise<void> {
-    while (!this.ending.signal.aborted && !process.dead) {
+    for (; !this.ending.signal.aborted && !process.dead; await this.clock.sleep(100, this.ending.signal)) {
       try {
         await RUN[name](this.context(name, process));
       } catch (error) {
+        if (error instanceof PipelineError && error.retry === 'timed') continue;
         this.ended.push(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       }
-      await this.clock.sleep(100, this.ending.signal);
     }
   }
 
