@@ -55,7 +55,7 @@ function tableOf(name: string): TableSchema {
 }
 
 /** Runs the system under a scenario until the sink equals the source, or tells why it does not. */
-export async function runScenario(scenario: Scenario): Promise<Outcome> {
+export async function runScenario(scenario: Scenario, look: (world: World) => void = () => {}): Promise<Outcome> {
   const random = lcg(scenario.seed);
   const db = new ModelDatabase([ORDERS, ITEMS]);
   for (const table of [ORDERS.table, ITEMS.table])
@@ -68,6 +68,7 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   for (const name of scenario.twice ?? []) world.start(name);
   const run = new Run(world, scenario, first, new Writers(db, random));
   const problem = await run.untilEqual();
+  look(world);
   await world.close();
   const calls = Object.fromEntries(SERVICES.map((name) => [name, first[name].calls])) as Record<ServiceName, number>;
   return { problem, failures: run.failures, calls, ended: world.ended, log: world.logged, ms: world.clock.monotonicMs() };
