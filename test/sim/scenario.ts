@@ -18,6 +18,8 @@ export interface Scenario {
   readonly rewrite?: boolean;
   /** The state store loses its newest writes at these virtual times: it goes back to what it was `byMs` before. */
   readonly rewinds?: readonly { readonly atMs: number; readonly byMs: number }[];
+  /** How long a stopped process sleeps; beyond every lease when not given. */
+  readonly stoppedMs?: number;
   /** A resnapshot is asked for at this virtual time. */
   readonly resnapshotAtMs?: number;
   /** A pipeline that fails is repaired by the command that its record names. */
@@ -40,7 +42,7 @@ const ITEMS = tableOf('items');
 const TARGET_ROWS = 4;
 const TRANSACTIONS = 60;
 const WRITE_EVERY_MS = 15;
-/** Longest time that a stopped process sleeps: beyond every lease. */
+/** How long a stopped process sleeps: beyond every lease. */
 const STOPPED_MS = 6000;
 const GIVE_UP_MS = 600_000;
 
@@ -145,7 +147,7 @@ class Run {
       if (!this.replaced.has(service)) {
         this.replaced.add(service);
         this.world.start(service);
-        if (fate.kind === 'pause') this.resumeAt.set(service, now + STOPPED_MS);
+        if (fate.kind === 'pause') this.resumeAt.set(service, now + (this.scenario.stoppedMs ?? STOPPED_MS));
       }
       if ((this.resumeAt.get(service) ?? Number.POSITIVE_INFINITY) <= now) {
         this.resumeAt.delete(service);
