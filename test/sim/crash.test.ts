@@ -59,6 +59,19 @@ describe('the whole system', () => {
   });
 });
 
+describe('a bus that lost what it had acknowledged', () => {
+  for (const [ending, atMs] of [
+    ['.rows', 100],
+    ['.rows', 340],
+    ['.changes', 340],
+    ['.changes', 600],
+  ] as const)
+    it.each([1, 3, 'topic'] as const)(`is noticed, and its cure cures: ${ending} at ${atMs} ms, %s`, async (count) => {
+      const outcome = await runScenario({ seed: 3, repair: true, loses: { atMs, ending, count } });
+      expect({ problem: outcome.problem, ended: outcome.ended }).toEqual({ problem: null, ended: [] });
+    });
+});
+
 describe('what was wrong once', () => {
   it('requests L1 of a table that the sink built before its planner knew that all of it was read', async () => {
     for (const kind of ['before', 'after', 'pause'] as const)

@@ -18,6 +18,8 @@ export interface Scenario {
   readonly rewrite?: boolean;
   /** The state store loses its newest writes at these virtual times: it goes back to what it was `byMs` before. */
   readonly rewinds?: readonly { readonly atMs: number; readonly byMs: number }[];
+  /** The bus loses messages at this virtual time; see {@link World.loseMessages}. */
+  readonly loses?: { readonly atMs: number; readonly ending: string; readonly count: number | 'topic' };
   /** How long a stopped process sleeps; beyond every lease when not given. */
   readonly stoppedMs?: number;
   /** A resnapshot is asked for at this virtual time. */
@@ -88,6 +90,7 @@ class Run {
   private readonly snapshots: { atMs: number; entries: Map<string, { readonly json: string; readonly version: number }> }[] = [];
   private rewindsDone = 0;
   private resnapshotDone = false;
+  private lossDone = false;
 
   constructor(world: World, scenario: Scenario, first: Record<ServiceName, ReturnType<World['start']>>, writers: Writers) {
     this.world = world;
@@ -127,6 +130,7 @@ class Run {
     if (!this.writers.done || this.resumeAt.size > 0) return false;
     if (this.rewindsDone < (this.scenario.rewinds?.length ?? 0)) return false;
     if (this.scenario.resnapshotAtMs !== undefined && !this.resnapshotDone) return false;
+    if (this.scenario.loses !== undefined && !this.lossDone) return false;
     const { phase, failure, request } = await this.world.pipeline();
     if (phase === 'failed' && request === null) {
       this.failures.push(failure?.reason ?? 'without a reason');
@@ -163,6 +167,10 @@ class Run {
     if (scenario.resnapshotAtMs !== undefined && !this.resnapshotDone && now >= scenario.resnapshotAtMs) {
       this.resnapshotDone = true;
       await world.requestResnapshot();
+    }
+    if (scenario.loses !== undefined && !this.lossDone && now >= scenario.loses.atMs) {
+      this.lossDone = true;
+      world.loseMessages(scenario.loses.ending, scenario.loses.count);
     }
     if (scenario.rewinds === undefined) return;
     this.snapshots.push({ atMs: now, entries: new Map(world.stateStore.entries) });

@@ -106,6 +106,21 @@ export class World {
     return reports.reduce((sum, { value }) => sum + value.quarantined + value.defects, 0);
   }
 
+  /** The bus comes back without the newest messages of each partition of the topics whose names end so, or the topics come back empty. */
+  loseMessages(ending: string, count: number | 'topic'): void {
+    for (const [name, topic] of this.busStore.topics) {
+      if (!name.endsWith(ending)) continue;
+      if (count === 'topic')
+        this.busStore.topics.set(name, {
+          ...topic,
+          id: this.id('t'),
+          partitions: topic.partitions.map(() => ({ start: 0, messages: [] })),
+          groups: new Map(),
+        });
+      else for (const log of topic.partitions) log.messages.splice(Math.max(0, log.messages.length - count));
+    }
+  }
+
   /** Every table's phase. */
   async tablePhases(): Promise<readonly string[]> {
     const tables = await listRecords<{ v: 1; phase: string }>(this.state(), stateKeys.tables(PIPELINE));

@@ -101,7 +101,7 @@ async function requireDurable({ ctx, sink }: TableWork, generation: GenerationId
 
 async function build({ ctx, pipeline, sink, report }: TableWork, generation: GenerationId, record: TableRecord): Promise<void> {
   const topic = ctx.topics.changes(generation.pipeline, generation.table);
-  const start = await findGenerationStart(ctx, topic, generation.epoch);
+  const start = await findGenerationStart(ctx, topic, generation);
   if (start === undefined) return;
   const { rows } = await sink.build({
     generation,
