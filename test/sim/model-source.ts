@@ -54,7 +54,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     mark: async (marker) => db.commit([], marker),
     end: async () => positionOf(db.end, 0n),
     distance: () => 0,
-    [Symbol.asyncDispose]: async () => undefined,
+    [Symbol.asyncDispose]: async () => ended.abort(),
   };
   return { source, cut: () => ended.abort() };
 }

@@ -1,10 +1,14 @@
 import type { Bus, GroupMember, PartitionReader, Producer, Registry, ServiceContext, Sink, Source, State } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
 
 /** Where a simulated process meets its fate: at its Nth call of any port. */
 export interface Fate {
   readonly call: number;
-  /** `before`: killed, nothing was done. `after`: killed, the call was done and its answer is lost. `pause`: stopped for a while. */
-  readonly kind: 'before' | 'after' | 'pause';
+  /**
+   * `before`: killed, nothing was done. `after`: killed, the call was done and its answer is lost. `pause`: stopped for a while.
+   * `refuse`: the call fails, nothing was done. `lost`: the call was done, and fails.
+   */
+  readonly kind: 'before' | 'after' | 'pause' | 'refuse' | 'lost';
 }
 
 /** A promise that never settles: what code of a dead process waits for. */
@@ -43,11 +47,13 @@ export class Process {
     this.calls++;
     const fated = this.fate !== undefined && this.calls === this.fate.call ? this.fate.kind : undefined;
     if (fated === 'pause') this.stop();
+    if (fated === 'refuse') throw away();
     if (fated === 'before') return this.die();
     while (this.stopped !== undefined) await this.stopped;
     if (this.dead) return NEVER;
     const outcome = await settled(call);
     if (fated === 'after') return this.die();
+    if (fated === 'lost') throw away();
     while (this.stopped !== undefined) await this.stopped;
     if (this.dead) return NEVER;
     if (outcome.failed) throw outcome.error;
@@ -68,6 +74,10 @@ export class Process {
     this.onFate();
     return NEVER;
   }
+}
+
+function away(): PipelineError {
+  return new PipelineError('unavailable', 'The simulation lets this call fail.');
 }
 
 async function settled<T>(call: () => Promise<T>): Promise<{ failed: boolean; value?: T; error?: unknown }> {
@@ -113,17 +123,36 @@ export function portsOf(process: Process, ports: { state: State; bus: Bus; regis
     state: through(process, ports.state),
     registry: through(process, ports.registry),
     bus: through(process, ports.bus, {
-      producer: (made: Producer) => through(process, made),
+      producer: (made: Producer) => refusing(through(process, made)),
       reader: (made: PartitionReader) => through(process, made),
       group: (made: GroupMember) => through(process, made, delivery),
     } as Record<string, (made: never) => unknown>),
   };
 }
 
+/** As the contract says: after a send that failed a producer sends no more. */
+function refusing(producer: Producer): Producer {
+  let failed = false;
+  return {
+    send: async (topic, partition, messages) => {
+      if (failed) throw new PipelineError('conflict', 'An earlier send of this producer failed.');
+      try {
+        return await producer.send(topic, partition, messages);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    },
+    [Symbol.asyncDispose]: () => producer[Symbol.asyncDispose](),
+  };
+}
+
+/** The source as this process has it. */
 export function sourceOf(process: Process, source: Source): Source {
   return through(process, source, { changes: (made: never) => through(process, made) });
 }
 
+/** The sink as this process has it. */
 export function sinkOf(process: Process, sink: Sink): Sink {
   return through(process, sink);
 }

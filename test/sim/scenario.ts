@@ -18,6 +18,10 @@ export interface Scenario {
   readonly rewrite?: boolean;
   /** The state store loses its newest writes at these virtual times: it goes back to what it was `byMs` before. */
   readonly rewinds?: readonly { readonly atMs: number; readonly byMs: number }[];
+  /** The bus loses messages at this virtual time; see {@link World.loseMessages}. */
+  readonly loses?: { readonly atMs: number; readonly ending: string; readonly count: number | 'topic' };
+  /** How long a stopped process sleeps; beyond every lease when not given. */
+  readonly stoppedMs?: number;
   /** A resnapshot is asked for at this virtual time. */
   readonly resnapshotAtMs?: number;
   /** A pipeline that fails is repaired by the command that its record names. */
@@ -40,7 +44,7 @@ const ITEMS = tableOf('items');
 const TARGET_ROWS = 4;
 const TRANSACTIONS = 60;
 const WRITE_EVERY_MS = 15;
-/** Longest time that a stopped process sleeps: beyond every lease. */
+/** How long a stopped process sleeps: beyond every lease. */
 const STOPPED_MS = 6000;
 const GIVE_UP_MS = 600_000;
 
@@ -55,7 +59,7 @@ function tableOf(name: string): TableSchema {
 }
 
 /** Runs the system under a scenario until the sink equals the source, or tells why it does not. */
-export async function runScenario(scenario: Scenario): Promise<Outcome> {
+export async function runScenario(scenario: Scenario, look: (world: World) => void = () => {}): Promise<Outcome> {
   const random = lcg(scenario.seed);
   const db = new ModelDatabase([ORDERS, ITEMS]);
   for (const table of [ORDERS.table, ITEMS.table])
@@ -68,6 +72,7 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   for (const name of scenario.twice ?? []) world.start(name);
   const run = new Run(world, scenario, first, new Writers(db, random));
   const problem = await run.untilEqual();
+  look(world);
   await world.close();
   const calls = Object.fromEntries(SERVICES.map((name) => [name, first[name].calls])) as Record<ServiceName, number>;
   return { problem, failures: run.failures, calls, ended: world.ended, log: world.logged, ms: world.clock.monotonicMs() };
@@ -85,6 +90,7 @@ class Run {
   private readonly snapshots: { atMs: number; entries: Map<string, { readonly json: string; readonly version: number }> }[] = [];
   private rewindsDone = 0;
   private resnapshotDone = false;
+  private lossDone = false;
 
   constructor(world: World, scenario: Scenario, first: Record<ServiceName, ReturnType<World['start']>>, writers: Writers) {
     this.world = world;
@@ -124,6 +130,7 @@ class Run {
     if (!this.writers.done || this.resumeAt.size > 0) return false;
     if (this.rewindsDone < (this.scenario.rewinds?.length ?? 0)) return false;
     if (this.scenario.resnapshotAtMs !== undefined && !this.resnapshotDone) return false;
+    if (this.scenario.loses !== undefined && !this.lossDone) return false;
     const { phase, failure, request } = await this.world.pipeline();
     if (phase === 'failed' && request === null) {
       this.failures.push(failure?.reason ?? 'without a reason');
@@ -144,7 +151,7 @@ class Run {
       if (!this.replaced.has(service)) {
         this.replaced.add(service);
         this.world.start(service);
-        if (fate.kind === 'pause') this.resumeAt.set(service, now + STOPPED_MS);
+        if (fate.kind === 'pause') this.resumeAt.set(service, now + (this.scenario.stoppedMs ?? STOPPED_MS));
       }
       if ((this.resumeAt.get(service) ?? Number.POSITIVE_INFINITY) <= now) {
         this.resumeAt.delete(service);
@@ -160,6 +167,10 @@ class Run {
     if (scenario.resnapshotAtMs !== undefined && !this.resnapshotDone && now >= scenario.resnapshotAtMs) {
       this.resnapshotDone = true;
       await world.requestResnapshot();
+    }
+    if (scenario.loses !== undefined && !this.lossDone && now >= scenario.loses.atMs) {
+      this.lossDone = true;
+      world.loseMessages(scenario.loses.ending, scenario.loses.count);
     }
     if (scenario.rewinds === undefined) return;
     this.snapshots.push({ atMs: now, entries: new Map(world.stateStore.entries) });

@@ -1,6 +1,6 @@
 import { runCapture } from '@nanosync/cdc-capture';
 import type { GroupMember, Log, PipelineRecord, ServiceContext, TableId } from '@nanosync/core';
-import { listRecords, RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import { listRecords, PipelineError, RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import { runPlanner } from '@nanosync/planner';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
@@ -106,6 +106,21 @@ export class World {
     return reports.reduce((sum, { value }) => sum + value.quarantined + value.defects, 0);
   }
 
+  /** The bus comes back without the newest messages of each partition of the topics whose names end so, or the topics come back empty. */
+  loseMessages(ending: string, count: number | 'topic'): void {
+    for (const [name, topic] of this.busStore.topics) {
+      if (!name.endsWith(ending)) continue;
+      if (count === 'topic')
+        this.busStore.topics.set(name, {
+          ...topic,
+          id: this.id('t'),
+          partitions: topic.partitions.map(() => ({ start: 0, messages: [] })),
+          groups: new Map(),
+        });
+      else for (const log of topic.partitions) log.messages.splice(Math.max(0, log.messages.length - count));
+    }
+  }
+
   /** Every table's phase. */
   async tablePhases(): Promise<readonly string[]> {
     const tables = await listRecords<{ v: 1; phase: string }>(this.state(), stateKeys.tables(PIPELINE));
@@ -135,13 +150,13 @@ export class World {
   }
 
   private async supervise(name: ServiceName, process: Process): Promise<void> {
-    while (!this.ending.signal.aborted && !process.dead) {
+    for (; !this.ending.signal.aborted && !process.dead; await this.clock.sleep(100, this.ending.signal)) {
       try {
         await RUN[name](this.context(name, process));
       } catch (error) {
+        if (error instanceof PipelineError && error.retry === 'timed') continue;
         this.ended.push(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       }
-      await this.clock.sleep(100, this.ending.signal);
     }
   }
 

@@ -39,7 +39,8 @@ export async function claimRows(
   const { connection, meta } = session;
   const where = `pipeline = ${text(request.pipeline)}`;
   const known = await query(connection, `SELECT * FROM ${meta}.rows_progress WHERE ${where} ORDER BY bus_partition`);
-  if (known.length === 0) {
+  if (known.length === 0 || known.some((row) => row.topic_id !== request.topicId)) {
+    await run(connection, `DELETE FROM ${meta}.rows_progress WHERE ${where}`);
     const rows = Array.from(
       { length: request.busPartitions },
       (_, busPartition) => `(${text(request.pipeline)}, ${busPartition}, 0, ${text(request.owner)}, ${text(request.topicId)})`,
@@ -47,7 +48,7 @@ export async function claimRows(
     await run(connection, `INSERT INTO ${meta}.rows_progress VALUES ${rows.join(', ')}`);
     return rows.map(() => 0);
   }
-  if (known.some((row) => row.topic_id !== request.topicId) || known.length !== request.busPartitions)
+  if (known.length !== request.busPartitions)
     throw new PipelineError('gap', `the rows topic of pipeline ${request.pipeline} is not the one that was loaded so far.`, {
       hint: `Take the snapshot again: nanosync pipeline resnapshot ${request.pipeline}`,
     });

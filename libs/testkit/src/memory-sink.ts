@@ -93,8 +93,9 @@ class MemoryStore {
   }
 
   private claimRows(pipeline: string, owner: string, topicId: string, busPartitions: number): readonly number[] {
-    const loader = this.loaders.get(pipeline) ?? { topicId, owner, next: Array.from({ length: busPartitions }, () => 0) };
-    if (loader.topicId !== topicId || loader.next.length !== busPartitions)
+    const known = this.loaders.get(pipeline);
+    const loader = known?.topicId === topicId ? known : { topicId, owner, next: Array.from({ length: busPartitions }, () => 0) };
+    if (loader.next.length !== busPartitions)
       throw new PipelineError('gap', `the rows topic of pipeline ${pipeline} is not the one that was loaded so far.`);
     loader.owner = owner;
     this.loaders.set(pipeline, loader);

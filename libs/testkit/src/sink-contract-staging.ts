@@ -7,13 +7,17 @@ import { batch, build, E1, end, expectKind, L0, loaderOf, rowsOf, setUp, TOPIC }
 /** Staging and building. */
 export function describeStaging(the: Scenario): void {
   describe('staging', () => {
-    test('a loader begins at 0, goes on where it was, and a topic that is another one is a gap', async () => {
+    test('a loader begins at 0, goes on where it was, and begins at 0 again in another stream', async () => {
       expect(await the.sink.claimRows('shop', 'a', TOPIC, 2)).toEqual([0, 0]);
       await the.sink.stage({ pipeline: 'shop', owner: 'a', moves: [{ busPartition: 1, from: 0, to: 3 }], batches: [], ends: [] });
       expect(await the.sink.claimRows('shop', 'b', TOPIC, 2)).toEqual([0, 3]);
-      await expectKind('gap', the.sink.claimRows('shop', 'b', 'topic-2', 2));
       await expectKind('gap', the.sink.claimRows('shop', 'b', TOPIC, 3));
       expect(await the.sink.claimRows('other', 'b', 'topic-2', 1)).toEqual([0]);
+      expect(await the.sink.claimRows('shop', 'c', 'topic-2', 2)).toEqual([0, 0]);
+      const move = { busPartition: 1, from: 3, to: 4 };
+      await expectKind('conflict', the.sink.stage({ pipeline: 'shop', owner: 'b', moves: [move], batches: [], ends: [] }));
+      await the.sink.stage({ pipeline: 'shop', owner: 'c', moves: [{ ...move, from: 0 }], batches: [], ends: [] });
+      expect(await the.sink.claimRows('shop', 'd', 'topic-2', 2)).toEqual([0, 4]);
     });
 
     test('moves exactly, under the last claimed token, or changes nothing', async () => {

@@ -76,6 +76,11 @@ export class CaptureStore {
     return this.stored.value;
   }
 
+  /** The version that this session stored last. */
+  get version(): number {
+    return this.stored.version;
+  }
+
   /** Stores what has been published, after the bus acknowledged it and before the source is told. */
   async store(value: CaptureRecord): Promise<void> {
     const version = await this.ctx.state.put(this.stored.key, value, this.stored.version);
@@ -90,15 +95,23 @@ export async function hasFailed(ctx: ServiceContext, pipeline: PipelineRecord): 
   return record !== undefined && record.anchor === pipeline.anchor?.id && record.failure !== null;
 }
 
-/** Leaves the reason why capture stopped, for the planner to act on; never in place of what a later anchor's capture stored. */
-export async function reportFailure(ctx: ServiceContext, pipeline: PipelineRecord, failure: Failure): Promise<void> {
+/**
+ * Leaves the reason why capture stopped, for the planner to act on. False when the record is no longer as the failed session knew it
+ * (`known`): another one has taken over, and what looked like a gap may be only its progress. Nothing is written either when the
+ * pipeline has been anchored anew.
+ */
+export async function reportFailure(
+  ctx: ServiceContext,
+  pipeline: PipelineRecord,
+  failure: Failure,
+  known: number | undefined,
+): Promise<boolean> {
   const { anchor, definition } = pipeline;
-  if (anchor === null) return;
-  for (;;) {
-    const { record, version } = await captureStart(ctx, definition.name, anchor);
-    if (!(await isAnchored(ctx, definition.name, anchor.id))) return;
-    if ((await ctx.state.put(stateKeys.capture(definition.name), { ...record, failure }, version)) !== undefined) return;
-  }
+  if (anchor === null) return false;
+  const { record, version } = await captureStart(ctx, definition.name, anchor);
+  if (known !== undefined && known !== version) return false;
+  if (!(await isAnchored(ctx, definition.name, anchor.id))) return false;
+  return (await ctx.state.put(stateKeys.capture(definition.name), { ...record, failure }, version)) !== undefined;
 }
 
 /**

@@ -10,19 +10,25 @@ const QUIET_MS = 300;
 /** Encoded bytes that are gathered before they are published, also within one transaction. */
 const FLUSH_BYTES = 4_000_000;
 
+/** Lets the caller ask, also after a failure, which version of the capture record the session knew last. */
+export interface KnownRecord {
+  version: () => number | undefined;
+}
+
 /**
  * One capture session: publishes every change of the pipeline's tables to each bus partition in position order without gap,
  * beginning at the acknowledged position, until the signal aborts. Order of each flush: published with the bus's
  * acknowledgement, then positions stored, then acknowledged to the source. Throws when anything breaks; the producer is
  * then thrown away with the session.
  */
-export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineRecord): Promise<void> {
+export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineRecord, known: KnownRecord): Promise<void> {
   const { name, source: sourceDefinition } = pipeline.definition;
   const { anchor } = pipeline;
   if (anchor === null) throw new PipelineError('defect', `Pipeline ${name} is captured without an anchor.`);
   const tables = await tablesOf(ctx, pipeline, anchor);
   await using source = await ctx.openSource(sourceDefinition.connection);
   const start = await captureStart(ctx, name, anchor);
+  known.version = () => start.version;
   await source.verify(name, anchor, start.record.published);
   let progress: SessionProgress | undefined;
   // The slot lets in one reader at a time: a capture that is not let in disturbs nobody, and one that is has ended the earlier one.
@@ -35,6 +41,7 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     signal: ctx.signal,
   });
   const store = await CaptureStore.begin(ctx, name, start, await tailSession(ctx, name, tables));
+  known.version = () => store.version;
   await checkTopics(ctx, name, tables, store.record);
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
   progress = new SessionProgress(store.record);

@@ -1,6 +1,7 @@
 import type { PipelinePhase, PipelineRecord, ServiceContext } from '@nanosync/core';
 import { abortWhen, describeError, followPipelines, isKind, readRecord, stateKeys, tellTrouble } from '@nanosync/core';
 import { hasFailed, reportFailure } from './capture-record.ts';
+import type { KnownRecord } from './capture-session.ts';
 import { runCaptureSession } from './capture-session.ts';
 
 /** How often a session looks whether its pipeline still goes on, in milliseconds. */
@@ -22,18 +23,19 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
   for (let failures = 0; !ctx.signal.aborted; ) {
     const stored = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name));
     if (stored === undefined || !isFollowed(stored.value) || (await hasFailed(ctx, stored.value))) return;
+    const known: KnownRecord = { version: () => undefined };
     const startedMs = ctx.clock.monotonicMs();
     try {
-      await runWhileAnchored(ctx, stored.value);
+      await runWhileAnchored(ctx, stored.value, known);
       failures = 0;
     } catch (error) {
       if (ctx.signal.aborted) return;
       if (isKind(error, 'gap', 'table-changed')) {
-        await reportFailure(ctx, stored.value, { reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` });
-        return;
+        const failure = { reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` };
+        if (await reportFailure(ctx, stored.value, failure, known.version())) return;
       }
       if (ctx.clock.monotonicMs() - startedMs > STEADY_MS) failures = 0;
-      if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
+      if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config', 'gap', 'table-changed')) throw error;
       ctx.log.warn('capture begins again', { pipeline: name, err: describeError(error) });
       await tellTrouble(ctx.state, name, 'cdc-capture', error);
       await ctx.clock.sleep(Math.min(10_000, 250 * 2 ** failures++), ctx.signal);
@@ -42,7 +44,7 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
 }
 
 /** One session that also ends when the pipeline leaves its phase or gets another anchor. */
-async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord): Promise<void> {
+async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, known: KnownRecord): Promise<void> {
   const ending = new AbortController();
   const signal = AbortSignal.any([ctx.signal, ending.signal]);
   const watch = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
@@ -51,7 +53,7 @@ async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord): 
   });
   watch.catch(() => undefined); // Thrown below; not unhandled until then.
   try {
-    await runCaptureSession({ ...ctx, signal }, pipeline);
+    await runCaptureSession({ ...ctx, signal }, pipeline, known);
   } catch (error) {
     if (!ending.signal.aborted) throw error;
   } finally {

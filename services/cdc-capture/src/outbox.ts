@@ -64,7 +64,11 @@ export class Outbox implements AsyncDisposable {
         .map(async ({ topic, partition, messages }) => {
           const { end } = await this.producer.send(topic, partition, messages);
           const ends = this.ends.get(topic) as number[];
-          ends[partition] = Math.max(ends[partition] ?? 0, end);
+          const before = ends[partition] ?? 0;
+          // Others may have sent in between, so it may end further on; where it ends before, acknowledged messages are gone.
+          if (end < before + messages.length)
+            throw new PipelineError('gap', `Partition ${partition} of topic ${topic} has lost its newest messages.`);
+          ends[partition] = end;
         }),
     );
     return {

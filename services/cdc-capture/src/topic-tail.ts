@@ -11,7 +11,9 @@ export async function tailSession(ctx: ServiceContext, pipeline: string, tables:
       if (end <= start) continue;
       await using reader = await ctx.bus.reader(ctx.topics.changes(pipeline, table), partition, end - 1);
       const [last] = await reader.read({ maxBytes: 1, waitMs: 5000 });
-      if (last !== undefined) highest = Math.max(highest, await sessionOf(ctx, controlSchema, last.value));
+      if (last === undefined)
+        throw new PipelineError('unavailable', `The bus does not hand out the last message of topic ${topic?.name ?? table}.`);
+      highest = Math.max(highest, await sessionOf(ctx, controlSchema, last.value));
     }
   }
   return highest;

@@ -1,5 +1,5 @@
-import type { Position, ServiceContext } from '@nanosync/core';
-import { CONTROL_EVENT, decodeMessage, PipelineError, parsePosition, schemaIdOf } from '@nanosync/core';
+import type { CaptureRecord, GenerationId, Position, ServiceContext } from '@nanosync/core';
+import { CONTROL_EVENT, decodeMessage, PipelineError, parsePosition, readRecord, schemaIdOf, stateKeys } from '@nanosync/core';
 
 /** Where a generation begins on its change topic: right after its own generation event, in each bus partition. */
 export interface GenerationStart {
@@ -12,14 +12,20 @@ export interface GenerationStart {
  * Finds the generation event of an epoch in every bus partition, waiting for it where capture has not published it yet. Returns
  * undefined when the signal aborts first.
  */
-export async function findGenerationStart(ctx: ServiceContext, topic: string, epoch: string): Promise<GenerationStart | undefined> {
+export async function findGenerationStart(
+  ctx: ServiceContext,
+  topic: string,
+  { pipeline, table, epoch }: GenerationId,
+): Promise<GenerationStart | undefined> {
   const info = await ctx.bus.topic(topic);
   if (info === undefined) throw new PipelineError('gap', `Topic ${topic} is gone.`);
   const controlSchema = await ctx.registry.register('nanosync.control-value', CONTROL_EVENT.schema);
   const partitions: { next: number; session: number }[] = [];
   let l0: Position | undefined;
   for (const [partition, { start }] of info.partitions.entries()) {
-    const found = await findIn(ctx, topic, { partition, start, controlSchema, epoch });
+    const isPublished = async () =>
+      (await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(pipeline)))?.value.tables[table]?.epoch === epoch;
+    const found = await findIn(ctx, topic, { partition, start, controlSchema, epoch, isPublished });
     if (found === undefined) return undefined;
     if (l0 !== undefined && l0 !== found.position)
       throw new PipelineError('defect', `Epoch ${epoch} has two generation events on ${topic}.`);
@@ -32,11 +38,23 @@ export async function findGenerationStart(ctx: ServiceContext, topic: string, ep
 async function findIn(
   ctx: ServiceContext,
   topic: string,
-  where: { readonly partition: number; readonly start: number; readonly controlSchema: number; readonly epoch: string },
+  where: {
+    readonly partition: number;
+    readonly start: number;
+    readonly controlSchema: number;
+    readonly epoch: string;
+    /** Capture has stored that the event is on the bus. */
+    readonly isPublished: () => Promise<boolean>;
+  },
 ): Promise<{ readonly next: number; readonly session: number; readonly position: Position } | undefined> {
   await using reader = await ctx.bus.reader(topic, where.partition, where.start);
+  let next = where.start;
   while (!ctx.signal.aborted) {
+    const isPublished = await where.isPublished();
+    const end = (await ctx.bus.topic(topic))?.partitions[where.partition]?.end ?? next;
+    if (isPublished && next >= end) throw new PipelineError('gap', `Topic ${topic} has lost the generation event of epoch ${where.epoch}.`);
     for (const { value, offset } of await reader.read({ maxBytes: 4_000_000, waitMs: 500, signal: ctx.signal })) {
+      next = offset + 1;
       if (schemaIdOf(value) !== where.controlSchema) continue;
       const event = decodeMessage(CONTROL_EVENT, value);
       if (event.kind === 'generation' && event.epoch === where.epoch)

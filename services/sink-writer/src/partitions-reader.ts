@@ -32,7 +32,13 @@ export class PartitionsReader implements AsyncDisposable {
     options: { readonly maxBytes: number; readonly signal: AbortSignal },
   ): Promise<PartitionsReader> {
     const readers: PartitionReader[] = [];
-    for (const [partition, offset] of offsets.entries()) readers.push(await bus.reader(topic, partition, offset));
+    const opened = new PartitionsReader(readers, options.maxBytes, options.signal);
+    try {
+      for (const [partition, offset] of offsets.entries()) readers.push(await bus.reader(topic, partition, offset));
+    } catch (error) {
+      await opened[Symbol.asyncDispose]();
+      throw error;
+    }
     return new PartitionsReader(readers, options.maxBytes, options.signal);
   }
 

@@ -1,11 +1,24 @@
-import type { EndMarker, PipelineRecord, RowBatch, ServiceContext, Sink, TableId, TableSchema } from '@nanosync/core';
+import type {
+  EndMarker,
+  PartitionRecord,
+  PipelineRecord,
+  RowBatch,
+  ServiceContext,
+  Sink,
+  TableId,
+  TableRecord,
+  TableSchema,
+} from '@nanosync/core';
 import {
   decodeMessage,
   END_MARKER,
+  listRecords,
   PipelineError,
   ROW_BATCH,
   ROWS_BUS_PARTITIONS,
+  readRecord,
   schemaIdOf,
+  stateKeys,
   tableSchemaOf,
   withLease,
 } from '@nanosync/core';
@@ -17,6 +30,8 @@ import { Trimmer } from './trimmer.ts';
 /** Bytes of row batches staged in one transaction, about: one read of each bus partition. */
 const READ_BYTES = 4_000_000;
 const WAIT_MS = 500;
+/** How often an idle loader looks whether all that was published has arrived, in milliseconds. */
+const COMPARE_EVERY_MS = 5000;
 
 /**
  * Stages the pipeline's row batches in the sink, in the order of each bus partition, from the offsets that the sink itself has,
@@ -32,14 +47,22 @@ export async function runRowLoader(ctx: ServiceContext, pipeline: PipelineRecord
 async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, owner: string): Promise<void> {
   const { name } = pipeline.definition;
   const topic = await ctx.bus.ensureTopic(ctx.topics.rows(name), ROWS_BUS_PARTITIONS);
-  const offsets = [...(await sink.claimRows(name, owner, topic.id, ROWS_BUS_PARTITIONS))];
+  const stream = `${topic.id} ${pipeline.anchor?.id ?? ''}`;
+  const offsets = [...(await sink.claimRows(name, owner, stream, ROWS_BUS_PARTITIONS))];
+  // A loader that begins begins where the topic does: what was trimmed is older than this anchor.
+  const from = offsets.map((offset, partition) => (offset === 0 ? (topic.partitions[partition]?.start ?? 0) : offset));
+  let compareAtMs = ctx.clock.monotonicMs() + COMPARE_EVERY_MS;
   await markStagedDurable(ctx, pipeline, sink);
   const decode = await RowsDecoder.open(ctx);
   const trimmer = new Trimmer(ctx, topic.name);
-  await using reader = await PartitionsReader.open(ctx.bus, topic.name, offsets, { maxBytes: READ_BYTES, signal: ctx.signal });
+  await using reader = await PartitionsReader.open(ctx.bus, topic.name, from, { maxBytes: READ_BYTES, signal: ctx.signal });
   while (!ctx.signal.aborted) {
     const read = await reader.next(WAIT_MS);
     await trimmer.trim(offsets);
+    if (read.length === 0 && ctx.clock.monotonicMs() >= compareAtMs) {
+      compareAtMs = ctx.clock.monotonicMs() + COMPARE_EVERY_MS;
+      await requireArrived(ctx, pipeline, sink, offsets);
+    }
     if (read.length === 0) continue;
     const { batches, ends } = await decode.all(read);
     const moves = read.map(({ busPartition, messages }) => ({
@@ -61,6 +84,30 @@ async function reportDurable(ctx: ServiceContext, pipeline: string, sink: Sink, 
     const wanted = new Set(ends.filter((end) => end.table === table && end.epoch === epoch).map((end) => end.partition));
     const staged = await sink.staged({ pipeline, table, epoch });
     for (const { partition } of staged) if (wanted.has(partition)) await markDurable(ctx, pipeline, table, epoch, partition);
+  }
+}
+
+/**
+ * The ledger is told `read` after the end marker was durable on the bus. So when everything on the bus has been staged, such a partition is
+ * complete at the sink, or the bus has lost its newest messages and nobody would read the range again.
+ */
+async function requireArrived(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, offsets: readonly number[]): Promise<void> {
+  const { name } = pipeline.definition;
+  for (const { key, value } of await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))) {
+    const { table, epoch, phase } = value;
+    if (phase !== 'snapshotting' || value.anchor !== pipeline.anchor?.id) continue;
+    const ledger = await listRecords<PartitionRecord>(ctx.state, stateKeys.partitions(name, table, epoch));
+    const read = ledger.filter((partition) => partition.value.phase === 'read');
+    if (read.length === 0) continue;
+    const topic = await ctx.bus.topic(ctx.topics.rows(name));
+    if (offsets.some((offset, partition) => offset < (topic?.partitions[partition]?.end ?? 0))) return;
+    const staged = new Set((await sink.staged({ pipeline: name, table, epoch })).map(({ partition }) => partition));
+    const lost = read.filter((partition) => !staged.has(partition.value.partition));
+    const now = await readRecord<TableRecord>(ctx.state, key);
+    if (lost.length === 0 || now?.value.epoch !== epoch || now.value.phase !== 'snapshotting') continue;
+    throw new PipelineError('gap', `The bus has lost row batches of ${lost.length} partitions of ${table}.`, {
+      hint: `Run: nanosync pipeline resnapshot ${name}`,
+    });
   }
 }
 

@@ -47,7 +47,7 @@ async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord, failur
   try {
     await using sink = await ctx.openSink(sinkDefinition.connection);
     const loops = [
-      runRowLoader(inner, pipeline, sink),
+      believedTwice(inner, () => runRowLoader(inner, pipeline, sink)),
       ...source.tables.map((table) => runTable(inner, pipeline, sink, table)),
       watching,
     ].map((loop) => loop.finally(end));
@@ -94,12 +94,26 @@ async function whenSteady(ctx: ServiceContext, pipeline: string, failures: Map<s
 async function runTable(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, table: string): Promise<void> {
   const report = new TableReport(ctx, pipeline.definition.name, table);
   try {
-    await runTableWriter({ ctx, pipeline, sink, table, report });
+    await believedTwice(ctx, () => runTableWriter({ ctx, pipeline, sink, table, report }));
   } catch (error) {
     if (ctx.signal.aborted) return;
     if (!isKind(error, 'gap', 'table-changed')) throw error;
     await report.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${pipeline.definition.name}` });
     await untilAborted(ctx.signal);
+  }
+}
+
+/**
+ * What needs a person is believed when it is met again after a new claim. A writer that was stopped for long may find that messages are
+ * gone only because another one has applied and trimmed them meanwhile.
+ */
+async function believedTwice(ctx: ServiceContext, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!isKind(error, 'gap', 'table-changed') || ctx.signal.aborted) throw error;
+    ctx.log.debug('looks again', { err: describeError(error) });
+    await work();
   }
 }
 

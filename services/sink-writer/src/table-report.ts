@@ -3,6 +3,8 @@ import { RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 /** A live table's report is stored at most this often, in milliseconds; steps are stored at once. */
 const REPORT_EVERY_MS = 200;
+/** It is stored again after this time although nothing changed: a state store that lost its newest writes must learn of it again. */
+const REPEAT_EVERY_MS = 5000;
 
 /** Tells the state store how far a table is at the sink. For display and for the planner's steps; never read back as truth. */
 export class TableReport {
@@ -38,9 +40,10 @@ export class TableReport {
     if (now || this.isDue) await this.flush();
   }
 
-  /** Sends what was held back. */
+  /** Sends what was held back, or all of it again after a while. */
   async flush(): Promise<void> {
-    if (this.unsent) await this.send();
+    const isOld = this.ctx.clock.monotonicMs() - this.lastSentMs >= REPEAT_EVERY_MS;
+    if (this.unsent || (isOld && this.current !== undefined)) await this.send();
   }
 
   async fail(failure: Failure): Promise<void> {

@@ -97,8 +97,11 @@ export interface Sink extends AsyncDisposable {
    */
   check(pipeline: string, tables: readonly TableId[], schemas?: readonly TableSchema[]): Promise<readonly Problem[]>;
 
-  /** Makes this token the only loader of the pipeline's rows and returns the next offset of each bus partition (0 when new). */
-  claimRows(pipeline: string, owner: string, topicId: string, busPartitions: number): Promise<readonly number[]>;
+  /**
+   * Makes this token the only loader of the pipeline's rows and returns the next offset of each bus partition. `stream` names what the
+   * offsets count in (a life of the topic under an anchor); another one than before begins at 0, since staging again changes nothing.
+   */
+  claimRows(pipeline: string, owner: string, stream: string, busPartitions: number): Promise<readonly number[]>;
   /** Stages batches and end markers durably; batches that are already there, or of an epoch that is built or dropped, are ignored. */
   stage(request: StageRequest): Promise<void>;
   /** The complete partitions of an epoch. */
