@@ -28,11 +28,22 @@ const PATIENCE_MS = 20_000;
 
 /** Starts the pipeline as a user would, in a process of its own; `onLine` gets each line that it prints. */
 export function startPipeline(
-  options: { readonly file: string; readonly dataDir: string; readonly directory: string; readonly format: 'human' | 'json' },
+  options: {
+    readonly file: string;
+    readonly dataDir: string;
+    readonly directory: string;
+    readonly format: 'human' | 'json';
+    /** Variables beside those of this process. */
+    readonly env?: Readonly<Record<string, string>>;
+  },
   onLine: (line: string) => void,
 ): PipelineProcess {
   const args = [NANOSYNC, 'start', '-f', options.file, '--data-dir', options.dataDir, '--log-format', options.format];
-  const child = spawn(process.execPath, args, { cwd: options.directory, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, {
+    cwd: options.directory,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const log = createWriteStream(join(options.directory, 'pipeline.log'), { flags: 'a' });
   const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {

@@ -37,7 +37,13 @@ export async function startSource(workplace: Workplace, keep: boolean): Promise<
 /** Writes a pipelines file as a user would. */
 export function writePipelinesFile(
   workplace: Workplace,
-  pipeline: { readonly name: string; readonly dsn: string; readonly tables: readonly string[]; readonly targetRows: number },
+  pipeline: {
+    readonly name: string;
+    readonly dsn: string;
+    readonly tables: readonly string[];
+    readonly targetRows: number;
+    readonly concurrency?: number;
+  },
 ): void {
   const text = `connections:
   - name: ${pipeline.name}-postgres
@@ -57,6 +63,6 @@ pipelines:
       connection: ${pipeline.name}-duckdb
     snapshot:
       target_rows_per_partition: ${pipeline.targetRows}
-`;
+${pipeline.concurrency === undefined ? '' : `      concurrency: ${pipeline.concurrency}\n`}`;
   writeFileSync(workplace.pipelinesFile, text, { mode: 0o600 });
 }
