@@ -8,6 +8,7 @@ import type { Chunk } from './chunk.ts';
 import { isSpent, newChunk } from './chunk.ts';
 import { Completion } from './completion.ts';
 import type { Connect } from './connection.ts';
+import { horizonOf } from './horizon.ts';
 import type { Lsn } from './position.ts';
 import { lsnOf, positionOfLsn } from './position.ts';
 import { ReplicationStream } from './replication-stream.ts';
@@ -29,11 +30,12 @@ export async function openChanges(connect: Connect, options: ChangesOptions, clo
   const plans = options.tables.map((table) => tablePlan(table.schema, table.storage));
   const tables = plans.map((plan) => ({ oid: plan.storage.oid, name: plan.table }));
   const from = lsnOf(options.from);
+  const horizon = await horizonOf(connect, options.from === options.anchor.l0);
   const stream = await ReplicationStream.open(connect, { pipeline, slot, publication, tables, from, clock, signal });
   return new PostgresChangeReader({
     stream,
-    decoder: new StreamDecoder({ pipeline, plans, complete: options.complete }),
-    completion: new Completion(connect, clock),
+    decoder: new StreamDecoder({ pipeline, plans, complete: options.complete, horizon }),
+    completion: new Completion({ connect, clock, horizon }),
     from,
     signal,
   });

@@ -1,5 +1,6 @@
 import type { Cell, SourceEvent } from '@nanosync/core';
 import { PipelineError, UNCHANGED } from '@nanosync/core';
+import type { Lsn } from './position.ts';
 import type { TablePlan } from './table-plan.ts';
 
 /** An event that lacks cells and must be completed from the source before it is delivered. */
@@ -11,8 +12,11 @@ export interface Lacking {
   readonly key: readonly string[];
   /** Places of the cells that the log left out. */
   readonly cells: readonly number[];
-  /** The event's transaction, 32 bits. */
+  /** The event's transaction, 32 bits, and where it commits. */
   readonly xid: number;
+  readonly commitLsn: Lsn;
+  /** False where the event is completed only if the table's horizon turns out to reach it. */
+  readonly always: boolean;
 }
 
 /** Decoded events in stream order, delivered from the front. */

@@ -69,6 +69,39 @@ test('a row that is gone by now: an update says so, a key change is its delete h
   ]);
 });
 
+test('a row that a key change lost to a later delete takes its further updates along', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  await capture.sql(`INSERT INTO t VALUES (1, 1, ${large('a')}, NULL), (2, 1, ${large('b')}, NULL)`);
+  await capture.sql('UPDATE t SET id = 10 WHERE id = 1');
+  const fromHere = await capture.open();
+  await capture.sql('UPDATE t SET n = 2 WHERE id = 10');
+  await capture.sql('UPDATE t SET n = 2 WHERE id = 2');
+  await capture.sql('DELETE FROM t WHERE id = 10');
+  const all = [
+    ['d', false, false, 1, null, null, null],
+    // The insert half has gone with its row. Below the end of the log at that time an update of what is gone says so.
+    ['u', false, true, 10, 2, UNCHANGED, null],
+    ['u', true, false, 2, 2, 'b', null],
+    ['d', false, false, 10, null, null, null],
+    // Above it the log is enough again.
+    ['u', false, false, 2, 3, UNCHANGED, null],
+  ];
+  const events: SourceEvent[] = await capture.all(fromHere);
+  await capture.sql('UPDATE t SET n = 3 WHERE id = 2');
+  events.push(...(await capture.all(fromHere)));
+  expect(
+    events
+      .filter((event) => event.kind === 'change')
+      .slice(2)
+      .map(shown),
+  ).toEqual(all);
+  // A stream that goes on behind the key change does not know what the one before found gone.
+  const keyChange = events.filter((event) => event.kind === 'commit')[1];
+  await fromHere[Symbol.asyncDispose]();
+  const later = await changes(capture, await capture.open({ from: keyChange?.acknowledge ?? capture.l0 }));
+  expect(later.map(shown).slice(0, 4)).toEqual(all.slice(0, 4));
+});
+
 test('an older value that is still visible when the commit is streamed is not taken', async () => {
   await using capture = await captureOf(server, TABLE, ['t']);
   await capture.sql(`INSERT INTO t VALUES (1, 1, ${large('old')}, NULL)`);
@@ -105,6 +138,7 @@ test('an older value that is still visible when the commit is streamed is not ta
   await next;
   expect(later?.filter((event) => event.kind === 'change').map(shown)).toEqual([['u', true, false, 1, 2, 'new', null]]);
   await writer.end();
+  await probe.end();
 });
 
 test('with 16 writers no completion takes a value older than the event', async () => {

@@ -6,7 +6,10 @@ import { settle, takeReady } from './chunk.ts';
 import type { ReadableTable } from './completion-statement.ts';
 import { lookUp, READ_HEAD, readSql } from './completion-statement.ts';
 import type { Connect } from './connection.ts';
-import { destroy } from './connection.ts';
+import { destroy, queryJson } from './connection.ts';
+import type { Horizon } from './horizon.ts';
+import { INSERT_END } from './horizon.ts';
+import { parseLsn } from './position.ts';
 import { codeOf } from './postgres-error.ts';
 import type { TablePlan } from './table-plan.ts';
 
@@ -24,6 +27,12 @@ const CHANGED_MEANWHILE = new Set(['42P01', '42703', '3F000', '42704', '42883'])
 /** Locked, deadlocked, serialized: read again. */
 const LATER = new Set(['55P03', '40P01', '40001']);
 
+interface CompletionParts {
+  readonly connect: Connect;
+  readonly clock: Clock;
+  readonly horizon: Horizon;
+}
+
 /**
  * Reads the cells that the log left out from the tables themselves, by key. A read counts only if the event's transaction is
  * visible in the same statement: a commit is streamed before it is visible, and an older value would overwrite a newer one.
@@ -32,14 +41,16 @@ export class Completion {
   private readonly connect: Connect;
   private readonly clock: Clock;
   private readonly closing = new AbortController();
+  private readonly horizon: Horizon;
   private client: Client | undefined;
   private readonly tables = new Map<TablePlan, ReadableTable | undefined>();
   private batch = FIRST_BATCH;
   private waitMs = FIRST_WAIT_MS;
 
-  constructor(connect: Connect, clock: Clock) {
+  constructor({ connect, clock, horizon }: CompletionParts) {
     this.connect = connect;
     this.clock = clock;
+    this.horizon = horizon;
   }
 
   /**
@@ -48,11 +59,14 @@ export class Completion {
    */
   async ready(chunk: Chunk): Promise<readonly SourceEvent[]> {
     let bytes = 0;
-    while (chunk.lacking.length > 0 && bytes < TARGET_BYTES && !this.closing.signal.aborted) {
-      const asked = chunk.lacking.splice(0, this.batch);
+    while (bytes < TARGET_BYTES && !this.closing.signal.aborted) {
+      const asked = this.choose(chunk);
+      if (asked.length === 0) break;
       const answers = await this.read(asked);
+      await this.noteGone(asked, answers);
       const waiting = asked.filter((lacking, index) => !settle(chunk, lacking, answers[index]));
-      chunk.lacking.unshift(...waiting);
+      const settled = new Set(asked.filter((lacking) => !waiting.includes(lacking)));
+      chunk.lacking.splice(0, Number.POSITIVE_INFINITY, ...chunk.lacking.filter((lacking) => !settled.has(lacking)));
       const read = answers.reduce((sum, answer) => sum + (answer?.bytes ?? 0), 0);
       bytes += read;
       this.batch = Math.max(1, Math.min(MOST_BATCH, this.batch * 2, Math.floor((TARGET_BYTES / 2) * (asked.length / Math.max(read, 1)))));
@@ -82,6 +96,30 @@ export class Completion {
       signal.addEventListener('abort', () => reject(new Error('the change stream was given up')), { once: true });
     });
     return Promise.race([opening, closed]);
+  }
+
+  /** The next events to read for. Those at the front that need nothing, as the horizon is now, may go as they are. */
+  private choose(chunk: Chunk): readonly Lacking[] {
+    const needed = (lacking: Lacking) => lacking.always || this.horizon.covers(lacking.plan, lacking.commitLsn);
+    const first = chunk.lacking.findIndex(needed);
+    chunk.lacking.splice(0, first < 0 ? Number.POSITIVE_INFINITY : first);
+    const asked: Lacking[] = [];
+    for (const lacking of chunk.lacking) {
+      if (asked.length >= this.batch) break;
+      if (needed(lacking)) asked.push(lacking);
+    }
+    return asked;
+  }
+
+  /** Rows that are gone by now: later updates of them, up to the one that removed them, have nothing to stand on at the sink. */
+  private async noteGone(asked: readonly Lacking[], answers: readonly Answer[]): Promise<void> {
+    const gone = new Set(asked.filter((_, index) => answers[index]?.found === false).map(({ plan }) => plan));
+    if (gone.size === 0) return;
+    this.client ??= await this.open();
+    const end = await queryJson<string>(this.client, INSERT_END).catch((error: unknown) => {
+      throw this.connect.explain(error);
+    });
+    for (const plan of gone) this.horizon.extend(plan, parseLsn(end));
   }
 
   private async pause(): Promise<void> {

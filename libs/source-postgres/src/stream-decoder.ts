@@ -2,6 +2,7 @@ import type { Row, TableId } from '@nanosync/core';
 import { PipelineError, UNCHANGED } from '@nanosync/core';
 import { CellTextError } from './cell-text-error.ts';
 import type { Chunk } from './chunk.ts';
+import type { Horizon } from './horizon.ts';
 import { MARKER_PREFIX, parseMarker } from './marker.ts';
 import type { PgoutputMessage, Relation } from './pgoutput.ts';
 import { decodePgoutput } from './pgoutput.ts';
@@ -16,6 +17,7 @@ export interface DecoderOptions {
   readonly pipeline: string;
   readonly plans: readonly TablePlan[];
   readonly complete: (table: TableId) => boolean;
+  readonly horizon: Horizon;
 }
 
 type RowMessage = Extract<PgoutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
@@ -174,13 +176,19 @@ export class StreamDecoder {
     if (before !== null) requireKey(plan, before);
     const keyChange = before !== null && !plan.codec.key(before).equals(plan.codec.key(after));
     if (keyChange) this.change(chunk, plan.table, 'd', before, null, true, 1);
-    if (after.includes(UNCHANGED) && (keyChange || this.options.complete(plan.table))) {
-      const key = keyTexts(plan, bytes, message.newAt, message.oldAt);
-      const cells = after.flatMap((cell, place) => (cell === UNCHANGED ? [place] : []));
-      chunk.lacking.push({ at: chunk.events.length, plan, key, cells, xid: this.transaction().xid });
-    }
+    if (after.includes(UNCHANGED)) this.lack(plan, after, keyChange, () => keyTexts(plan, bytes, message.newAt, message.oldAt), chunk);
     if (keyChange) this.change(chunk, plan.table, 'c', null, after, true, 2);
     else this.change(chunk, plan.table, 'u', before, after, false, 1);
+  }
+
+  /** Notes that the event that comes next lacks cells, where they are to be read or may turn out to be. */
+  private lack(plan: TablePlan, after: Row, keyChange: boolean, key: () => string[], chunk: Chunk): void {
+    const { xid, commitLsn } = this.transaction();
+    const always = keyChange || this.options.complete(plan.table);
+    // A read for this chunk that finds a row gone moves the horizon while what follows is decoded already.
+    if (!always && chunk.lacking.length === 0 && !this.options.horizon.covers(plan, commitLsn)) return;
+    const cells = after.flatMap((cell, place) => (cell === UNCHANGED ? [place] : []));
+    chunk.lacking.push({ at: chunk.events.length, plan, key: key(), cells, xid, commitLsn, always });
   }
 
   private change(
