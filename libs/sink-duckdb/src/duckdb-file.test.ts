@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Problem, TableId } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
@@ -184,6 +184,31 @@ test('after DuckDB gave up on a file, the next step opens it anew', async () => 
   expect((await errorOf(fatal)).kind).toBe('unavailable');
   expect(await sink.generation(generationOf(ORDERS))).toMatchObject({ rowsBuilt: 1 });
   await shared.release();
+});
+
+test('a file that is deleted while it is open is let go: nothing is written into what has no name', async () => {
+  await using file = scratch();
+  await using sink = await file.open();
+  await load(sink, ORDERS, [order(1)]);
+  rmSync(file.options.path);
+  rmSync(`${file.options.path}.wal`, { force: true });
+  const lost = await errorOf(sink.claim(generationOf(ORDERS), 'w'));
+  expect([lost.kind, lost.message]).toEqual(['unavailable', `${file.options.path} was deleted or replaced while it was open.`]);
+  expect(await sink.generation(generationOf(ORDERS))).toBeUndefined();
+  expect(await load(sink, ORDERS, [order(2)])).toBe(1);
+});
+
+test('a file whose folder is away for a while is kept and goes on', async () => {
+  await using file = scratch();
+  const folder = join(file.folder, 'mounted');
+  mkdirSync(folder);
+  await using sink = await openDuckdbSink({ path: join(folder, 'w.duckdb'), log: quiet });
+  await load(sink, ORDERS, [order(1)]);
+  renameSync(folder, `${folder}.away`);
+  expect((await errorOf(sink.generation(generationOf(ORDERS)))).kind).toBe('prerequisite');
+  renameSync(`${folder}.away`, folder);
+  expect(await sink.generation(generationOf(ORDERS))).toMatchObject({ rowsBuilt: 1 });
+  await applyTo(sink, ORDERS, changeOf(ORDERS, 'c', order(2), at(101)));
 });
 
 test('a view that somebody replaced by a table is not touched', async () => {

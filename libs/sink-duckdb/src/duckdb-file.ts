@@ -3,7 +3,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { Log } from '@nanosync/core';
 import { describeError, PipelineError } from '@nanosync/core';
-import { checkPlace, identityOf, openError, removeSpill } from './duckdb-place.ts';
+import { checkPlace, fileIdOf, identityOf, openError, removeSpill } from './duckdb-place.ts';
 import { checkVersion, prepareMeta } from './meta.ts';
 import { int, META, name, query } from './sql.ts';
 
@@ -45,6 +45,8 @@ export class DuckdbFile {
   private instance: DuckDBInstance | undefined;
   private session: Session | undefined;
   private prepared = false;
+  /** Which file is open, however it is called by now. */
+  private opened: string | undefined;
   private tail: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
@@ -119,6 +121,7 @@ export class DuckdbFile {
     if (this.closing !== undefined) throw new PipelineError('defect', `${this.options.path} is used after it was closed.`);
     const result = this.tail.then(async () => {
       try {
+        this.checkStillThere();
         return await work();
       } catch (error) {
         throw this.translate(error);
@@ -126,6 +129,20 @@ export class DuckdbFile {
     });
     this.tail = result.catch(() => undefined);
     return result;
+  }
+
+  /**
+   * A file that was deleted or replaced stays open under no name, and what is written into it is lost: such a file is let go, and
+   * the next step opens what is there then. While its folder is away, so may be the file, and it is kept.
+   */
+  private checkStillThere(): void {
+    if (this.session === undefined || fileIdOf(this.key) === this.opened) return;
+    const { path } = this.options;
+    checkPlace(path);
+    this.close();
+    throw new PipelineError('unavailable', `${path} was deleted or replaced while it was open.`, {
+      hint: 'What is there now is opened with the next step.',
+    });
   }
 
   /** Gives the file back; the last one writes everything into the file itself and closes it. */
@@ -162,6 +179,7 @@ export class DuckdbFile {
       this.session = { connection, catalog, meta: `${name(catalog)}.${name(META)}` };
       this.prepared = await checkVersion(this.session, path);
       removeSpill(this.key);
+      this.opened = fileIdOf(this.key);
       return this.session;
     } catch (error) {
       this.close();

@@ -11,6 +11,12 @@ export function identityOf(path: string): string {
   return existsSync(folder) ? join(realpathSync(folder), basename(absolute)) : absolute;
 }
 
+/** Tells one file from another that has or had its name; undefined when there is none. */
+export function fileIdOf(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found === undefined ? undefined : `${found.dev}/${found.ino}`;
+}
+
 /** Refuses a path where no DuckDB file can be, with the cure. */
 export function checkPlace(path: string): void {
   const absolute = resolve(path);
