@@ -138,7 +138,6 @@ test('an older value that is still visible when the commit is streamed is not ta
   await next;
   expect(later?.filter((event) => event.kind === 'change').map(shown)).toEqual([['u', true, false, 1, 2, 'new', null]]);
   await writer.end();
-  await probe.end();
 });
 
 test('with 16 writers no completion takes a value older than the event', async () => {

@@ -144,7 +144,7 @@ export class EventPublisher implements AsyncDisposable {
    * on; what comes before that is for no generation.
    */
   event(event: Exclude<SourceEvent, { readonly kind: 'commit' | 'idle' }>, progress: SessionProgress): void {
-    if (event.kind !== 'marker' && !progress.hasTable(event.table)) return progress.passedOver(event.position);
+    if (event.kind !== 'marker' && !progress.hasTable(event.table)) return this.early(event, progress);
     switch (event.kind) {
       case 'change':
       case 'truncate':
@@ -158,6 +158,12 @@ export class EventPublisher implements AsyncDisposable {
       default:
         return unreachable(event);
     }
+  }
+
+  /** Other columns end the table's stream for good, also where nothing of it was published yet. */
+  private early(event: Exclude<SourceEvent, { readonly kind: 'commit' | 'idle' | 'marker' }>, progress: SessionProgress): void {
+    if (event.kind === 'schema') throw new PipelineError('table-changed', changedSentence(event.table, event.reason), { hint: this.cure });
+    progress.passedOver(event.position);
   }
 
   private change(event: SourceEvent & { readonly kind: 'change' | 'truncate' }, progress: SessionProgress): void {
@@ -202,8 +208,9 @@ export class EventPublisher implements AsyncDisposable {
   private schema({ table, position, reason }: SourceEvent & { readonly kind: 'schema' }, progress: SessionProgress): void {
     const { epoch, failure } = progress.table(table);
     if (failure !== null) return;
-    progress.tableFailed(table, { reason, cure: this.cure }, position);
-    this.control(table, { kind: 'schema', epoch, position, tsMs: 0, detail: reason });
+    const sentence = changedSentence(table, reason);
+    progress.tableFailed(table, { reason: sentence, cure: this.cure }, position);
+    this.control(table, { kind: 'schema', epoch, position, tsMs: 0, detail: sentence });
   }
 
   private rejected({ table, position, reason, payload }: SourceEvent & { readonly kind: 'rejected' }, progress: SessionProgress): void {
@@ -243,6 +250,10 @@ export class EventPublisher implements AsyncDisposable {
       throw new PipelineError('defect', `Pipeline ${this.pipeline} got a change of ${table}, which is not its table.`);
     return target;
   }
+}
+
+function changedSentence(table: TableId, reason: string): string {
+  return `Table ${table} is no longer as it was copied: ${reason}.`;
 }
 
 /** Control events and truncations concern no single row. */
