@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Position } from '@nanosync/core';
 import { comparePositions, positionOf } from '@nanosync/core';
@@ -46,6 +47,8 @@ export async function prepareTemplate(server: PostgresServer): Promise<void> {
 export class Scenario implements AsyncDisposable {
   readonly dsn: string;
   readonly workplace: Workplace;
+  /** The folder of the DuckDB file alone. */
+  readonly sinkFolder: string;
   readonly invariants = new Invariants();
   readonly #server: PostgresServer;
   readonly #database: string;
@@ -58,7 +61,10 @@ export class Scenario implements AsyncDisposable {
     this.#server = server;
     this.#database = database;
     this.dsn = server.dsn(database);
-    this.workplace = makeWorkplace('fault');
+    const workplace = makeWorkplace('fault');
+    this.sinkFolder = join(workplace.directory, 'sink');
+    mkdirSync(this.sinkFolder);
+    this.workplace = { ...workplace, duckdb: join(this.sinkFolder, 'shop.duckdb') };
     this.#facts = new FactsReader(this.workplace.dataDir);
   }
 
@@ -79,6 +85,21 @@ export class Scenario implements AsyncDisposable {
     const env = failpoint === undefined ? {} : { NANOSYNC_FAILPOINT: failpoint };
     this.#process = startPipeline({ file, dataDir, directory, format: 'human', env }, () => undefined);
     return this.#process;
+  }
+
+  /** Starts the process and waits until it says that it serves. */
+  async serve(): Promise<void> {
+    this.start();
+    await this.says(/nanosync serving/);
+  }
+
+  /** Waits until the process has printed a line like this since it was started. */
+  async says(line: RegExp): Promise<void> {
+    for (const until = performance.now() + PATIENCE_MS; performance.now() < until; await pause(LOOK_EVERY_MS)) {
+      if (this.process.tail(100).some((printed) => line.test(printed))) return;
+      if (this.process.end() !== null) break;
+    }
+    throw new Error(this.#explain(`It did not say ${line}.`));
   }
 
   get process(): PipelineProcess {
@@ -193,11 +214,11 @@ export class Scenario implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#workload?.stop().catch(() => undefined);
     if (this.#process?.end() === null) {
       process.kill(this.#process.pid, 'SIGCONT');
       await this.#process.kill();
     }
+    await this.#workload?.stop().catch(() => undefined);
     await this.#facts[Symbol.asyncDispose]();
     await this.#admin?.end().catch(() => undefined);
     const admin = await connect(this.#server.dsn());

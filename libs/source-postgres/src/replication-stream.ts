@@ -1,5 +1,6 @@
 import type { Clock } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
+import type { Client } from 'pg';
 import { LogicalReplicationService } from 'pg-logical-replication';
 import { driverLsn } from './acknowledge.ts';
 import type { Page } from './byte-queue.ts';
@@ -55,6 +56,7 @@ export class ReplicationStream {
     // The server's word that it skips a publication is a warning; the role may be set to hear errors only.
     const startup = { ...config, options: `${config.options} -c client_min_messages=warning`, replication: 'database' } as const;
     this.service = new LogicalReplicationService(startup, { acknowledge: { auto: false, timeoutSeconds: 0 } });
+    hearErrorsFromTheFirst(this.service);
     this.plugin = new RawPgoutput(options, {
       message: (message) => this.receive(message),
       skipped: () => this.fail(publicationGone(options)),
@@ -189,6 +191,21 @@ export class ReplicationStream {
     this.plugin.close();
     this.notify();
   }
+}
+
+/**
+ * The driver listens for errors of its client once that is connected. A server that shuts down just then says so right behind its
+ * welcome, in one piece, and an error that nobody listens for ends the process. The end of the connection follows, and is met.
+ */
+function hearErrorsFromTheFirst(service: LogicalReplicationService): void {
+  let client: Client | null = null;
+  Object.defineProperty(service, '_client', {
+    get: () => client,
+    set: (next: Client | null) => {
+      next?.on('error', () => {});
+      client = next;
+    },
+  });
 }
 
 function givenUp(): PipelineError {

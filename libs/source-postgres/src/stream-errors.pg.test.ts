@@ -1,8 +1,12 @@
+import type { AddressInfo, Socket } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import type { SourceEvent } from '@nanosync/core';
 import type { PostgresServer } from '@nanosync/testkit';
 import { startPostgres } from '@nanosync/testkit';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { captureOf, clock, nextOf } from './changes-fixture.ts';
+import { openChanges } from './change-reader.ts';
+import { captureOf, clock, nextOf, PIPELINE } from './changes-fixture.ts';
+import { connectTo } from './connection.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -37,6 +41,50 @@ test('a publication that is dropped while the stream runs ends it: nothing is sk
   await capture.sql('DROP PUBLICATION nanosync_pub_p');
   await capture.sql('INSERT INTO t VALUES (2)');
   await expect(capture.all(reader)).rejects.toThrow(kind('gap', /publication nanosync_pub_p/));
+});
+
+/** Passes everything on, but follows the welcome of a replication connection with the word of a server that shuts down, in one piece. */
+async function partingProxy(): Promise<AsyncDisposable & { readonly port: number }> {
+  const sockets = new Set<Socket>();
+  const proxy = createServer((ours) => {
+    const theirs = createConnection(server.port, server.host);
+    let replicates = false;
+    for (const socket of [ours, theirs]) sockets.add(socket.on('error', () => {}));
+    ours.on('data', (chunk) => {
+      replicates ||= chunk.includes('replication\0');
+      theirs.write(chunk);
+    });
+    theirs.on('data', (chunk) => {
+      if (replicates && chunk.subarray(-6).equals(READY)) ours.end(Buffer.concat([chunk, SHUTDOWN]));
+      else ours.write(chunk);
+    });
+    ours.on('close', () => theirs.destroy());
+    theirs.on('close', () => ours.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => proxy.close(resolve));
+    },
+  };
+}
+
+const READY = Buffer.from('Z\0\0\0\u0005I', 'latin1');
+const FIELDS = 'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0';
+const SHUTDOWN = Buffer.concat([Buffer.from('E'), Buffer.from([0, 0, 0, FIELDS.length + 4]), Buffer.from(FIELDS)]);
+
+test('a server that shuts down as soon as it has let the stream in does not end the process', async () => {
+  await using capture = await captureOf(server, TABLE, ['t']);
+  await using proxy = await partingProxy();
+  const database = await capture.cell('SELECT current_database()');
+  const connect = connectTo(server.dsn(database).replace(`:${server.port}/`, `:${proxy.port}/`), 'nanosync');
+  const options = {
+    ...{ pipeline: PIPELINE, from: capture.l0, tables: capture.tables, complete: () => false, signal: new AbortController().signal },
+    anchor: { id: 'a', l0: capture.l0, origin: { slot: capture.slot, publication: capture.publication } },
+  };
+  await expect(openChanges(connect, options, clock)).rejects.toThrow(kind('unavailable', /./));
 });
 
 test('a slot that another process streams from is a conflict that names it', async () => {

@@ -29,8 +29,8 @@ export interface PostgresServer extends AsyncDisposable {
   dsn(database?: string): string;
   /** Folder with `initdb`, `pg_ctl` and `postgres`. */
   readonly bin: string;
-  /** Fast shutdown, then start on the same port and data; `immediate` kills it as a crash would. */
-  restart(mode?: 'fast' | 'immediate'): Promise<void>;
+  /** Fast shutdown, then start on the same port and data; `immediate` gives no time, `kill` is kill -9 of the postmaster. */
+  restart(mode?: 'fast' | 'immediate' | 'kill'): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -94,12 +94,26 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     bin,
     dsn: (database = 'postgres') => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`,
     restart: async (mode = 'fast') => {
-      await server.end(mode === 'fast' ? 'INT' : 'QUIT');
-      server = await start();
+      await server.end(SIGNAL_OF[mode]);
+      server = await startAgain(start);
     },
     stop: dispose,
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+const SIGNAL_OF = { fast: 'INT', immediate: 'QUIT', kill: 'KILL' } as const;
+
+/** After a kill the server's children hold its shared memory for a moment, and anybody's connection may have got its port meanwhile. */
+async function startAgain(start: () => Promise<Served>): Promise<Served> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (attempt >= 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }
 
 /** A TCP port of 127.0.0.1 that was free just now. */
@@ -143,7 +157,7 @@ function installedBinaries(): string {
 }
 
 interface Served {
-  end(signal: 'INT' | 'QUIT'): Promise<void>;
+  end(signal: 'INT' | 'QUIT' | 'KILL'): Promise<void>;
 }
 
 /** Runs the server under a shell that stops it when our end of its standard input closes: it never outlives us. */
