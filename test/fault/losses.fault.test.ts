@@ -56,7 +56,7 @@ test.for(['while the snapshot is under way', 'while it is live'] as const)('the 
 test('the DuckDB file is deleted while live', async () => {
   await using scenario = await liveScenario(7);
   removeFiles(scenario.workplace.duckdb);
-  await expectRepair(scenario, /The sink no longer has table public\.\w+/);
+  await expectRepair(scenario, /The sink no longer has/);
 });
 
 test('the DuckDB file is deleted while the process is away', async () => {
@@ -64,7 +64,7 @@ test('the DuckDB file is deleted while the process is away', async () => {
   await scenario.kill();
   removeFiles(scenario.workplace.duckdb);
   scenario.start();
-  await expectRepair(scenario, /The sink no longer has table public\.\w+/);
+  await expectRepair(scenario, /The sink no longer has/);
 });
 
 test('the DuckDB file is deleted while the snapshot is under way: what is on the bus is staged again', async () => {
