@@ -78,6 +78,21 @@ describe('what was wrong once', () => {
       expectSound(await runScenario({ seed: 1, fates: [{ service: 'planner', fate: { call: 47, kind } }] }), kind);
   });
 
+  it("publishes a table's last watermark although the session that owed it died", async () => {
+    for (let call = 163; call < 172; call++)
+      expectSound(await runScenario({ seed: 1, fates: [{ service: 'capture', fate: { call, kind: 'after' } }] }), `call ${call}`);
+  });
+
+  it('publishes what it quarantined although the bus was away just then', async () => {
+    const { calls } = await runScenario({ seed: 1, orphanAtMs: 1500 });
+    for (const kind of ['refuse', 'lost'] as const)
+      for (let call = calls.writer - 70; call < calls.writer; call += 2) {
+        const outcome = await runScenario({ seed: 1, orphanAtMs: 1500, fates: [{ service: 'writer', fate: { call, kind } }] });
+        expectSound(outcome, `${kind} ${call}`);
+        expect(outcome.quarantined).toBeGreaterThan(0);
+      }
+  });
+
   it('never mixes two plans of one epoch', async () => {
     expectSound(await runScenario({ seed: 1, rewinds: [{ atMs: 60, byMs: 60 }] }), 'a plan that the store forgot');
   });

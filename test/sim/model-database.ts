@@ -88,6 +88,12 @@ export class ModelDatabase {
     this.wake();
   }
 
+  /** Logs an update of a row that is nowhere, with a cell left out: nothing can make a whole row of it. */
+  logOrphan(table: TableId, row: Row): void {
+    this.log.push({ lsn: this.end, writes: [{ write: { kind: 'put', table, row, untouched: [2] }, existed: true }], marker: null });
+    this.wake();
+  }
+
   /** Moves every row to another file, as VACUUM FULL does: no change event, and ranges of the old file cover nothing. */
   rewrite(table: TableId): void {
     this.table(table).file++;

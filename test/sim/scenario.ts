@@ -20,6 +20,8 @@ export interface Scenario {
   readonly rewinds?: readonly { readonly atMs: number; readonly byMs: number }[];
   /** The bus loses messages at this virtual time; see {@link World.loseMessages}. */
   readonly loses?: { readonly atMs: number; readonly ending: string; readonly count: number | 'topic' };
+  /** A change that cannot be applied comes at this virtual time, when its table is long live. */
+  readonly orphanAtMs?: number;
   /** How long a stopped process sleeps; beyond every lease when not given. */
   readonly stoppedMs?: number;
   /** A resnapshot is asked for at this virtual time. */
@@ -32,6 +34,8 @@ export interface Scenario {
 export interface Outcome {
   readonly problem: string | null;
   readonly failures: readonly string[];
+  /** Messages on the quarantine topic. */
+  readonly quarantined: number;
   /** Calls of each first process, to choose fates from. */
   readonly calls: Readonly<Record<ServiceName, number>>;
   readonly ended: readonly string[];
@@ -75,7 +79,15 @@ export async function runScenario(scenario: Scenario, look: (world: World) => vo
   look(world);
   await world.close();
   const calls = Object.fromEntries(SERVICES.map((name) => [name, first[name].calls])) as Record<ServiceName, number>;
-  return { problem, failures: run.failures, calls, ended: world.ended, log: world.logged, ms: world.clock.monotonicMs() };
+  return {
+    problem,
+    failures: run.failures,
+    quarantined: world.quarantined(),
+    calls,
+    ended: world.ended,
+    log: world.logged,
+    ms: world.clock.monotonicMs(),
+  };
 }
 
 /** Moves one world on and looks after its processes. */
@@ -91,6 +103,7 @@ class Run {
   private rewindsDone = 0;
   private resnapshotDone = false;
   private lossDone = false;
+  private orphanDone = false;
 
   constructor(world: World, scenario: Scenario, first: Record<ServiceName, ReturnType<World['start']>>, writers: Writers) {
     this.world = world;
@@ -114,7 +127,9 @@ class Run {
       }
       settledMs ??= clock.monotonicMs();
       if (clock.monotonicMs() - settledMs > 1500)
-        return (await this.world.miscounted()) === 0 ? null : 'rows were quarantined or counted as defects';
+        return (await this.world.miscounted()) === (this.scenario.orphanAtMs === undefined ? 0 : 1)
+          ? null
+          : 'rows were quarantined or counted as defects';
     }
     const { phase, failure, waiting } = await this.world.pipeline();
     return JSON.stringify({
@@ -131,6 +146,7 @@ class Run {
     if (this.rewindsDone < (this.scenario.rewinds?.length ?? 0)) return false;
     if (this.scenario.resnapshotAtMs !== undefined && !this.resnapshotDone) return false;
     if (this.scenario.loses !== undefined && !this.lossDone) return false;
+    if (this.scenario.orphanAtMs !== undefined && !this.orphanDone) return false;
     const { phase, failure, request } = await this.world.pipeline();
     if (phase === 'failed' && request === null) {
       this.failures.push(failure?.reason ?? 'without a reason');
@@ -139,6 +155,7 @@ class Run {
       return false;
     }
     if (phase !== 'streaming' || request !== null || this.world.differences().length > 0) return false;
+    if ((await this.world.behind()).length > 0) return false;
     return (await this.world.tablePhases()).every((table) => table === 'following');
   }
 
@@ -167,6 +184,10 @@ class Run {
     if (scenario.resnapshotAtMs !== undefined && !this.resnapshotDone && now >= scenario.resnapshotAtMs) {
       this.resnapshotDone = true;
       await world.requestResnapshot();
+    }
+    if (scenario.orphanAtMs !== undefined && !this.orphanDone && now >= scenario.orphanAtMs) {
+      this.orphanDone = true;
+      world.db.logOrphan(ORDERS.table, [999n, 'nowhere', 'left out']);
     }
     if (scenario.loses !== undefined && !this.lossDone && now >= scenario.loses.atMs) {
       this.lossDone = true;

@@ -1,6 +1,16 @@
 import { runCapture } from '@nanosync/cdc-capture';
-import type { GroupMember, Log, PipelineRecord, ServiceContext, TableId } from '@nanosync/core';
-import { listRecords, PipelineError, RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import type { GroupMember, Log, PipelineRecord, ServiceContext, SinkReport, TableId } from '@nanosync/core';
+import {
+  comparePositions,
+  listRecords,
+  PipelineError,
+  positionOf,
+  RECORD_VERSION,
+  readRecord,
+  stateKeys,
+  topicsOf,
+  updateRecord,
+} from '@nanosync/core';
 import { runPlanner } from '@nanosync/planner';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
@@ -106,6 +116,10 @@ export class World {
     return reports.reduce((sum, { value }) => sum + value.quarantined + value.defects, 0);
   }
 
+  quarantined(): number {
+    return this.busStore.topics.get(topicsOf().quarantine(PIPELINE))?.partitions[0]?.messages.length ?? 0;
+  }
+
   /** The bus comes back without the newest messages of each partition of the topics whose names end so, or the topics come back empty. */
   loseMessages(ending: string, count: number | 'topic'): void {
     for (const [name, topic] of this.busStore.topics) {
@@ -119,6 +133,18 @@ export class World {
         });
       else for (const log of topic.partitions) log.messages.splice(Math.max(0, log.messages.length - count));
     }
+  }
+
+  /** Tables whose watermark at the sink has not passed their last commit at the source. */
+  async behind(): Promise<readonly TableId[]> {
+    const behind: TableId[] = [];
+    for (const table of this.tables()) {
+      const report = await readRecord<SinkReport>(this.state(), stateKeys.sinkReport(PIPELINE, table));
+      const last = this.db.log.findLast(({ writes }) => writes.some(({ write }) => write.table === table));
+      const watermark = report?.value.watermark ?? null;
+      if (last !== undefined && (watermark === null || comparePositions(watermark, positionOf(last.lsn, 0n)) <= 0)) behind.push(table);
+    }
+    return behind;
   }
 
   /** Every table's phase. */

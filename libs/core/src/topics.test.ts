@@ -20,3 +20,15 @@ test('distinct names stay distinct, and Kafka does not confuse them', () => {
   );
   expect(escapeTopicPart('a_b')).not.toBe(escapeTopicPart('a.b'));
 });
+
+test('the longest names of a database fit, and stay distinct', () => {
+  const topics = topicsOf();
+  const long = (last: string) => `${'_'.repeat(63)}.${'_'.repeat(62)}${last}`;
+  const names = [topics.changes('p', long('a')), topics.changes('p', long('b')), topics.changes(`${'p_'.repeat(40)}`, long('a'))];
+  for (const name of names) {
+    expect(name.length).toBeLessThanOrEqual(249);
+    expect(name).toMatch(/^[A-Za-z0-9.-]*\.changes$/);
+  }
+  expect(new Set(names).size).toBe(3);
+  expect(topics.changes('p', long('a'))).toBe(names[0]);
+});

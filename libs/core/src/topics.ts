@@ -1,5 +1,6 @@
-/** Kafka's limit is 249 characters; ours leaves room for the hash. */
-const MAX_TOPIC = 200;
+/** Kafka's limit is 249 characters; a longer name is cut and carries a hash of all of it. */
+const MAX_TOPIC = 249;
+const KEPT = 200;
 
 /** Bus partitions of a pipeline's rows topic; pinned. */
 export const ROWS_BUS_PARTITIONS = 2;
@@ -16,10 +17,24 @@ export interface Topics {
 export function topicsOf(prefix = 'nanosync'): Topics {
   return {
     tasks: `${prefix}.tasks`,
-    rows: (pipeline) => `${prefix}.${escapeTopicPart(pipeline)}.rows`,
-    changes: (pipeline, table) => `${prefix}.${escapeTopicPart(pipeline)}.${table.split('.').map(escapeTopicPart).join('.')}.changes`,
-    quarantine: (pipeline) => `${prefix}.${escapeTopicPart(pipeline)}.quarantine`,
+    rows: (pipeline) => fitted(`${prefix}.${escapeTopicPart(pipeline)}`, '.rows'),
+    changes: (pipeline, table) =>
+      fitted(`${prefix}.${escapeTopicPart(pipeline)}.${table.split('.').map(escapeTopicPart).join('.')}`, '.changes'),
+    quarantine: (pipeline) => fitted(`${prefix}.${escapeTopicPart(pipeline)}`, '.quarantine'),
   };
+}
+
+/** A name that Kafka takes. `--h` stands in no escaped name, so a cut one is never taken for a whole one. */
+function fitted(name: string, suffix: string): string {
+  if (name.length + suffix.length <= MAX_TOPIC) return name + suffix;
+  return `${name.slice(0, KEPT)}--h${hash64(name)}${suffix}`;
+}
+
+/** FNV-1a, 64 bits: short, and stable for ever, since topics are found again by it. */
+function hash64(name: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of Buffer.from(name)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(16).padStart(16, '0');
 }
 
 /**
@@ -28,10 +43,10 @@ export function topicsOf(prefix = 'nanosync'): Topics {
  */
 export function escapeTopicPart(part: string): string {
   let escaped = '';
-  for (const [index, char] of [...part].entries()) {
-    const plain = /[A-Za-z0-9]/.test(char) || (char === '-' && index > 0 && [...part][index + 1] !== '-' && [...part][index - 1] !== '-');
+  const chars = [...part];
+  for (const [index, char] of chars.entries()) {
+    const plain = /[A-Za-z0-9]/.test(char) || (char === '-' && index > 0 && chars[index + 1] !== '-' && chars[index - 1] !== '-');
     escaped += plain ? char : `--${char.codePointAt(0)?.toString(16)}-`;
   }
-  if (escaped.length > MAX_TOPIC) throw new RangeError(`the name ${part.slice(0, 40)}… is too long for a topic`);
   return escaped;
 }

@@ -34,8 +34,10 @@ export class SessionProgress {
     this.ends = record.ends;
     this.topics = record.topics;
     this.lastCommitMs = record.lastCommitMs;
-    for (const [table, value] of Object.entries(record.tables))
+    for (const [table, value] of Object.entries(record.tables)) {
       this.tables.set(table as TableId, { ...value, overlap: { ...value.overlap } });
+      this.dirty.add(table as TableId); // An earlier session may have ended before it published the watermark.
+    }
   }
 
   /** What a store writes now. */

@@ -1,20 +1,11 @@
-import type {
-  BusProgress,
-  CaptureRecord,
-  GenerationId,
-  GenerationStatus,
-  Message,
-  Position,
-  SinkChange,
-  TableSchema,
-  TopicInfo,
-} from '@nanosync/core';
-import { comparePositions, encodeMessage, leastPosition, PipelineError, QUARANTINED, readRecord, stateKeys } from '@nanosync/core';
+import type { BusProgress, CaptureRecord, GenerationId, GenerationStatus, Message, Position, TableSchema, TopicInfo } from '@nanosync/core';
+import { comparePositions, leastPosition, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { ChangeDecoder } from './change-decoder.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
 import { PartitionsReader } from './partitions-reader.ts';
 import type { Step } from './progress-step.ts';
 import { takeMessages } from './progress-step.ts';
+import { publishQuarantined } from './quarantine.ts';
 import type { TableWork } from './table-writer.ts';
 import { Trimmer } from './trimmer.ts';
 
@@ -90,7 +81,7 @@ export class ChangeApplier {
       quarantined: status.quarantined + applied.quarantined.length,
       defects: status.defects + applied.defects,
     };
-    await this.quarantine(applied.quarantined);
+    await publishQuarantined(ctx, generation, applied.quarantined);
     const stopped = steps.find((step) => step.stop !== null)?.stop;
     if (stopped !== undefined && stopped !== null)
       throw new PipelineError('table-changed', stopped, { hint: `Run: nanosync pipeline resnapshot ${generation.pipeline}` });
@@ -124,26 +115,6 @@ export class ChangeApplier {
     await sink.switchTo(generation);
     this.status = { ...this.status, current: true };
     ctx.log.info('table switched', { table: generation.table, epoch: generation.epoch });
-  }
-
-  private async quarantine(rows: readonly { readonly change: SinkChange; readonly reason: string }[]): Promise<void> {
-    if (rows.length === 0) return;
-    const { ctx, generation } = this.parts;
-    const schemaId = await ctx.registry.register('nanosync.quarantine-value', QUARANTINED.schema);
-    await using producer = await ctx.bus.producer();
-    const messages = rows.map(({ change, reason }) => ({
-      key: change.key,
-      value: encodeMessage(QUARANTINED, schemaId, {
-        table: generation.table,
-        epoch: generation.epoch,
-        origin: change.event.position,
-        reason,
-        payload: change.key,
-      }),
-    }));
-    await producer.send(ctx.topics.quarantine(generation.pipeline), 0, messages);
-    for (const reason of new Set(rows.map((row) => row.reason)))
-      ctx.log.warn('changes quarantined', { table: generation.table, changes: rows.filter((row) => row.reason === reason).length, reason });
   }
 
   private async isSuperseded(): Promise<boolean> {

@@ -26,6 +26,7 @@ export class AvroReader {
 
   /** An int, or a long that fits 53 bits; throws RangeError when it does not. */
   int(): number {
+    const start = this.at;
     let value = 0;
     let factor = 1;
     let part: number;
@@ -34,8 +35,16 @@ export class AvroReader {
       value += (part & 0x7f) * factor;
       factor *= 128;
     } while (part & 0x80);
-    if (value > Number.MAX_SAFE_INTEGER) throw new RangeError('an Avro long does not fit 53 bits');
+    if (value > Number.MAX_SAFE_INTEGER) return this.wide(start);
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  /** The long at this place again: its zigzag form alone needs more than 53 bits. */
+  private wide(start: number): number {
+    this.at = start;
+    const value = Number(this.bigint());
+    if (!Number.isSafeInteger(value)) throw new RangeError('an Avro long does not fit 53 bits');
+    return value;
   }
 
   bigint(): bigint {
