@@ -64,7 +64,7 @@ async function run(...args: readonly string[]) {
 }
 
 function start(...args: readonly string[]): NanosyncProcess {
-  const process = startNanosync(['start', ...args, '--data-dir', at('data')], env);
+  const process = startNanosync(['--debug', 'start', ...args, '--data-dir', at('data')], env);
   void process.ended.then(({ out, err }) => {
     printed += out + err;
   });
@@ -193,5 +193,10 @@ test('neither passwords nor cell values are in anything that was printed, nor pa
   expect(printed).not.toMatch(/planted-cell|while copied|a,b|emoji/);
   const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   expect(files.length).toBeGreaterThan(5);
-  for (const file of files) expect(readFileSync(join(file.parentPath, file.name)).includes('pl4nted'), file.name).toBe(false);
+  for (const file of files) {
+    const bytes = readFileSync(join(file.parentPath, file.name));
+    expect(bytes.includes('pl4nted'), file.name).toBe(false);
+    if (file.parentPath === at('data/state')) expect(bytes.includes('planted-cell'), file.name).toBe(false);
+  }
+  expect(files.some(({ name }) => name === 'state.db')).toBe(true);
 });

@@ -69,7 +69,10 @@ async function refused(text: string | undefined, sentences: readonly RegExp[], c
   if (text !== undefined) writeFileSync(file, text.replaceAll('HOME', home));
   const before = readdirSync(home);
   // None of them makes anything, so they can run side by side.
-  const run = async (command: string) => ({ command, ...(await nanosync([command, '-f', file, '--data-dir', join(home, 'data')])) });
+  const run = async (command: string) => ({
+    command,
+    ...(await nanosync([command, '-f', file, ...(command === 'validate' ? [] : ['--data-dir', join(home, 'data')])])),
+  });
   for (const { status, out, err } of await Promise.all(commands.map(run))) {
     expect({ status, out }, err).toEqual({ status: 2, out: '' });
     const lines = err.trimEnd().split('\n');
@@ -104,7 +107,7 @@ describe('the file', () => {
     ],
     ['breaks off within a password', `connections:\n  - { name: a, dsn: "postgres://u:${SECRET}@h`, [/is not valid YAML/]],
     ['breaks off after a password', `connections:\n  dsn: a: postgres://u:${SECRET}@h\n]`, [/is not valid YAML/]],
-  ])('%s', async ([, text, sentences]) => refused(text, sentences));
+  ])('%s', async ([, text, sentences]) => refused(text, sentences, ['validate']));
 
   it('has keys, names and values that do not exist', async () => {
     await refusedInput(

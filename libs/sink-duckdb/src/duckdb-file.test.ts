@@ -221,3 +221,10 @@ test('a view that somebody replaced by a table is not touched', async () => {
   expect((await errorOf(sink.switchTo(generationOf(ORDERS)))).kind).toBe('prerequisite');
   await applyTo(sink, ORDERS, changeOf(ORDERS, 'c', order(2), at(101)));
 });
+
+test('an error of DuckDB that repeats a value says its kind alone, and keeps the text for whoever debugs', async () => {
+  await using file = scratch();
+  const error: unknown = await queryDuckdb(file.options, "SELECT CAST('planted-cell' AS INTEGER)").catch((thrown: unknown) => thrown);
+  expect((error as Error).message).toBe(`DuckDB refused a step on ${file.options.path} (Conversion Error).`);
+  expect((error as { cause: Error }).cause.message).toContain('planted-cell');
+});

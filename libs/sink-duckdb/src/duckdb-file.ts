@@ -7,6 +7,9 @@ import { checkPlace, fileIdOf, identityOf, openError, removeSpill } from './duck
 import { checkVersion, prepareMeta } from './meta.ts';
 import { int, META, name, query } from './sql.ts';
 
+/** Errors whose text repeats cell values, which no log may have; the text stays in the cause. */
+const TELLS_VALUES = /^(Constraint Error|Conversion Error|Invalid Input Error|Out of Range Error|Parser Error)/;
+
 /** How a file is opened; the first to open it in a process decides. */
 export interface FileOptions {
   readonly path: string;
@@ -216,6 +219,7 @@ export class DuckdbFile {
         hint: 'See that the disk has room and is writable.',
         cause: error,
       });
-    return error;
+    const kind = TELLS_VALUES.exec(error.message)?.[1];
+    return kind === undefined ? error : new Error(`DuckDB refused a step on ${path} (${kind}).`, { cause: error });
   }
 }

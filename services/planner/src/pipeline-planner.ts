@@ -28,6 +28,8 @@ export class PipelinePlanner implements AsyncDisposable {
   /** What the record says of waiting, as far as this planner wrote it. */
   private told: string | null | undefined;
   private waiting: string | null = null;
+  /** Said once: connections that are opened again are no new beginning. */
+  private resumed = false;
   /** An earlier planner may have left its trouble. */
   private troubled = true;
   /** The anchor of the pipeline as this step found it: what was decided for one anchor is never done to another. */
@@ -118,7 +120,8 @@ export class PipelinePlanner implements AsyncDisposable {
       const { ctx, fresh } = this;
       const waiting = (text: string | null) => this.reportWaiting(text);
       this.tables = await TablePlanner.open({ ctx, fresh, source: await this.openSource(pipeline), waiting }, pipeline);
-      await this.tables.logResuming();
+      if (!this.resumed) await this.tables.logResuming();
+      this.resumed = true;
     }
     const progress = await this.tables.step(pipeline);
     if (pipeline.phase === 'anchored' && progress.planned) await this.move('plan', (record) => record);

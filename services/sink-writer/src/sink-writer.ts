@@ -43,7 +43,7 @@ async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord, failur
   const watching = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, () => isOver(ctx, pipeline));
   watching.catch(() => undefined); // One of the loops below; not unhandled until then.
   const steady = whenSteady(inner, name, failures);
-  steady.catch(() => undefined);
+  steady.catch(() => undefined); // Awaited below.
   try {
     await using sink = await ctx.openSink(sinkDefinition.connection);
     const loops = [
@@ -55,20 +55,26 @@ async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord, failur
     if (failed !== undefined) throw failed.reason;
   } catch (error) {
     if (ctx.signal.aborted) return;
-    if (isKind(error, 'gap', 'table-changed')) await reportBroken(ctx, pipeline, error);
-    else if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) throw error;
-    ctx.log.warn('sink writer begins again', { pipeline: name, err: describeError(error) });
-    ending.abort();
-    await steady;
-    await tellTrouble(ctx.state, name, SERVICE, error);
-    const count = failures.get(name) ?? 0;
-    failures.set(name, count + 1);
-    await ctx.clock.sleep(Math.min(LONGEST_WAIT_MS, 1000 * 2 ** count), ctx.signal);
-  } finally {
     end();
     await steady;
+    await beginAgain(ctx, pipeline, error, failures);
+  } finally {
+    end();
     ctx.signal.removeEventListener('abort', end);
+    await steady;
   }
+}
+
+/** Says what broke the pipeline's loops and waits, longer each time, before they begin again; throws what must not be retried. */
+async function beginAgain(ctx: ServiceContext, pipeline: PipelineRecord, error: unknown, failures: Map<string, number>): Promise<void> {
+  const { name } = pipeline.definition;
+  if (isKind(error, 'gap', 'table-changed')) await reportBroken(ctx, pipeline, error);
+  else if (isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) await tellTrouble(ctx.state, name, SERVICE, error);
+  else throw error;
+  ctx.log.warn('sink writer begins again', { pipeline: name, err: describeError(error) });
+  const count = failures.get(name) ?? 0;
+  failures.set(name, count + 1);
+  await ctx.clock.sleep(Math.min(LONGEST_WAIT_MS, 1000 * 2 ** count), ctx.signal);
 }
 
 /** The rows of a pipeline can no longer be staged: said at each of its tables, for the planner to act on. */

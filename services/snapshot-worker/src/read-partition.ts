@@ -93,7 +93,8 @@ async function publishRange(
   await Promise.all(sends);
   if (ctx.signal.aborted) throw new PipelineError('unavailable', 'The worker was stopped while it read a partition.');
   const { table: tableId, epoch, partition } = task;
-  for (const [reason, count] of reasons) ctx.log.warn('rows quarantined', { table: tableId, partition, rows: count, reason });
+  for (const [reason, count] of reasons)
+    ctx.log.warn('rows quarantined', { table: tableId, partition: `${task.order}/${task.partitions}`, rows: count, reason });
   await publisher.end(task, { table: tableId, epoch, partition, attempt, batches, rows, quarantined });
   return { rows, bytes };
 }
