@@ -1,8 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Fate } from './process.ts';
 import type { Outcome } from './scenario.ts';
 import { runScenario } from './scenario.ts';
 import { SERVICES } from './world.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 /** Calls tried of each service and fate; `npm run sim` tries every one. */
 const TRIED = 5;
@@ -40,6 +42,15 @@ describe('the whole system', () => {
           expectSound(outcome, `${service} ${kind} ${call}`);
         }
       });
+
+  it('is right when capture dies within a transaction that it publishes in pieces', async () => {
+    const { calls } = await runScenario({ seed: 7, bulk: true });
+    for (const kind of ['before', 'after'] as const)
+      for (let tried = 0; tried < 4; tried++) {
+        const call = Math.floor(calls.capture * (0.3 + tried * 0.06 + (kind === 'after' ? 0.02 : 0)));
+        expectSound(await runScenario({ seed: 7, bulk: true, fates: [{ service: 'capture', fate: { call, kind } }] }), `${kind} ${call}`);
+      }
+  });
 
   it('starts over on demand, from wherever it is', async () => {
     for (const resnapshotAtMs of [40, 300, 1300]) expectSound(await runScenario({ seed: 5, resnapshotAtMs }), `at ${resnapshotAtMs} ms`);

@@ -20,6 +20,8 @@ export interface Scenario {
   readonly rewinds?: readonly { readonly atMs: number; readonly byMs: number }[];
   /** The bus loses messages at this virtual time; see {@link World.loseMessages}. */
   readonly loses?: { readonly atMs: number; readonly ending: string; readonly count: number | 'topic' };
+  /** One transaction writes more than capture publishes at once, so that its session can die within it. */
+  readonly bulk?: boolean;
   /** A change that cannot be applied comes at this virtual time, when its table is long live. */
   readonly orphanAtMs?: number;
   /** How long a stopped process sleeps; beyond every lease when not given. */
@@ -74,7 +76,7 @@ export async function runScenario(scenario: Scenario, look: (world: World) => vo
     SERVICES.map((name) => [name, world.start(name, scenario.fates?.find(({ service }) => service === name)?.fate)]),
   ) as Record<ServiceName, ReturnType<World['start']>>;
   for (const name of scenario.twice ?? []) world.start(name);
-  const run = new Run(world, scenario, first, new Writers(db, random));
+  const run = new Run(world, scenario, first, new Writers(db, random, scenario.bulk === true));
   const problem = await run.untilEqual();
   look(world);
   await world.close();
@@ -211,10 +213,12 @@ class Writers {
   private readonly db: ModelDatabase;
   private readonly random: () => number;
   private nextMs = 0;
+  private readonly bulk: boolean;
 
-  constructor(db: ModelDatabase, random: () => number) {
+  constructor(db: ModelDatabase, random: () => number, bulk: boolean) {
     this.db = db;
     this.random = random;
+    this.bulk = bulk;
   }
 
   get done(): boolean {
@@ -231,6 +235,8 @@ class Writers {
 
   private transaction(): readonly Write[] {
     const writes: Write[] = [];
+    if (this.bulk && this.steps === 30)
+      for (let id = 100n; id < 160n; id++) writes.push({ kind: 'put', table: ORDERS.table, row: [id, 'bulk', 'x'.repeat(120_000)] });
     const table = this.random() < 0.5 ? ORDERS.table : ITEMS.table;
     if (this.steps === 25) writes.push({ kind: 'truncate', table: ITEMS.table });
     for (let count = 1 + Math.floor(this.random() * 3); count > 0; count--) writes.push(...this.write(table, writes));

@@ -51,11 +51,15 @@ export async function claim(session: Session, id: GenerationId, owner: string): 
 /** Gives the table's name to a generation and drops the table's other ones: one transaction. */
 export async function switchTo(session: Session, id: GenerationId): Promise<void> {
   const { connection, meta } = session;
-  const [row] = await query(connection, `SELECT row_schema FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state = 'built'`);
+  const [row] = await query(
+    connection,
+    `SELECT row_schema, is_current FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state = 'built'`,
+  );
   if (row === undefined) throw new PipelineError('conflict', `the generation ${id.epoch} of ${id.table} does not exist at the sink.`);
   const others = (await generationsOf(session, id.pipeline, id.table)).filter((other) => other.epoch !== id.epoch);
   const columns = tableSchemaOf(String(row.row_schema)).columns.map((column) => column.name);
   await showUnderName(session, id, columns);
+  if (row.is_current === true) return; // What else exists is newer.
   await run(connection, `UPDATE ${meta}.generations SET is_current = true WHERE ${whereGeneration(id)}`);
   for (const other of others) await drop(session, { ...id, epoch: other.epoch });
 }

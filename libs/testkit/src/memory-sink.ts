@@ -205,6 +205,7 @@ class MemoryStore {
   private switchTo(epoch: Epoch): void {
     if (epoch.generation === undefined) throw new PipelineError('conflict', `the generation of ${epoch.id.table} does not exist.`);
     this.requireName(epoch.id);
+    if (epoch.generation.current) return;
     for (const other of this.others(epoch.id)) remove(other);
     epoch.generation.current = true;
   }

@@ -37,7 +37,8 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
       if (ctx.clock.monotonicMs() - startedMs > STEADY_MS) failures = 0;
       if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config', 'gap', 'table-changed')) throw error;
       ctx.log.warn('capture begins again', { pipeline: name, err: describeError(error) });
-      await tellTrouble(ctx.state, name, 'cdc-capture', error);
+      // One capture of two waits its turn: that is no trouble of the pipeline.
+      if (!isKind(error, 'conflict')) await tellTrouble(ctx.state, name, 'cdc-capture', error);
       await ctx.clock.sleep(Math.min(10_000, 250 * 2 ** failures++), ctx.signal);
     }
   }

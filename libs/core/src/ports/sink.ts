@@ -133,6 +133,9 @@ export interface Sink extends AsyncDisposable {
   claim(generation: GenerationId, owner: string): Promise<GenerationStatus>;
   /** Applies a batch in one transaction whose first statement moves the progress, or throws `conflict`. */
   apply(request: ApplyRequest): Promise<Applied>;
-  /** Gives the table's name to this generation and drops the others of the table, all at once. */
+  /**
+   * Gives the table's name to this generation and drops the others of the table, all at once. Does nothing when it has the name already: what
+   * else exists then is newer, and a writer that was stopped for long must not drop it.
+   */
   switchTo(generation: GenerationId): Promise<void>;
 }
