@@ -130,6 +130,6 @@ describe('what was wrong once', () => {
       rewinds: [{ atMs: 1435, byMs: 354 }],
     });
     expect(outcome.problem).toBeNull();
-    expect(outcome.failures).toEqual([expect.stringContaining('were durable there')]);
+    expect(outcome.failures).toEqual([expect.stringContaining('neither at the sink nor on the bus')]);
   });
 });

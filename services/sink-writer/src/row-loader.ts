@@ -88,26 +88,31 @@ async function reportDurable(ctx: ServiceContext, pipeline: string, sink: Sink, 
 }
 
 /**
- * The ledger is told `read` after the end marker was durable on the bus. So when everything on the bus has been staged, such a partition is
- * complete at the sink, or the bus has lost its newest messages and nobody would read the range again.
+ * The ledger is told `read` after the end marker was durable on the bus, and `durable` after the sink had all of it. So when everything on the
+ * bus has been staged, such a partition is complete at the sink. Otherwise the bus has lost its newest messages, or staging was given up or
+ * removed behind a state store that knows nothing of it; nobody would read the range again.
  */
 async function requireArrived(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, offsets: readonly number[]): Promise<void> {
   const { name } = pipeline.definition;
   for (const { key, value } of await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))) {
-    const { table, epoch, phase } = value;
-    if (phase !== 'snapshotting' || value.anchor !== pipeline.anchor?.id) continue;
+    const { table, epoch } = value;
+    const generation = { pipeline: name, table, epoch };
+    if (value.anchor !== pipeline.anchor?.id || (await sink.generation(generation)) !== undefined) continue;
     const ledger = await listRecords<PartitionRecord>(ctx.state, stateKeys.partitions(name, table, epoch));
-    const read = ledger.filter((partition) => partition.value.phase === 'read');
-    if (read.length === 0) continue;
+    const published = ledger.filter((partition) => partition.value.phase === 'read' || partition.value.phase === 'durable');
+    if (published.length === 0) continue;
     const topic = await ctx.bus.topic(ctx.topics.rows(name));
     if (offsets.some((offset, partition) => offset < (topic?.partitions[partition]?.end ?? 0))) return;
-    const staged = new Set((await sink.staged({ pipeline: name, table, epoch })).map(({ partition }) => partition));
-    const lost = read.filter((partition) => !staged.has(partition.value.partition));
-    const now = await readRecord<TableRecord>(ctx.state, key);
-    if (lost.length === 0 || now?.value.epoch !== epoch || now.value.phase !== 'snapshotting') continue;
-    throw new PipelineError('gap', `The bus has lost row batches of ${lost.length} partitions of ${table}.`, {
-      hint: `Run: nanosync pipeline resnapshot ${name}`,
-    });
+    const staged = new Set((await sink.staged(generation)).map(({ partition }) => partition));
+    const lost = published.filter((partition) => !staged.has(partition.value.partition));
+    if (lost.length === 0 || (await readRecord<TableRecord>(ctx.state, key))?.value.epoch !== epoch) continue;
+    throw new PipelineError(
+      'gap',
+      `Row batches of ${lost.length} partitions of ${table} are neither at the sink nor on the bus any more.`,
+      {
+        hint: `Run: nanosync pipeline resnapshot ${name}`,
+      },
+    );
   }
 }
 

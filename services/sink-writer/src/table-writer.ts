@@ -1,13 +1,11 @@
-import type { GenerationId, PartitionRecord, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
-import { listRecords, PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
+import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
+import { PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
 import { ChangeApplier } from './change-applier.ts';
 import { findGenerationStart } from './generation-start.ts';
 import type { TableReport } from './table-report.ts';
 
 /** How often the gate is looked at while a table is being staged, in milliseconds. */
 const GATE_EVERY_MS = 100;
-/** How often the ledger is compared with what is staged meanwhile, in milliseconds. */
-const COMPARE_EVERY_MS = 5000;
 
 /** What a table's writer works on. */
 export interface TableWork {
@@ -58,7 +56,6 @@ async function discardOlder({ sink }: TableWork, built: Awaited<ReturnType<Sink[
 /** Waits at the gate, then builds. False when the epoch was given up or the signal aborted first. */
 async function buildWhenComplete(work: TableWork, generation: GenerationId): Promise<boolean> {
   const { ctx, sink, report } = work;
-  let compareAtMs = ctx.clock.monotonicMs() + COMPARE_EVERY_MS;
   for (;;) {
     if (ctx.signal.aborted) return false;
     const record = await tableRecord(work, generation.table);
@@ -76,27 +73,8 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
         return true;
       }
     }
-    if (ctx.clock.monotonicMs() >= compareAtMs) {
-      await requireDurable(work, generation);
-      compareAtMs = ctx.clock.monotonicMs() + COMPARE_EVERY_MS;
-    }
     await ctx.clock.sleep(GATE_EVERY_MS, ctx.signal);
   }
-}
-
-/**
- * What the ledger calls durable is at the sink, or was taken from it: by a person, or because a state store that lost its newest writes brought
- * an epoch back that had been given up. Nobody would read it again. The ledger is read first, since it is told last.
- */
-async function requireDurable({ ctx, sink }: TableWork, generation: GenerationId): Promise<void> {
-  const { pipeline, table, epoch } = generation;
-  const ledger = await listRecords<PartitionRecord>(ctx.state, stateKeys.partitions(pipeline, table, epoch));
-  const staged = new Set((await sink.staged(generation)).map(({ partition }) => partition));
-  const lost = ledger.filter(({ value }) => value.phase === 'durable' && !staged.has(value.partition));
-  if (lost.length > 0)
-    throw new PipelineError('gap', `The sink no longer has ${lost.length} of the partitions of ${table} that were durable there.`, {
-      hint: `Run: nanosync pipeline resnapshot ${pipeline}`,
-    });
 }
 
 async function build(
