@@ -83,6 +83,14 @@ describe('a bus that lost what it had acknowledged', () => {
     });
 });
 
+it('builds a lost warehouse anew from the bus, without the source', async () => {
+  for (const loseWarehouseAtMs of [120, 360, 700, 2000]) {
+    const outcome = await runScenario({ seed: 8, loseWarehouseAtMs });
+    expectSound(outcome, `at ${loseWarehouseAtMs} ms`);
+    expect(outcome.log.filter((line) => line.includes('pipeline anchored'))).toHaveLength(1);
+  }
+});
+
 describe('what was wrong once', () => {
   it('requests L1 of a table that the sink built before its planner knew that all of it was read', async () => {
     for (const kind of ['before', 'after', 'pause'] as const)

@@ -20,6 +20,8 @@ export interface Scenario {
   readonly rewinds?: readonly { readonly atMs: number; readonly byMs: number }[];
   /** The bus loses messages at this virtual time; see {@link World.loseMessages}. */
   readonly loses?: { readonly atMs: number; readonly ending: string; readonly count: number | 'topic' };
+  /** The warehouse is lost at this virtual time. */
+  readonly loseWarehouseAtMs?: number;
   /** One transaction writes more than capture publishes at once, so that its session can die within it. */
   readonly bulk?: boolean;
   /** A change that cannot be applied comes at this virtual time, when its table is long live. */
@@ -106,6 +108,7 @@ class Run {
   private resnapshotDone = false;
   private lossDone = false;
   private orphanDone = false;
+  private warehouseLost = false;
 
   constructor(world: World, scenario: Scenario, first: Record<ServiceName, ReturnType<World['start']>>, writers: Writers) {
     this.world = world;
@@ -149,6 +152,7 @@ class Run {
     if (this.scenario.resnapshotAtMs !== undefined && !this.resnapshotDone) return false;
     if (this.scenario.loses !== undefined && !this.lossDone) return false;
     if (this.scenario.orphanAtMs !== undefined && !this.orphanDone) return false;
+    if (this.scenario.loseWarehouseAtMs !== undefined && !this.warehouseLost) return false;
     const { phase, failure, request } = await this.world.pipeline();
     if (phase === 'failed' && request === null) {
       this.failures.push(failure?.reason ?? 'without a reason');
@@ -190,6 +194,10 @@ class Run {
     if (scenario.orphanAtMs !== undefined && !this.orphanDone && now >= scenario.orphanAtMs) {
       this.orphanDone = true;
       world.db.logOrphan(ORDERS.table, [999n, 'nowhere', 'left out']);
+    }
+    if (scenario.loseWarehouseAtMs !== undefined && !this.warehouseLost && now >= scenario.loseWarehouseAtMs) {
+      this.warehouseLost = true;
+      world.loseWarehouse();
     }
     if (scenario.loses !== undefined && !this.lossDone && now >= scenario.loses.atMs) {
       this.lossDone = true;

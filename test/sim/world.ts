@@ -38,7 +38,7 @@ const PIPELINE = 'sim';
 export class World {
   readonly clock = new FakeClock();
   readonly db: ModelDatabase;
-  readonly warehouse = memoryWarehouse();
+  warehouse = memoryWarehouse();
   readonly stateStore: MemoryStateStore = memoryStateStore();
   /** Errors that ended a service, by name: each process is started again, as a supervisor does. */
   readonly ended: string[] = [];
@@ -116,6 +116,14 @@ export class World {
     return reports.reduce((sum, { value }) => sum + value.quarantined + value.defects, 0);
   }
 
+  /** The warehouse is deleted while nobody writes to it; the writers begin again on an empty one. */
+  loseWarehouse(): void {
+    for (const [process, name] of this.processes) if (name === 'writer') process.kill();
+    this.warehouse = memoryWarehouse();
+    this.start('writer');
+  }
+
+  /** Messages on the quarantine topic. */
   quarantined(): number {
     return this.busStore.topics.get(topicsOf().quarantine(PIPELINE))?.partitions[0]?.messages.length ?? 0;
   }
