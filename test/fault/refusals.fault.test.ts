@@ -1,5 +1,5 @@
 import { renameSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { nanosync } from './command.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
@@ -39,7 +39,8 @@ test.for([
   renameSync(away, scenario.sinkFolder);
   await scenario.live();
   await scenario.drain();
-  expect(nanosync(scenario, 'status').output).not.toContain('does not exist');
+  // Said until the sink has been written for a while.
+  await vi.waitFor(() => expect(nanosync(scenario, 'status').output).not.toContain('does not exist'), { timeout: 30_000, interval: 500 });
   await scenario.stop();
 
   renameSync(scenario.sinkFolder, away);

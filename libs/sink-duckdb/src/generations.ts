@@ -27,8 +27,18 @@ export async function generationStatus({ connection, meta }: Session, id: Genera
   };
 }
 
-/** The generations of a table that exist. */
-export async function generationsOf({ connection, meta }: Session, pipeline: string, table: TableId) {
+/** The epochs of a table that are built, and those that are only staged. */
+export async function generationsOf(session: Session, pipeline: string, table: TableId) {
+  const staged = await query(
+    session.connection,
+    `SELECT DISTINCT epoch FROM ${session.meta}.stages WHERE pipeline = ${text(pipeline)} AND tbl = ${text(table)} ORDER BY epoch`,
+  );
+  const built = await builtOf(session, pipeline, table);
+  const only = staged.map((row) => String(row.epoch)).filter((epoch) => built.every((one) => one.epoch !== epoch));
+  return [...built, ...only.map((epoch) => ({ epoch, anchor: '', current: false }))];
+}
+
+async function builtOf({ connection, meta }: Session, pipeline: string, table: TableId) {
   const rows = await query(
     connection,
     `SELECT epoch, anchor, is_current FROM ${meta}.generations
@@ -56,7 +66,7 @@ export async function switchTo(session: Session, id: GenerationId): Promise<void
     `SELECT row_schema, is_current FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state = 'built'`,
   );
   if (row === undefined) throw new PipelineError('conflict', `the generation ${id.epoch} of ${id.table} does not exist at the sink.`);
-  const others = (await generationsOf(session, id.pipeline, id.table)).filter((other) => other.epoch !== id.epoch);
+  const others = (await builtOf(session, id.pipeline, id.table)).filter((other) => other.epoch !== id.epoch);
   const columns = tableSchemaOf(String(row.row_schema)).columns.map((column) => column.name);
   await showUnderName(session, id, columns);
   if (row.is_current === true) return; // What else exists is newer.

@@ -176,7 +176,11 @@ class MemoryStore {
   }
 
   private generations(pipeline: string, table: TableId) {
-    return this.others({ pipeline, table, epoch: '' })
+    return [...this.epochs.values()]
+      .filter(({ id, gone, generation, batches, ends }) => {
+        const held = generation !== undefined || (!gone && batches.size + ends.size > 0);
+        return id.pipeline === pipeline && id.table === table && held;
+      })
       .map(({ id, generation }) => ({ epoch: id.epoch, anchor: generation?.anchor ?? '', current: generation?.current === true }))
       .sort((a, b) => Number(b.current) - Number(a.current) || (a.epoch < b.epoch ? -1 : 1));
   }

@@ -46,6 +46,10 @@ export function describeGenerations(the: Scenario): void {
           [endOf(ORDERS, { epoch: 'e2', partition: 0, attempt: 'x', batches: 1, rows: 1 })],
         );
       await late();
+      expect(await the.sink.generations('shop', ORDERS.table)).toEqual([
+        { epoch: 'e1', anchor: 'anchor', current: true },
+        { epoch: 'e2', anchor: '', current: false },
+      ]);
       await the.sink.discard(E2);
       await the.sink.discard(E2);
       expect(await the.sink.staged(E2)).toEqual([]);

@@ -46,7 +46,7 @@ async function writeEpoch(work: TableWork, table: TableId, token: string): Promi
 }
 
 /**
- * Drops generations that were built and given up before users saw them. Which exist was asked before the epoch was read: a writer that was
+ * Drops epochs that were staged or built and given up before users saw them. Which exist was asked before the epoch was read: a writer that was
  * stopped in between must not take a newer generation for an older one. What users see stays until the switch.
  */
 async function discardOlder({ sink }: TableWork, built: Awaited<ReturnType<Sink['generations']>>, wanted: GenerationId): Promise<void> {
@@ -58,6 +58,7 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
   const { ctx, sink, report } = work;
   for (;;) {
     if (ctx.signal.aborted) return false;
+    const held = await sink.generations(generation.pipeline, generation.table);
     const record = await tableRecord(work, generation.table);
     if (record?.epoch !== generation.epoch) {
       await sink.discard(generation);
@@ -69,6 +70,7 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
       const quarantined = staged.reduce((sum, partition) => sum + partition.quarantined, 0);
       await report.set({ rowsStaged, quarantined, partitionsDurable: staged.length });
       if (staged.length === record.partitions) {
+        await discardOlder(work, held, generation);
         await build(work, generation, record, quarantined);
         return true;
       }

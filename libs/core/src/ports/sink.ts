@@ -124,7 +124,10 @@ export interface Sink extends AsyncDisposable {
   }): Promise<{ readonly rows: number }>;
   /** The generation's status, or undefined when it is not built. */
   generation(generation: GenerationId): Promise<GenerationStatus | undefined>;
-  /** The generations of a table that exist, whatever their epoch. */
+  /**
+   * The epochs of a table that the sink holds something of: built ones, and those that are only staged (their anchor is empty, they are not
+   * current).
+   */
   generations(
     pipeline: string,
     table: TableId,
