@@ -70,7 +70,7 @@ test('the DuckDB file is deleted while the process is away: it is built anew fro
 test('the DuckDB file is deleted while the snapshot is under way: what is on the bus is staged again', async () => {
   await using scenario = await Scenario.open(server());
   scenario.write(9);
-  scenario.start('rows-staged:4');
+  scenario.start('rows-staged:1');
   await scenario.killedItself();
   removeFiles(scenario.workplace.duckdb);
   scenario.start();
