@@ -88,7 +88,8 @@ export interface StagedPartition {
 /**
  * A warehouse. Every method is one atomic step that may be repeated after a lost answer: a repetition changes nothing or fails
  * with `conflict`. A writer names its owner token; a step under another token than the last claimed one fails with `conflict`
- * and changes nothing, however late it runs.
+ * and changes nothing, however late it runs. `build`, `discard` and `switchTo` carry no token: a late one finds the generation already
+ * there, gone or shown, and changes nothing that users see.
  */
 export interface Sink extends AsyncDisposable {
   /**
