@@ -1,0 +1,121 @@
+import type { FenceWait, PartitionRecord, PipelineRecord, ServiceContext, Source, TableRecord } from '@nanosync/core';
+import { listRecords, positionOf, RECORD_VERSION, stateKeys, tableIdOf } from '@nanosync/core';
+import { FakeClock, openMemoryBus, openMemoryState } from '@nanosync/testkit';
+import { expect, test } from 'vitest';
+import { Ledger } from './ledger.ts';
+import { planRanges } from './ranges.ts';
+import { emitTasks } from './tasks.ts';
+
+const TABLE = tableIdOf('public', 't');
+const QUIET = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => QUIET } as unknown as ServiceContext['log'];
+
+/** A planner's surroundings: a table that waits for its ranges, and a source whose fence a test opens. */
+async function planning(options: { readonly l0: boolean; readonly concurrency?: number }) {
+  const clock = new FakeClock();
+  const state = await openMemoryState({ clock });
+  const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => 'id' } });
+  await bus.ensureTopic('tasks', 1);
+  const told: (string | null)[] = [];
+  const calls: string[] = [];
+  const fence = Promise.withResolvers<void>();
+  const holder: FenceWait = { holder: 'process 7', ageSeconds: 3, cure: 'SELECT pg_terminate_backend(7);' };
+  const source = {
+    mark: async ({ kind }: { kind: string }) => void calls.push(`mark ${kind}`),
+    fence: async ({ onWait }: Parameters<Source['fence']>[0]) => {
+      calls.push('fence');
+      onWait([holder]);
+      await fence.promise;
+      calls.push('fence passed');
+    },
+    partition: async () => {
+      calls.push('partition');
+      return ['0:10', '10:20', '20:'];
+    },
+  } as unknown as Source;
+  const ctx = {
+    state,
+    bus,
+    registry,
+    clock,
+    log: QUIET,
+    topics: { tasks: 'tasks' },
+    tasksBusPartitions: 1,
+    failpoint: () => {},
+    signal: new AbortController().signal,
+  };
+  const record = {
+    ...{
+      v: RECORD_VERSION,
+      table: TABLE,
+      phase: 'planned',
+      anchor: 'a',
+      epoch: 'e',
+      schema: { table: TABLE, columns: [], key: [] },
+      storage: '',
+    },
+    ...{
+      l0: options.l0 ? positionOf(1n, 0n) : null,
+      l1Requested: false,
+      partitions: 0,
+      voids: 0,
+      estimatedRows: 30,
+      busPartitions: 1,
+      failure: null,
+    },
+  } as const;
+  const key = stateKeys.table('p', TABLE);
+  const version = (await state.put(key, record, 0)) as number;
+  const pipeline = { definition: { name: 'p', snapshot: { concurrency: options.concurrency ?? 4, targetRowsPerPartition: 10 } } };
+  const parts = {
+    ...{ ctx: ctx as unknown as ServiceContext, pipeline: pipeline as unknown as PipelineRecord, source, fresh: new Set(['e']) },
+    waiting: async (text: string | null) => void told.push(text),
+  };
+  const ledger = async () => (await listRecords<PartitionRecord>(state, stateKeys.partitions('p', TABLE, 'e'))).map(({ value }) => value);
+  return { parts, tables: [{ key, value: record as TableRecord, version }], calls, told, fence, ledger, state, bus };
+}
+
+test('no range is stored before the fence has been passed; status names who holds it and the statement that ends it', async () => {
+  const { parts, tables, calls, told, fence, ledger, state } = await planning({ l0: true });
+  const planned = planRanges({ ...parts, tables });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(calls).toEqual(['fence']);
+  expect(await ledger()).toEqual([]);
+  expect(told.join()).toMatch(/process 7, 3 s; to end it: SELECT pg_terminate_backend\(7\);/);
+  fence.resolve();
+  await planned;
+  expect(calls).toEqual(['fence', 'fence passed', 'partition']);
+  expect((await ledger()).map(({ range }) => range)).toEqual(['0:10', '10:20', '20:']);
+  expect((await state.get(tables[0]?.key ?? ''))?.value).toMatchObject({ phase: 'snapshotting', partitions: 3 });
+});
+
+test('a later epoch is marked in the log before its fence', async () => {
+  const { parts, tables, calls, fence } = await planning({ l0: false });
+  fence.resolve();
+  await planRanges({ ...parts, tables });
+  expect(calls).toEqual(['mark generation', 'fence', 'fence passed', 'partition']);
+});
+
+test('no more tasks go out than the pipeline’s concurrency, and none while too much waits for the sink', async () => {
+  const { parts, tables, told, fence, ledger, state, bus } = await planning({ l0: true, concurrency: 1 });
+  fence.resolve();
+  await planRanges({ ...parts, tables });
+  const table = (await state.get(tables[0]?.key ?? ''))?.value as TableRecord;
+  const open = [{ table, ledger: await Ledger.load(parts.ctx, 'p', table) }];
+  const emitted = async () => (await bus.topic('tasks'))?.partitions[0]?.end;
+  await emitTasks({ ...parts, open });
+  await emitTasks({ ...parts, open });
+  expect(await emitted()).toBe(1);
+  const key = stateKeys.partition('p', TABLE, 'e', 0);
+  const stored = await state.get(key);
+  const [first] = await ledger();
+  await state.put(key, { ...first, phase: 'read', bytes: 257 * 1024 * 1024 }, stored?.version ?? 0);
+  await open[0]?.ledger.refresh();
+  await emitTasks({ ...parts, open });
+  expect(await emitted()).toBe(1);
+  expect(told.at(-1)).toContain('waits for the sink');
+  const read = await state.get(key);
+  await state.put(key, { ...(read?.value as PartitionRecord), phase: 'durable' }, read?.version ?? 0);
+  await open[0]?.ledger.refresh();
+  await emitTasks({ ...parts, open });
+  expect(await emitted()).toBe(2);
+});
