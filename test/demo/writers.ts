@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
+import { randomOf } from '../shared/random.ts';
 import { connect } from './connect.ts';
 import { pickStatement, type WriterState } from './writer-statements.ts';
 
@@ -88,15 +89,4 @@ async function transact(client: pg.Client, state: WriterState, written: Written)
     written.changes += rows;
     written.byTable.set(table, (written.byTable.get(table) ?? 0) + rows);
   }
-}
-
-/** A small generator of numbers in [0, 1), so that two runs write the same mixture. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { FAILPOINTS } from '@nanosync/core';
 import { test } from 'vitest';
+import { randomOf } from '../shared/random.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
-import { randomOf } from './random.ts';
 import { askForResnapshot } from './repair.ts';
 import { Scenario } from './scenario.ts';
 

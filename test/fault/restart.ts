@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { randomOf } from './random.ts';
+import { randomOf } from '../shared/random.ts';
 import type { Scenario } from './scenario.ts';
 
 /** The process starts again; every second time it is killed once more, somewhere. */

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { connect } from '../demo/connect.ts';
-import { randomOf } from './random.ts';
+import { randomOf } from '../shared/random.ts';
 import { ROWS } from './shop.ts';
 
 /** Running writers. */
