@@ -7,8 +7,9 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { test: { name: 'unit', include: named(''), exclude: ['**/node_modules/**', '**/*.{pg,e2e,fault}.test.ts'] } },
+      { test: { name: 'unit', include: named(''), exclude: ['**/node_modules/**', '**/*.{pg,cluster,e2e,fault}.test.ts'] } },
       { test: { name: 'pg', include: named('pg.'), testTimeout: 60_000, hookTimeout: 60_000 } },
+      { test: { name: 'cluster', include: named('cluster.'), testTimeout: 60_000, hookTimeout: 120_000 } },
       { test: { name: 'fault', include: named('fault.'), testTimeout: 120_000, hookTimeout: 60_000 } },
       { test: { name: 'e2e', include: named('e2e.'), testTimeout: 400_000, hookTimeout: 60_000, fileParallelism: false } },
     ],
