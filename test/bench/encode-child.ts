@@ -1,4 +1,5 @@
 import type { Log } from '@nanosync/core';
+import { rowOrigin } from '@nanosync/core';
 import { systemClock } from '@nanosync/runtime';
 import { openPostgresSource } from '@nanosync/source-postgres';
 
@@ -16,12 +17,13 @@ const [found] = await source.discover([table]);
 if (found === undefined) throw new Error(`no table ${table}`);
 const ranges = [...(await source.partition(found, { targetRows: TARGET_ROWS, whole: false }))];
 const { signal } = new AbortController();
+const origin = rowOrigin(0, '0123456789abcdef');
 let rows = 0;
 let bytes = 0;
 const began = performance.now();
 const worker = async () => {
   for (let range = ranges.shift(); range !== undefined; range = ranges.shift()) {
-    for await (const output of source.readRange(found, range, { targetBytes: BATCH_BYTES, signal })) {
+    for await (const output of source.readRange(found, range, { targetBytes: BATCH_BYTES, origin, signal })) {
       if (output.kind === 'rejected') throw new Error(`a row was rejected: ${output.row.reason}`);
       rows += output.block.rows;
       bytes += output.block.block.byteLength;

@@ -43,7 +43,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     },
     fence: async ({ signal }) => clock.sleep(5, signal),
     partition: async (table, { targetRows, whole }) => partition(db, table.schema.table, whole ? Number.MAX_SAFE_INTEGER : targetRows),
-    readRange: (table, range, { signal }) => readRange({ db, clock, signal }, table.schema.table, table.storage, range),
+    readRange: (table, range, { signal, origin }) => readRange({ db, clock, signal, origin }, table.schema.table, table.storage, range),
     changes: async (options) => {
       const { slot } = db;
       if (slot === undefined) throw new PipelineError('gap', 'The slot is gone.');
@@ -77,12 +77,14 @@ function partition(db: ModelDatabase, table: TableId, targetRows: number): reado
   return [...ranges, JSON.stringify([from, null])];
 }
 
-async function* readRange(
-  { db, clock, signal }: { readonly db: ModelDatabase; readonly clock: Clock; readonly signal: AbortSignal },
-  table: TableId,
-  storage: string,
-  range: string,
-) {
+interface ReadContext {
+  readonly db: ModelDatabase;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly origin: Uint8Array;
+}
+
+async function* readRange({ db, clock, signal, origin }: ReadContext, table: TableId, storage: string, range: string) {
   if (storage !== `file ${db.table(table).file}`) throw new PipelineError('table-changed', `Table ${table} was rewritten.`);
   const [from, to] = JSON.parse(range) as [number, number | null];
   const rows = db.rowsOf(table).filter((row) => Number(row[0]) >= from && (to === null || Number(row[0]) < to));
@@ -92,7 +94,10 @@ async function* readRange(
     if (signal.aborted) return;
     const writer = new AvroWriter();
     const part = rows.slice(at, at + BLOCK_ROWS);
-    for (const row of part) for (const [index, column] of columns.entries()) writeCell(writer, column.type, row[index] ?? null);
+    for (const row of part) {
+      writer.raw(origin);
+      for (const [index, column] of columns.entries()) writeCell(writer, column.type, row[index] ?? null);
+    }
     yield { kind: 'block', block: { rows: part.length, codec: 'null', block: writer.copy() } } as const;
   }
 }

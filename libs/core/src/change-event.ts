@@ -149,7 +149,7 @@ function readSource(reader: AvroReader): number {
 }
 
 function envelopeRecord(schema: TableSchema): unknown {
-  const value = rowRecord(schema) as { readonly namespace: string };
+  const value = rowRecord(schema);
   const source = {
     type: 'record',
     name: 'Source',

@@ -41,7 +41,7 @@ export type {
   TroubleRecord,
 } from './records.ts';
 export { RECORD_VERSION, stateKeys } from './records.ts';
-export { rowSchemaJson, tableSchemaOf } from './row-schema.ts';
+export { readRowOrigin, rowBlockSchemaJson, rowOrigin, rowSchemaJson, tableSchemaOf } from './row-schema.ts';
 export type { Stored } from './stored.ts';
 export { listRecords, readRecord, updateRecord } from './stored.ts';
 export type { Column, ColumnType, TableId, TableSchema } from './table.ts';

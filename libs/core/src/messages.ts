@@ -18,7 +18,7 @@ export const PARTITION_TASK = new RecordCodec('nanosync.PartitionTask', {
 export type PartitionTask = RecordOf<typeof PARTITION_TASK extends RecordCodec<infer F> ? F : never>;
 
 /**
- * One encoded block of many rows. `block` is `rows` Avro records of the table's row schema, one after the other, compressed
+ * One encoded block of many rows. `block` is `rows` Avro records (each its origin, then its columns), one after the other, compressed
  * with `codec` ("null" or "zstandard", Avro's names); nothing between worker and sink looks inside. (epoch, partition,
  * attempt, batch) names it: a second delivery carries the same bytes.
  */

@@ -1,4 +1,6 @@
 import { avroFieldOf, columnsOfFields } from './avro/cells.ts';
+import type { AvroReader } from './avro/reader.ts';
+import { AvroWriter } from './avro/writer.ts';
 import type { Column, TableSchema } from './table.ts';
 import { splitTableId } from './table.ts';
 
@@ -7,8 +9,33 @@ export function rowSchemaJson(schema: TableSchema): string {
   return JSON.stringify(rowRecord(schema));
 }
 
+/** Our own fields before the columns of every row of a row batch: which read it comes from, so that batches of many reads may share a file. */
+const ORIGIN_FIELDS = [
+  { name: '_nanosync_partition', type: 'int' },
+  { name: '_nanosync_attempt', type: 'string' },
+];
+
+/** The Avro schema (JSON text) of one row of a row batch: its origin, see {@link rowOrigin}, then the columns. */
+export function rowBlockSchemaJson(schema: TableSchema): string {
+  const record = rowRecord(schema);
+  return JSON.stringify({ ...record, name: 'Row', fields: [...ORIGIN_FIELDS, ...record.fields] });
+}
+
+/** The encoded origin that each row of a row batch begins with: the same bytes for all rows of one attempt at one partition. */
+export function rowOrigin(partition: number, attempt: string): Buffer {
+  const writer = new AvroWriter(64);
+  writer.int(partition);
+  writer.string(attempt);
+  return writer.copy();
+}
+
+/** Reads what {@link rowOrigin} wrote. */
+export function readRowOrigin(reader: AvroReader): { readonly partition: number; readonly attempt: string } {
+  return { partition: reader.int(), attempt: reader.string() };
+}
+
 /** The record itself, for embedding in an envelope. */
-export function rowRecord(schema: TableSchema): unknown {
+export function rowRecord(schema: TableSchema) {
   const { schema: namespace, name } = splitTableId(schema.table);
   return {
     type: 'record',
@@ -20,7 +47,7 @@ export function rowRecord(schema: TableSchema): unknown {
   };
 }
 
-/** The table schema that {@link rowSchemaJson} was made from. */
+/** The table schema that {@link rowSchemaJson} or {@link rowBlockSchemaJson} was made from. */
 export function tableSchemaOf(json: string): TableSchema {
   return tableSchemaOfRecord(JSON.parse(json));
 }
@@ -28,7 +55,7 @@ export function tableSchemaOf(json: string): TableSchema {
 /** The same from the parsed record. */
 export function tableSchemaOfRecord(record: unknown): TableSchema {
   const { table, key, fields } = record as { table: TableSchema['table']; key: string[]; fields: Parameters<typeof columnsOfFields>[0] };
-  const columns: Column[] = columnsOfFields(fields);
+  const columns: Column[] = columnsOfFields(fields.filter(({ column }) => column !== undefined));
   return { table, columns, key };
 }
 

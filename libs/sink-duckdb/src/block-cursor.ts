@@ -22,6 +22,14 @@ export class BlockCursor {
     return value;
   }
 
+  /** Passes over bytes that must be exactly these. */
+  skip(expected: Uint8Array): void {
+    const { bytes, at } = this;
+    for (let index = 0; index < expected.length; index++)
+      if (bytes[at + index] !== expected[index]) throw new RangeError('a row block holds a row of another read');
+    this.at = at + expected.length;
+  }
+
   /** Reads a long into `low` and `high`. */
   long(): void {
     let part = this.byte();

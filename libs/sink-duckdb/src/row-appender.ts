@@ -37,7 +37,7 @@ export class RowAppender {
   private readonly constantArena = duckdb.create_data_chunk([BLOB.toLogicalType().logical_type]);
   private readonly cursor = new BlockCursor();
 
-  /** `constants` are columns after the blocks' own that have one value a block. */
+  /** `constants` are columns whose values stand before the others in the blocks and are the same for a block's rows; here they come last. */
   constructor(connection: DuckDBConnection, target: AppendTarget, columns: readonly ColumnType[], constants: readonly ColumnType[] = []) {
     // The handle is private in the driver's types, and the driver's appender hides the column types (JSON is VARCHAR to it).
     const handle = (connection as unknown as { readonly connection: duckdb.Connection }).connection;
@@ -50,7 +50,7 @@ export class RowAppender {
   }
 
   /**
-   * Appends a block of `rows` records, `constants` (Avro values without a null branch, in order) behind each row.
+   * Appends a block of `rows` records, each beginning with the bytes of `constants` (Avro values without a null branch, in order).
    * Returns the rows that were left out; throws RangeError when the block is not what it should be.
    */
   append(block: Uint8Array, rows: number, constants: Uint8Array = NOTHING): readonly RejectedRow[] {
@@ -61,6 +61,7 @@ export class RowAppender {
     const rejected: RejectedRow[] = [];
     let filled = 0;
     for (let row = 0; row < rows; row++) {
+      this.cursor.skip(constants);
       const start = this.cursor.at;
       const wrong = this.readRow(filled);
       if (wrong === undefined) filled++;

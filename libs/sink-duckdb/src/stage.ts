@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
 import type { EndMarker, GenerationId, RowBatch, StagedPartition, StageRequest, TableId, TableSchema } from '@nanosync/core';
-import { AvroWriter, PipelineError, rowSchemaJson, writeValue } from '@nanosync/core';
+import { PipelineError, rowOrigin, rowSchemaJson } from '@nanosync/core';
 import { ATTEMPT_COLUMN, checkColumns, PARTITION_COLUMN, sqlTypeOf } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
 import { stagingName, whereGeneration } from './names.ts';
@@ -11,6 +11,7 @@ import { appendTo, RowAppender } from './row-appender.ts';
 import { int, META, name, query, run, text } from './sql.ts';
 
 const unzstd = promisify(zstdDecompress);
+/** What {@link rowOrigin} holds. */
 const CONSTANTS = [{ kind: 'int32' }, { kind: 'text' }] as const;
 
 /** A row batch with its block as plain Avro. */
@@ -136,7 +137,7 @@ async function stageBatches(session: Session, id: GenerationId, batches: readonl
 
 function decode(appender: RowAppender, batch: RowBatch, rows: Uint8Array): readonly RejectedRow[] {
   try {
-    return appender.append(rows, batch.rows, constantsOf(batch));
+    return appender.append(rows, batch.rows, rowOrigin(batch.partition, batch.attempt));
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new PipelineError('defect', `a row batch of ${batch.table} does not decode: ${cause.message}.`, { cause });
@@ -211,15 +212,6 @@ async function reject({ connection, meta }: Session, id: GenerationId, batch: Ro
        ${int(row.row)}, ${text(schema.columns[row.column]?.name ?? null)}, ${text(row.reason)},
        unhex(${text(Buffer.from(row.payload).toString('hex'))}))`,
     );
-}
-
-const constantWriter = new AvroWriter(64);
-
-function constantsOf(batch: RowBatch): Buffer {
-  constantWriter.reset();
-  writeValue(constantWriter, CONSTANTS[0], batch.partition);
-  writeValue(constantWriter, CONSTANTS[1], batch.attempt);
-  return constantWriter.copy();
 }
 
 /** The values of a generation's three key columns. */

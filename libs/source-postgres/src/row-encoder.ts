@@ -67,6 +67,7 @@ export class RowEncoder {
   private readonly encodings: Int32Array;
   private readonly scales: Int32Array;
   private readonly targetBytes: number;
+  private readonly origin: Uint8Array;
   /** Bytes of the stream not yet encoded: `input[inputAt, inputEnd)`. */
   private input = Buffer.allocUnsafe(256 * 1024);
   private inputAt = 0;
@@ -80,8 +81,10 @@ export class RowEncoder {
   /** Rows met so far, rejected ones included. */
   rows = 0;
 
-  constructor(columns: readonly StoredColumn[], targetBytes: number) {
+  /** `origin` are encoded bytes that every row begins with. */
+  constructor(columns: readonly StoredColumn[], targetBytes: number, origin: Uint8Array) {
     this.columns = columns;
+    this.origin = origin;
     this.targetBytes = targetBytes;
     this.encodings = Int32Array.from(columns, encodingOf);
     this.scales = Int32Array.from(columns, ({ type }) => (type.kind === 'decimal' ? type.scale : 0));
@@ -159,7 +162,7 @@ export class RowEncoder {
 
   private encodeRow(end: number, outputs: EncodedOutput[]): void {
     const start = this.outputAt;
-    this.reserve(2 * (end - this.inputAt) + MAX_GROWTH * this.encodings.length);
+    this.reserve(this.origin.length + 2 * (end - this.inputAt) + MAX_GROWTH * this.encodings.length);
     const at = this.inputAt;
     const failed = this.encodeCells(at + 2);
     this.inputAt = end;
@@ -175,9 +178,10 @@ export class RowEncoder {
 
   /** Encodes one row's cells behind what the block holds; the reason when a cell has no Avro form. */
   private encodeCells(first: number): string | undefined {
-    const { input, output, encodings } = this;
+    const { input, output, encodings, origin } = this;
     let at = first;
     let to = this.outputAt;
+    for (let index = 0; index < origin.length; index++) output[to++] = origin[index] as number;
     for (let field = 0; field < encodings.length; field++) {
       const length = int32At(input, at);
       at += 4;

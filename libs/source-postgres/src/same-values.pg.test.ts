@@ -29,7 +29,11 @@ const MOMENTS: Readonly<Record<string, readonly string[]>> = {
 
 async function snapshotRows(table: SourceTable): Promise<Row[]> {
   const rows: Row[] = [];
-  for await (const output of source.readRange(table, '0:', { targetBytes: 100_000, signal: new AbortController().signal })) {
+  for await (const output of source.readRange(table, '0:', {
+    targetBytes: 100_000,
+    origin: new Uint8Array(0),
+    signal: new AbortController().signal,
+  })) {
     if (output.kind !== 'block') throw new Error(output.row.reason);
     const reader = new AvroReader(zstdDecompressSync(output.block.block));
     while (!reader.done) rows.push(table.schema.columns.map((column) => readCell(reader, column.type)));

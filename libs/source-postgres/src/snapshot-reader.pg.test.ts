@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { zstdDecompressSync } from 'node:zlib';
 import type { Cell, RangeOutput, SourceTable, TableSchema } from '@nanosync/core';
-import { AvroReader, formatDecimal, readCell, rowSchemaJson, TIMESTAMP_INFINITY } from '@nanosync/core';
+import { AvroReader, formatDecimal, readCell, readRowOrigin, rowBlockSchemaJson, rowOrigin, TIMESTAMP_INFINITY } from '@nanosync/core';
 import type { PostgresServer } from '@nanosync/testkit';
 import { avroOracle, startPostgres } from '@nanosync/testkit';
 import type { Client } from 'pg';
@@ -40,13 +40,15 @@ async function discover(name: string): Promise<SourceTable> {
   return (await discoverTables(admin, connect, [`public.${name}`]))[0] as SourceTable;
 }
 
+const ORIGIN = rowOrigin(7, 'attempt');
+
 async function read(
   table: SourceTable,
   range: string,
   options: { targetBytes?: number; signal?: AbortSignal } = {},
 ): Promise<RangeOutput[]> {
   const { targetBytes = 512 * 1024, signal = new AbortController().signal } = options;
-  return collect(readRange(connections, connect, { table, range, targetBytes, signal }));
+  return collect(readRange(connections, connect, { table, range, targetBytes, origin: ORIGIN, signal }));
 }
 
 async function collect(outputs: AsyncIterable<RangeOutput>): Promise<RangeOutput[]> {
@@ -63,7 +65,10 @@ function rowsOf(schema: TableSchema, outputs: readonly RangeOutput[]): Cell[][] 
 
 function decode(schema: TableSchema, bytes: Uint8Array, rows: number): Cell[][] {
   const reader = new AvroReader(bytes);
-  const decoded = Array.from({ length: rows }, () => schema.columns.map((column) => readCell(reader, column.type)));
+  const decoded = Array.from({ length: rows }, () => {
+    expect(readRowOrigin(reader)).toEqual({ partition: 7, attempt: 'attempt' });
+    return schema.columns.map((column) => readCell(reader, column.type));
+  });
   expect(reader.done).toBe(true);
   return decoded;
 }
@@ -113,11 +118,15 @@ test('every type arrives as it is, read by us and by an independent Avro reader'
 
 /** Rows decoded by another Avro implementation, in the forms that core's cells have. */
 function byOracle(schema: TableSchema, outputs: readonly RangeOutput[]): unknown[][] {
-  const oracle = avroOracle(rowSchemaJson(schema));
+  const oracle = avroOracle(rowBlockSchemaJson(schema));
   return outputs.flatMap((output) => {
     if (output.kind !== 'block') return [];
     const rows = oracle.decodeAll(zstdDecompressSync(output.block.block)) as Record<string, unknown>[];
-    return rows.map((row) => Object.values(row).map((cell, index) => fromOracle(schema, index, cell)));
+    return rows.map((row) =>
+      Object.values(row)
+        .slice(2)
+        .map((cell, index) => fromOracle(schema, index, cell)),
+    );
   });
 }
 
@@ -217,7 +226,7 @@ test('rows are the same wherever the stream is cut, and blocks stay below the ta
   for await (const chunk of admin.query(copyTo('COPY public.cuts TO STDOUT (FORMAT binary)')) as AsyncIterable<Buffer>) chunks.push(chunk);
   const stream = Buffer.concat(chunks);
   const encode = (cut: () => number) => {
-    const encoder = new RowEncoder(parseStorage(table.storage).columns, 4096);
+    const encoder = new RowEncoder(parseStorage(table.storage).columns, 4096, ORIGIN);
     const outputs: EncodedOutput[] = [];
     for (let at = 0; at < stream.length; ) {
       const end = Math.min(stream.length, at + cut());
@@ -231,7 +240,7 @@ test('rows are the same wherever the stream is cut, and blocks stay below the ta
   for (const cut of [() => 1, () => 7, () => randomInt(1, 500)]) expect(encode(cut)).toEqual(whole);
   expect(whole.every((block) => 'bytes' in block && block.bytes.length <= 4096)).toBe(true);
   expect(whole.flatMap((block) => ('bytes' in block ? decode(table.schema, block.bytes, block.rows) : [])).length).toBe(300);
-  const encoder = new RowEncoder(parseStorage(table.storage).columns, 4096);
+  const encoder = new RowEncoder(parseStorage(table.storage).columns, 4096, ORIGIN);
   encoder.push(stream.subarray(0, stream.length - 2), []);
   expect(() => encoder.finish([])).toThrow(/before its trailer/);
 });
@@ -332,7 +341,13 @@ test('no rewrite fits between the comparison and the COPY: it waits for the whol
     "CREATE TABLE public.locked (id int PRIMARY KEY, pad text); INSERT INTO public.locked SELECT i, repeat('p', 1000) FROM generate_series(1, 20000) i",
   );
   const table = await discover('locked');
-  const reader = readRange(connections, connect, { table, range: '0:', targetBytes: 64 * 1024, signal: new AbortController().signal });
+  const reader = readRange(connections, connect, {
+    table,
+    range: '0:',
+    targetBytes: 64 * 1024,
+    origin: ORIGIN,
+    signal: new AbortController().signal,
+  });
   const first = await reader.next();
   const rewriter = await connect.open('test', { lockTimeoutMs: 300 });
   await expect(rewriter.query('VACUUM FULL public.locked')).rejects.toMatchObject({ code: '55P03' });
@@ -345,11 +360,17 @@ test('no rewrite fits between the comparison and the COPY: it waits for the whol
 test('a consumer that leaves or aborts ends the connection and its lock', async () => {
   const table = await discover('locked');
   const controller = new AbortController();
-  const aborted = readRange(connections, connect, { table, range: '0:', targetBytes: 4096, signal: controller.signal });
+  const aborted = readRange(connections, connect, { table, range: '0:', targetBytes: 4096, origin: ORIGIN, signal: controller.signal });
   await aborted.next();
   controller.abort();
   await expect(collect(aborted)).rejects.toMatchObject({ name: 'AbortError' });
-  for await (const _ of readRange(connections, connect, { table, range: '0:', targetBytes: 4096, signal: new AbortController().signal }))
+  for await (const _ of readRange(connections, connect, {
+    table,
+    range: '0:',
+    targetBytes: 4096,
+    origin: ORIGIN,
+    signal: new AbortController().signal,
+  }))
     break;
   // Waits until both locks are gone.
   await admin.query('BEGIN; LOCK TABLE public.locked IN ACCESS EXCLUSIVE MODE; COMMIT');
@@ -357,7 +378,13 @@ test('a consumer that leaves or aborts ends the connection and its lock', async 
 
 test('a server that goes away in the middle is an error, never a short range', async () => {
   const table = await discover('locked');
-  const reader = readRange(connections, connect, { table, range: '0:', targetBytes: 4096, signal: new AbortController().signal });
+  const reader = readRange(connections, connect, {
+    table,
+    range: '0:',
+    targetBytes: 4096,
+    origin: ORIGIN,
+    signal: new AbortController().signal,
+  });
   await reader.next();
   await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nanosync snapshot'");
   await expect(collect(reader)).rejects.toMatchObject({ kind: 'unavailable' });
@@ -386,6 +413,7 @@ test('row security that hides rows is an error, not an empty range', async () =>
       table,
       range: '0:',
       targetBytes: 4096,
+      origin: ORIGIN,
       signal: new AbortController().signal,
     }),
   );

@@ -1,4 +1,4 @@
-import type { RangeOutput, RowBlock, TableSchema } from '@nanosync/core';
+import type { RangeOptions, RangeOutput, RowBlock, TableSchema } from '@nanosync/core';
 import { PipelineError, splitTableId } from '@nanosync/core';
 import type { Client } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
@@ -27,11 +27,9 @@ const WHOLE_TIMEOUT_MS = 7 * 24 * 3_600_000;
 const BLOCKS_AHEAD = 2;
 
 /** What to read, and how. */
-export interface RangeRequest {
+export interface RangeRequest extends RangeOptions {
   readonly table: { readonly schema: TableSchema; readonly storage: string };
   readonly range: string;
-  readonly targetBytes: number;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -55,7 +53,7 @@ export async function* readRange(
   try {
     signal.throwIfAborted();
     const storage = await lockAndCompare(client, request);
-    yield* copyRange(client, copySql(table.schema, storage, range), storage, request.targetBytes);
+    yield* copyRange(client, copySql(table.schema, storage, range), storage, request);
     await client.query('COMMIT');
     committed = true;
   } catch (error) {
@@ -97,9 +95,9 @@ async function* copyRange(
   client: Client,
   sql: string,
   storage: TableStorage,
-  targetBytes: number,
+  { targetBytes, origin }: RangeOptions,
 ): AsyncGenerator<RangeOutput, void, void> {
-  const encoder = new RowEncoder(storage.columns, targetBytes);
+  const encoder = new RowEncoder(storage.columns, targetBytes, origin);
   const stream = client.query(copyTo(sql));
   const ahead: Promise<RowBlock>[] = [];
   const outputs: EncodedOutput[] = [];

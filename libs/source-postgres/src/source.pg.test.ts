@@ -87,7 +87,11 @@ test('the order of the first start: anchor, fence, read, then the log goes on fr
   const table = await discover('b');
   let rows = 0;
   for (const range of await source.partition(table, { targetRows: 300, whole: false }))
-    for await (const output of source.readRange(table, range, { targetBytes: 4096, signal: new AbortController().signal }))
+    for await (const output of source.readRange(table, range, {
+      targetBytes: 4096,
+      origin: new Uint8Array(0),
+      signal: new AbortController().signal,
+    }))
       rows += output.kind === 'block' ? output.block.rows : 0;
   expect(rows).toBe(1000);
   await admin.query('INSERT INTO public.b VALUES (0, 0)');

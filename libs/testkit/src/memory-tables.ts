@@ -16,7 +16,7 @@ import type {
   StageRequest,
   TableSchema,
 } from '@nanosync/core';
-import { AvroReader, comparePositions, isComplete, laterPosition, PipelineError, readCell, UNCHANGED } from '@nanosync/core';
+import { AvroReader, comparePositions, isComplete, laterPosition, PipelineError, readCell, readRowOrigin, UNCHANGED } from '@nanosync/core';
 
 const unzstd = promisify(zstdDecompress);
 
@@ -63,7 +63,12 @@ export interface Decoded {
 export async function decode({ batch, schema }: StageRequest['batches'][number]): Promise<Decoded> {
   const reader = new AvroReader(batch.codec === 'zstandard' ? await unzstd(batch.block) : batch.block);
   const rows: Cell[][] = [];
-  for (let row = 0; row < batch.rows; row++) rows.push(schema.columns.map((column) => readCell(reader, column.type)));
+  for (let row = 0; row < batch.rows; row++) {
+    const origin = readRowOrigin(reader);
+    if (origin.partition !== batch.partition || origin.attempt !== batch.attempt)
+      throw new PipelineError('defect', `a row batch of ${batch.table} holds a row of another read.`);
+    rows.push(schema.columns.map((column) => readCell(reader, column.type)));
+  }
   if (!reader.done) throw new PipelineError('defect', `a row batch of ${batch.table} does not decode.`);
   return { batch, schema, rows };
 }

@@ -1,6 +1,6 @@
 import { zstdCompressSync } from 'node:zlib';
 import type { Cell, ChangeEvent, ColumnType, EndMarker, Position, Row, RowBatch, SinkChange, TableSchema } from '@nanosync/core';
-import { AvroWriter, ChangeCodec, formatDecimal, positionOf, tableIdOf, UNCHANGED, writeCell } from '@nanosync/core';
+import { AvroWriter, ChangeCodec, formatDecimal, positionOf, rowOrigin, tableIdOf, UNCHANGED, writeCell } from '@nanosync/core';
 
 /** A small table that the sink contract is tried on. */
 export const ORDERS: TableSchema = {
@@ -32,7 +32,10 @@ export function rowBatchOf(
   names: { readonly epoch: string; readonly partition: number; readonly attempt: string; readonly batch: number; readonly codec?: string },
 ): { readonly batch: RowBatch; readonly schema: TableSchema } {
   const writer = new AvroWriter();
-  for (const row of rows) for (const [index, column] of schema.columns.entries()) writeCell(writer, column.type, row[index] ?? null);
+  for (const row of rows) {
+    writer.raw(rowOrigin(names.partition, names.attempt));
+    for (const [index, column] of schema.columns.entries()) writeCell(writer, column.type, row[index] ?? null);
+  }
   const codec = names.codec ?? 'zstandard';
   const block = codec === 'null' ? writer.copy() : zstdCompressSync(writer.view());
   const { epoch, partition, attempt, batch } = names;

@@ -1,5 +1,15 @@
 import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext, Source, TableRecord } from '@nanosync/core';
-import { isKind, PARTITION_MACHINE, PipelineError, readRecord, rowSchemaJson, stateKeys, step, updateRecord } from '@nanosync/core';
+import {
+  isKind,
+  PARTITION_MACHINE,
+  PipelineError,
+  readRecord,
+  rowBlockSchemaJson,
+  rowOrigin,
+  stateKeys,
+  step,
+  updateRecord,
+} from '@nanosync/core';
 import type { AttemptName, BatchPublisher } from './batch-publisher.ts';
 import type { SourcePool } from './source-pool.ts';
 
@@ -28,7 +38,7 @@ export async function readPartition(
   if (attempt === undefined) return;
   ctx.failpoint('partition-taken');
   ctx.log.info('snapshotting', { table: task.table, partition: `${task.order}/${task.partitions}` });
-  const rowSchemaId = await ctx.registry.register(`${ctx.topics.rows(task.pipeline)}-${task.table}`, rowSchemaJson(table.schema));
+  const rowSchemaId = await ctx.registry.register(`${ctx.topics.rows(task.pipeline)}-${task.table}`, rowBlockSchemaJson(table.schema));
   try {
     const read = await publishRange(ctx, await sources.of(pipeline), table, { task, attempt, rowSchemaId }, publisher);
     await settle(ctx, task, attempt, (record) => ({ ...record, phase: step(PARTITION_MACHINE, record.phase, 'read'), ...read }));
@@ -75,7 +85,8 @@ async function publishRange(
   const progress = progressReporter(ctx, name);
   const reasons = new Map<string, number>();
   let [rows, bytes, batches, quarantined] = [0, 0, 0, 0];
-  for await (const output of source.readRange(table, task.range, { targetBytes: BLOCK_BYTES, signal: ctx.signal })) {
+  const origin = rowOrigin(task.partition, attempt);
+  for await (const output of source.readRange(table, task.range, { targetBytes: BLOCK_BYTES, origin, signal: ctx.signal })) {
     if (output.kind === 'rejected') {
       await publisher.quarantine(name, output.row);
       quarantined++;

@@ -33,6 +33,15 @@ export interface RejectedRow {
 /** What reading a range yields, in any order; blocks are near `targetBytes` before compression. */
 export type RangeOutput = { readonly kind: 'block'; readonly block: RowBlock } | { readonly kind: 'rejected'; readonly row: RejectedRow };
 
+/** How to read a range. */
+export interface RangeOptions {
+  /** Bytes of rows in a block before compression, about. */
+  readonly targetBytes: number;
+  /** Encoded bytes that every row begins with, see `rowOrigin`. */
+  readonly origin: Uint8Array;
+  readonly signal: AbortSignal;
+}
+
 /**
  * A message of ours in the source's own log, so that its place in the stream is exact.
  * - `generation`: from here on the table's events belong to this epoch (its L0).
@@ -141,7 +150,7 @@ export interface Source extends AsyncDisposable {
   readRange(
     table: { readonly schema: TableSchema; readonly storage: string },
     range: string,
-    options: { readonly targetBytes: number; readonly signal: AbortSignal },
+    options: RangeOptions,
   ): AsyncIterable<RangeOutput>;
   changes(options: ChangesOptions): Promise<ChangeReader>;
   /** Commits a marker into the source's log. */
