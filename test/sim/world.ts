@@ -63,7 +63,7 @@ export class World {
         replicationType: 'cdc_backfill',
         source: { connection, tables },
         sink: { connection },
-        snapshot: { concurrency: 3, targetRowsPerPartition: targetRows },
+        snapshot: { concurrency: 3, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },
       },
       phase: 'created',
       anchor: null,

@@ -18,5 +18,10 @@ export interface PipelineDefinition {
   readonly replicationType: ReplicationType;
   readonly source: { readonly connection: ConnectionDefinition; readonly tables: readonly string[] };
   readonly sink: { readonly connection: ConnectionDefinition };
-  readonly snapshot: { readonly concurrency: number; readonly targetRowsPerPartition: number };
+  readonly snapshot: {
+    readonly concurrency: number;
+    readonly targetRowsPerPartition: number;
+    /** What each worker process reads at most of this pipeline; null: as fast as it can. */
+    readonly maxRowsPerSecond: number | null;
+  };
 }

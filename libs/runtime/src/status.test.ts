@@ -15,7 +15,7 @@ const pipeline: PipelineRecord = {
     replicationType: 'cdc_backfill',
     source: { connection, tables: [TABLE, 'public.items'] },
     sink: { connection },
-    snapshot: { concurrency: 4, targetRowsPerPartition: 100 },
+    snapshot: { concurrency: 4, targetRowsPerPartition: 100, maxRowsPerSecond: null },
   },
   phase: 'snapshotting',
   anchor: { id: 'a1', l0: at(10n), origin: {} },

@@ -82,6 +82,7 @@ export function differences(a: PipelineDefinition, b: PipelineDefinition): reado
     ['source.tables', (definition) => definition.source.tables],
     ['sink.connection', (definition) => connectionParts(definition.sink.connection)],
     ['snapshot.concurrency', (definition) => definition.snapshot.concurrency],
+    ['snapshot.max_rows_per_second', (definition) => definition.snapshot.maxRowsPerSecond],
     ['snapshot.target_rows_per_partition', (definition) => definition.snapshot.targetRowsPerPartition],
   ];
   return parts.filter(([, part]) => JSON.stringify(part(a)) !== JSON.stringify(part(b))).map(([name]) => name);

@@ -40,7 +40,12 @@ export class Ledger {
 
   /** Tasks that are out and not yet read. */
   get inFlight(): number {
-    return [...this.moving].filter((index) => ['planned', 'reading'].includes(this.at(index).value.phase)).length;
+    return [...this.moving].filter((index) => this.isInFlight(index)).length;
+  }
+
+  /** True while this partition's task is out and it is not yet read. */
+  isInFlight(partition: number): boolean {
+    return this.moving.has(partition) && ['planned', 'reading'].includes(this.at(partition).value.phase);
   }
 
   /** Bytes that are published and not yet durable at the sink. */
@@ -83,8 +88,7 @@ export class Ledger {
   stuck(patienceMs: number): readonly Stored<PartitionRecord>[] {
     const nowMs = this.ctx.clock.monotonicMs();
     const stuck = [...this.moving].filter((index) => {
-      const inFlight = ['planned', 'reading'].includes(this.at(index).value.phase);
-      return inFlight && nowMs - (this.movedMs.get(index) ?? nowMs) > patienceMs;
+      return this.isInFlight(index) && nowMs - (this.movedMs.get(index) ?? nowMs) > patienceMs;
     });
     for (const index of stuck) this.movedMs.set(index, nowMs);
     return stuck.map((index) => this.at(index));

@@ -12,6 +12,7 @@ import {
 import { anchorPipeline } from './anchoring.ts';
 import { collectFailures } from './failures.ts';
 import { TablePlanner } from './table-planner.ts';
+import { TaskPublisher } from './task-publisher.ts';
 
 /** Phases in which a pipeline's tables move. */
 const ACTIVE: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
@@ -25,6 +26,7 @@ export class PipelinePlanner implements AsyncDisposable {
   private source: Source | undefined;
   private sink: Sink | undefined;
   private tables: TablePlanner | undefined;
+  private readonly tasks: TaskPublisher;
   /** What the record says of waiting, as far as this planner wrote it. */
   private told: string | null | undefined;
   private waiting: string | null = null;
@@ -39,6 +41,7 @@ export class PipelinePlanner implements AsyncDisposable {
   constructor(ctx: ServiceContext, name: string) {
     this.ctx = ctx;
     this.name = name;
+    this.tasks = new TaskPublisher(ctx);
   }
 
   /** Does what the pipeline's phase asks for. `busy` means that more may be done at once. */
@@ -117,9 +120,9 @@ export class PipelinePlanner implements AsyncDisposable {
   private async advanceTables(pipeline: PipelineRecord): Promise<'busy' | 'idle'> {
     if (this.tables?.anchor !== pipeline.anchor?.id) this.tables = undefined;
     if (this.tables === undefined) {
-      const { ctx, fresh } = this;
+      const { ctx, fresh, tasks } = this;
       const waiting = (text: string | null) => this.reportWaiting(text);
-      this.tables = await TablePlanner.open({ ctx, fresh, source: await this.openSource(pipeline), waiting }, pipeline);
+      this.tables = await TablePlanner.open({ ctx, fresh, tasks, source: await this.openSource(pipeline), waiting }, pipeline);
       if (!this.resumed) await this.tables.logResuming();
       this.resumed = true;
     }
@@ -156,6 +159,7 @@ export class PipelinePlanner implements AsyncDisposable {
     this.source = undefined;
     this.sink = undefined;
     this.tables = undefined;
+    await this.tasks[Symbol.asyncDispose]();
     await source?.[Symbol.asyncDispose]();
     await sink?.[Symbol.asyncDispose]();
   }

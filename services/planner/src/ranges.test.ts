@@ -4,6 +4,7 @@ import { FakeClock, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { Ledger } from './ledger.ts';
 import { planRanges } from './ranges.ts';
+import { TaskPublisher } from './task-publisher.ts';
 import { emitTasks } from './tasks.ts';
 
 const TABLE = tableIdOf('public', 't');
@@ -67,7 +68,13 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
   const version = (await state.put(key, record, 0)) as number;
   const pipeline = { definition: { name: 'p', snapshot: { concurrency: options.concurrency ?? 4, targetRowsPerPartition: 10 } } };
   const parts = {
-    ...{ ctx: ctx as unknown as ServiceContext, pipeline: pipeline as unknown as PipelineRecord, source, fresh: new Set(['e']) },
+    ...{
+      ctx: ctx as unknown as ServiceContext,
+      pipeline: pipeline as unknown as PipelineRecord,
+      source,
+      fresh: new Set(['e']),
+      tasks: new TaskPublisher(ctx as unknown as ServiceContext),
+    },
     waiting: async (text: string | null) => void told.push(text),
   };
   const ledger = async () => (await listRecords<PartitionRecord>(state, stateKeys.partitions('p', TABLE, 'e'))).map(({ value }) => value);

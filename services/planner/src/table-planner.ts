@@ -3,6 +3,7 @@ import { comparePositions, listRecords, PipelineError, readRecord, stateKeys, st
 import { captureOf } from './capture-view.ts';
 import { Ledger } from './ledger.ts';
 import { planRanges, renewEpoch, voidPlan } from './ranges.ts';
+import type { TaskPublisher } from './task-publisher.ts';
 import { emitTasks } from './tasks.ts';
 
 /** How often the tables are compared with what was planned, in milliseconds. */
@@ -22,6 +23,7 @@ export interface TablesProgress {
 export interface TablePlannerParts {
   readonly ctx: ServiceContext;
   readonly source: Source;
+  readonly tasks: TaskPublisher;
   /** Epochs that this planner chose and under which no ranges were stored yet. */
   readonly fresh: Set<string>;
   readonly waiting: (text: string | null) => Promise<void>;

@@ -1,6 +1,6 @@
-import type { PartitionRecord, PipelineRecord, Producer, ServiceContext, TableRecord } from '@nanosync/core';
-import { encodeMessage, PARTITION_TASK } from '@nanosync/core';
+import type { PipelineRecord, ServiceContext, TableRecord } from '@nanosync/core';
 import type { Ledger } from './ledger.ts';
+import type { TaskPublisher } from './task-publisher.ts';
 
 /** Bytes of row batches of one pipeline that may be on the bus and not yet durable at the sink before tasks are held back. */
 const MAX_UNDURABLE_BYTES = 256 * 1024 * 1024;
@@ -10,6 +10,7 @@ const TASK_PATIENCE_MS = 120_000;
 interface Round {
   readonly ctx: ServiceContext;
   readonly pipeline: PipelineRecord;
+  readonly tasks: TaskPublisher;
   readonly waiting: (text: string | null) => Promise<void>;
   readonly open: readonly { readonly table: TableRecord; readonly ledger: Ledger }[];
 }
@@ -19,16 +20,14 @@ interface Round {
  * not moved for long. A task is published before it is stored as emitted, so it may be sent twice and is never forgotten.
  */
 export async function emitTasks(round: Round): Promise<void> {
-  const { ctx, pipeline, open } = round;
+  const { ctx, pipeline, open, tasks } = round;
   const stuck = open.flatMap((entry) => entry.ledger.stuck(TASK_PATIENCE_MS).map((stored) => ({ ...entry, stored })));
   let room = pipeline.definition.snapshot.concurrency - sum(open, (ledger) => ledger.inFlight);
   const wanted = room > 0 && open.some(({ ledger }) => ledger.peek() !== undefined);
   if (stuck.length === 0 && !wanted) return;
-  await using producer = await ctx.bus.producer();
-  const send = await taskSender(round, producer);
   for (const { table, ledger, stored } of stuck) {
     ctx.log.warn('partition task sent again', { table: table.table, partition: stored.value.partition });
-    await send(table, stored.value, ledger.completed + 1);
+    await tasks.send(pipeline, { table, ledger, record: stored.value, order: ledger.completed + 1 });
   }
   if (sum(open, (ledger) => ledger.undurableBytes) > MAX_UNDURABLE_BYTES)
     return round.waiting('The snapshot waits for the sink to take in what has been read.');
@@ -36,7 +35,7 @@ export async function emitTasks(round: Round): Promise<void> {
     const next = inTurn(open);
     const stored = next?.ledger.peek();
     if (next === undefined || stored === undefined) return;
-    await send(next.table, stored.value, next.ledger.completed + next.ledger.inFlight + 1);
+    await tasks.send(pipeline, { ...next, record: stored.value, order: next.ledger.completed + next.ledger.inFlight + 1 });
     ctx.failpoint('task-emitted');
     await next.ledger.markEmitted(stored);
   }
@@ -46,17 +45,6 @@ export async function emitTasks(round: Round): Promise<void> {
 function inTurn(open: Round['open']): Round['open'][number] | undefined {
   const candidates = open.filter(({ ledger }) => ledger.peek() !== undefined);
   return candidates.sort((a, b) => a.ledger.inFlight - b.ledger.inFlight)[0];
-}
-
-async function taskSender({ ctx, pipeline }: Round, producer: Producer) {
-  const schemaId = await ctx.registry.register(`${ctx.topics.tasks}-value`, PARTITION_TASK.schema);
-  const { name } = pipeline.definition;
-  return async ({ table, epoch, partitions }: TableRecord, { partition, range }: PartitionRecord, order: number): Promise<void> => {
-    const value = encodeMessage(PARTITION_TASK, schemaId, { pipeline: name, table, epoch, partition, partitions, order, range });
-    await producer.send(ctx.topics.tasks, partition % ctx.tasksBusPartitions, [
-      { key: Buffer.from(`${name}/${table}/${partition}`), value },
-    ]);
-  };
 }
 
 function sum(open: Round['open'], of: (ledger: Ledger) => number): number {

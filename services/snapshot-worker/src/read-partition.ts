@@ -1,4 +1,4 @@
-import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext, Source, TableRecord } from '@nanosync/core';
+import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext, TableRecord } from '@nanosync/core';
 import {
   isKind,
   PARTITION_MACHINE,
@@ -11,7 +11,16 @@ import {
   updateRecord,
 } from '@nanosync/core';
 import type { AttemptName, BatchPublisher } from './batch-publisher.ts';
+import { partitionKey } from './partition-lease.ts';
+import type { ReadLimits } from './read-limit.ts';
 import type { SourcePool } from './source-pool.ts';
+
+/** What the slots of a worker share. */
+export interface ReadTools {
+  readonly sources: SourcePool;
+  readonly publisher: BatchPublisher;
+  readonly limits: ReadLimits;
+}
 
 /** Bytes of rows in one block before compression. */
 const BLOCK_BYTES = 1_000_000;
@@ -25,12 +34,7 @@ const PROGRESS_EVERY_MS = 5000;
  * marker is durable on the bus; what another attempt published is never looked at, the sink takes one complete attempt.
  * Returns without reading when the task is out of date. Throws `unavailable` when it is worth trying again.
  */
-export async function readPartition(
-  ctx: ServiceContext,
-  task: PartitionTask,
-  sources: SourcePool,
-  publisher: BatchPublisher,
-): Promise<void> {
+export async function readPartition(ctx: ServiceContext, task: PartitionTask, tools: ReadTools): Promise<void> {
   const pipeline = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(task.pipeline)))?.value;
   const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
   if (pipeline === undefined || table === undefined || table.epoch !== task.epoch || !isReading(pipeline)) return;
@@ -40,7 +44,7 @@ export async function readPartition(
   ctx.log.info('snapshotting', { table: task.table, partition: `${task.order}/${task.partitions}` });
   const rowSchemaId = await ctx.registry.register(`${ctx.topics.rows(task.pipeline)}-${task.table}`, rowBlockSchemaJson(table.schema));
   try {
-    const read = await publishRange(ctx, await sources.of(pipeline), table, { task, attempt, rowSchemaId }, publisher);
+    const read = await publishRange(ctx, { pipeline, table, name: { task, attempt, rowSchemaId } }, tools);
     await settle(ctx, task, attempt, (record) => ({ ...record, phase: step(PARTITION_MACHINE, record.phase, 'read'), ...read }));
     ctx.failpoint('partition-read-stored');
   } catch (error) {
@@ -75,12 +79,11 @@ async function settle(
 
 async function publishRange(
   ctx: ServiceContext,
-  source: Source,
-  table: TableRecord,
-  name: AttemptName,
-  publisher: BatchPublisher,
+  { pipeline, table, name }: { readonly pipeline: PipelineRecord; readonly table: TableRecord; readonly name: AttemptName },
+  { sources, publisher, limits }: ReadTools,
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   const { task, attempt } = name;
+  const source = await sources.of(pipeline);
   const sends: Promise<void>[] = [];
   const progress = progressReporter(ctx, name);
   const reasons = new Map<string, number>();
@@ -100,6 +103,7 @@ async function publishRange(
     sends.push(sending);
     if (sends.length >= BATCHES_IN_FLIGHT) await sends.shift();
     await progress({ rows, bytes });
+    await limits.take(pipeline, output.block.rows, ctx.signal);
   }
   await Promise.all(sends);
   if (ctx.signal.aborted) throw new PipelineError('unavailable', 'The worker was stopped while it read a partition.');
@@ -118,8 +122,4 @@ function progressReporter(ctx: ServiceContext, { task, attempt }: AttemptName): 
     next = ctx.clock.monotonicMs() + PROGRESS_EVERY_MS;
     await settle(ctx, task, attempt, (record) => ({ ...record, ...so }));
   };
-}
-
-function partitionKey(task: PartitionTask): string {
-  return stateKeys.partition(task.pipeline, task.table, task.epoch, task.partition);
 }

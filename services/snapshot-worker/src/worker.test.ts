@@ -16,7 +16,7 @@ function pipelineRecord(name: string): PipelineRecord {
       replicationType: 'cdc_backfill',
       source: { connection: { ...CONNECTION, name }, tables: [ORDERS.table] },
       sink: { connection: CONNECTION },
-      snapshot: { concurrency: 1, targetRowsPerPartition: 10 },
+      snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
     },
     phase: 'snapshotting',
     anchor: { id: 'a', l0: L0, origin: {} },
@@ -155,6 +155,31 @@ describe('a snapshot worker', () => {
     expect(await until(async () => (await partition('p')).phase === 'durable')).toBe(true);
     await until(async () => false);
     expect((await partition('p')).voided).toBeNull();
+    end();
+    await running;
+  });
+
+  it('does not read what another worker is reading, and takes it over once that one is not heard of any more', async () => {
+    let reads = 0;
+    const { ctx, put, send, partition, until, end } = await surroundings(() => {
+      reads++;
+      return rows();
+    });
+    const name = (pipeline: string) => `snapshot-worker/${stateKeys.partition(pipeline, ORDERS.table, 'e1', 0)}`;
+    for (const pipeline of ['alive', 'dead']) {
+      await put(pipeline, { ...PARTITION, phase: 'reading', attempt: 'other', attempts: 1 });
+      await ctx.state.lease(name(pipeline), 'other', pipeline === 'alive' ? 3_600_000 : 10_000);
+      await send({ ...TASK, pipeline });
+    }
+    const running = runSnapshotWorker(ctx, 2);
+    expect(await until(async () => (await partition('dead')).phase === 'read')).toBe(true);
+    expect(await partition('alive')).toMatchObject({ phase: 'reading', attempts: 1 });
+    const key = stateKeys.partition('alive', ORDERS.table, 'e1', 0);
+    await ctx.state.put(key, { ...(await partition('alive')), phase: 'read' }, (await ctx.state.get(key))?.version ?? 0);
+    await put('next');
+    await send({ ...TASK, pipeline: 'next' });
+    expect(await until(async () => (await partition('next')).phase === 'read')).toBe(true);
+    expect(reads).toBe(2);
     end();
     await running;
   });

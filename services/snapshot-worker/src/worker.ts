@@ -1,6 +1,9 @@
 import type { Delivery, PartitionTask, ServiceContext } from '@nanosync/core';
 import { decodeMessage, describeError, isKind, PARTITION_TASK, PipelineError, schemaIdOf } from '@nanosync/core';
 import { BatchPublisher } from './batch-publisher.ts';
+import { awaitPartition, releasePartition, renewPartition } from './partition-lease.ts';
+import { ReadLimits } from './read-limit.ts';
+import type { ReadTools } from './read-partition.ts';
 import { readPartition } from './read-partition.ts';
 import { SourcePool } from './source-pool.ts';
 
@@ -11,7 +14,7 @@ const HEARTBEAT_MS = 3000;
 
 /**
  * Runs one snapshot worker: takes partition tasks from the bus, `slots` at a time, and publishes each range as row batches and an
- * end marker. A task may arrive again; a partition that is already read, or that this worker is reading, is passed over. How many
+ * end marker. A task may arrive again: a partition that is already read is passed over, one that is being read is waited for. How many
  * partitions of a pipeline are in flight over all workers is the planner's business.
  */
 export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise<void> {
@@ -20,7 +23,7 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
   await using member = await ctx.bus.group(ctx.topics.tasks, GROUP);
   await using sources = new SourcePool(ctx);
   await using publisher = new BatchPublisher(ctx);
-  const reading = new Set<string>();
+  const limits = new ReadLimits(ctx.clock);
   const ending = new AbortController();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
   const slot = async () => {
@@ -30,11 +33,7 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
       if (schemaIdOf(delivery.message.value) !== taskSchema)
         throw new PipelineError('defect', 'The task topic holds a message that is no task.');
       const task = decodeMessage(PARTITION_TASK, delivery.message.value);
-      const name = `${task.pipeline}/${task.table}/${task.epoch}/${task.partition}`;
-      if (!reading.has(name)) {
-        reading.add(name);
-        await work({ ctx: inner, task, delivery, sources, publisher }).finally(() => reading.delete(name));
-      }
+      await work({ ctx: inner, task, delivery, tools: { sources, publisher, limits } });
       if (inner.signal.aborted) return;
       await finish(ctx, delivery, task);
     }
@@ -49,21 +48,22 @@ interface Work {
   readonly ctx: ServiceContext;
   readonly task: PartitionTask;
   readonly delivery: Delivery;
-  readonly sources: SourcePool;
-  readonly publisher: BatchPublisher;
+  readonly tools: ReadTools;
 }
 
 /**
  * Reads the partition, again under a new attempt while source or bus are away or not as they must be: what is wrong with one
  * pipeline must not end the copying of others, and the planner gives the pipeline up when it is for good. Heartbeats meanwhile.
  */
-async function work({ ctx, task, delivery, sources, publisher }: Work): Promise<void> {
+async function work({ ctx, task, delivery, tools }: Work): Promise<void> {
+  const token = ctx.ids.next();
   const beating = new AbortController();
-  const beat = heartbeats(ctx, delivery, beating.signal);
+  const beat = heartbeats(ctx, { delivery, task, token }, beating.signal);
   try {
     for (let tries = 0; !ctx.signal.aborted; tries++) {
       try {
-        return await readPartition(ctx, task, sources, publisher);
+        if (await awaitPartition(ctx, task, token)) await readPartition(ctx, task, tools);
+        return;
       } catch (error) {
         if (ctx.signal.aborted) return;
         if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config', 'gap')) throw error;
@@ -74,15 +74,22 @@ async function work({ ctx, task, delivery, sources, publisher }: Work): Promise<
   } finally {
     beating.abort();
     await beat;
+    await releasePartition(ctx, task, token);
   }
 }
 
-/** Beats until the work is over. A member that the group has given up reads on: its attempt counts like any other. */
-async function heartbeats(ctx: ServiceContext, delivery: Delivery, over: AbortSignal): Promise<void> {
+/** Tells bus and state that the reader lives, until the work is over. A member that the group has given up reads on: its attempt counts like any other. */
+async function heartbeats(
+  ctx: ServiceContext,
+  { delivery, task, token }: { readonly delivery: Delivery; readonly task: PartitionTask; readonly token: string },
+  over: AbortSignal,
+): Promise<void> {
   while (!over.aborted) {
     await ctx.clock.sleep(HEARTBEAT_MS, over);
+    if (over.aborted) return;
+    await renewPartition(ctx, task, token);
     try {
-      if (!over.aborted) await delivery.heartbeat();
+      await delivery.heartbeat();
     } catch (error) {
       if (!isKind(error, 'unavailable', 'conflict')) throw error;
       ctx.log.debug('heartbeat failed', { err: describeError(error) });

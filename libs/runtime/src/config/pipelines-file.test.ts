@@ -60,7 +60,7 @@ describe('a pipelines file', () => {
           tables: ['public.orders'],
         },
         sink: { connection: { name: 'warehouse', type: 'duckdb', dsn: null, properties: { path: '/etc/nanosync/warehouse.duckdb' } } },
-        snapshot: { concurrency: 8, targetRowsPerPartition: 100_000 },
+        snapshot: { concurrency: 8, targetRowsPerPartition: 100_000, maxRowsPerSecond: null },
       },
     ]);
   });
@@ -68,7 +68,7 @@ describe('a pipelines file', () => {
   it('fills in defaults', () => {
     const [definition] = parse(SPEC_PIPELINE.replace(/ {4}snapshot:[\s\S]*$/, ''));
     expect(definition?.replicationType).toBe('cdc_backfill');
-    expect(definition?.snapshot).toEqual({ concurrency: 6, targetRowsPerPartition: 100_000 });
+    expect(definition?.snapshot).toEqual({ concurrency: 6, targetRowsPerPartition: 100_000, maxRowsPerSecond: null });
     const [without] = parsePipelines(CONNECTIONS + SPEC_PIPELINE.replace(/ {6}concurrency.*\n/, ''), { file: 'p.yaml' });
     expect(without?.snapshot.concurrency).toBeGreaterThanOrEqual(4);
   });

@@ -44,6 +44,7 @@ function definitionsOf(data: PipelinesFileData, options: ParseOptions): Pipeline
     snapshot: {
       concurrency: written.snapshot?.concurrency ?? options.concurrency ?? defaultConcurrency(),
       targetRowsPerPartition: written.snapshot?.target_rows_per_partition ?? TARGET_ROWS_PER_PARTITION,
+      maxRowsPerSecond: written.snapshot?.max_rows_per_second ?? null,
     },
   }));
 }

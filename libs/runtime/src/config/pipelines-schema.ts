@@ -55,6 +55,11 @@ export const PIPELINES_FILE = z.strictObject({
           .strictObject({
             concurrency: count.optional().describe('Partitions in flight at once; default max(4, CPUs).'),
             target_rows_per_partition: count.optional().describe('Rows a partition should have; default 100000.'),
+            max_rows_per_second: z
+              .int()
+              .min(1000, 'must be at least 1000')
+              .optional()
+              .describe('Rows each worker process reads a second at most, to spare the source; default no limit.'),
           })
           .optional(),
       }),
