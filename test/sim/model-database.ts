@@ -58,6 +58,10 @@ export class ModelDatabase {
     return FIRST_LSN + BigInt(this.log.length) * LSN_STEP;
   }
 
+  has(table: string): boolean {
+    return this.tables.has(table as TableId);
+  }
+
   table(table: TableId): ModelTable {
     const found = this.tables.get(table);
     if (found === undefined) throw new Error(`the model has no table ${table}`);

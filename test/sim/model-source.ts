@@ -21,6 +21,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     check: async () => [],
     discover: async (tables) =>
       tables.map((table) => {
+        if (!db.has(table)) throw new PipelineError('config', `Table ${table} does not exist.`);
         const { schema, file, rows } = db.table(table as TableId);
         return { schema, storage: `file ${file}`, estimatedRows: rows.size };
       }),

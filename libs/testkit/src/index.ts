@@ -13,5 +13,7 @@ export { freePort, startPostgres } from './postgres-server.ts';
 export { describeSink } from './sink-contract.ts';
 export { at, cellText, changeOf, endOf, ORDERS, order, orderText, rowBatchOf, without } from './sink-fixtures.ts';
 export type { SinkHarness } from './sink-scenario.ts';
+export type { ContractRow, SourceUnderTest, SourceWrite } from './source-contract.ts';
+export { describeSource, largeBody } from './source-contract.ts';
 export type { StateStoreUnderTest } from './state-contract.ts';
 export { describeState } from './state-contract.ts';
