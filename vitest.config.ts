@@ -9,7 +9,15 @@ export default defineConfig({
     projects: [
       { test: { name: 'unit', include: named(''), exclude: ['**/node_modules/**', '**/*.{pg,cluster,e2e,fault}.test.ts'] } },
       { test: { name: 'pg', include: named('pg.'), testTimeout: 60_000, hookTimeout: 60_000 } },
-      { test: { name: 'cluster', include: named('cluster.'), testTimeout: 60_000, hookTimeout: 120_000 } },
+      {
+        test: {
+          name: 'cluster',
+          globalSetup: 'libs/testkit/src/stack/cluster-setup.ts',
+          include: named('cluster.'),
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
       { test: { name: 'fault', include: named('fault.'), testTimeout: 120_000, hookTimeout: 60_000 } },
       { test: { name: 'e2e', include: named('e2e.'), testTimeout: 400_000, hookTimeout: 60_000, fileParallelism: false } },
     ],

@@ -15,5 +15,18 @@ export { at, cellText, changeOf, endOf, ORDERS, order, orderText, rowBatchOf, wi
 export type { SinkHarness } from './sink-scenario.ts';
 export type { ContractRow, SourceUnderTest, SourceWrite } from './source-contract.ts';
 export { describeSource, largeBody } from './source-contract.ts';
+export type { BigQueryAddress } from './stack/bigquery.ts';
+export { startBigQuery } from './stack/bigquery.ts';
+export { clusterStack } from './stack/cluster-stack.ts';
+export type { KafkaAddress } from './stack/kafka.ts';
+export { startKafka } from './stack/kafka.ts';
+export { servicePort } from './stack/port.ts';
+export type { RedisAddress } from './stack/redis.ts';
+export { startRedis } from './stack/redis.ts';
+export type { RegistryAddress } from './stack/registry.ts';
+export { startRegistry } from './stack/registry.ts';
+export type { Service, ServiceOptions } from './stack/service.ts';
+export type { ServiceName, Stack, StackAddresses, StackOptions } from './stack/stack.ts';
+export { removeStack, SERVICE_NAMES, startNamed, startStack } from './stack/stack.ts';
 export type { StateStoreUnderTest } from './state-contract.ts';
 export { describeState } from './state-contract.ts';

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   chownSync,
   cpSync,
   existsSync,
@@ -31,6 +32,12 @@ export interface PostgresServer extends AsyncDisposable {
   readonly bin: string;
   /** Fast shutdown, then start on the same port and data; `immediate` gives no time, `kill` is kill -9 of the postmaster. */
   restart(mode?: 'fast' | 'immediate' | 'kill'): Promise<void>;
+  /** Ends the server and leaves its data; `start` brings it back. */
+  halt(mode?: 'fast' | 'immediate' | 'kill'): Promise<void>;
+  start(): Promise<void>;
+  /** SIGSTOP and SIGCONT of the postmaster: connections stay open, nobody new is answered. */
+  pause(): void;
+  resume(): void;
   stop(): Promise<void>;
 }
 
@@ -39,8 +46,11 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Where to put the data folder; default the system's temporary folder, removed on stop. */
   readonly directory?: string;
-  /** Leaves the data folder where it is on stop. */
+  /** Leaves the data folder where it is on stop; the next server started in it goes on with the data. */
   readonly keep?: boolean;
+  readonly port?: number;
+  /** Where what the server says is added. */
+  readonly logFile?: string;
 }
 
 /**
@@ -59,12 +69,13 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   if (asRoot) for (const path of [home, passwordFile]) chownSync(path, NOBODY, NOBODY);
   const data = join(home, 'data');
   const bin = join(native, 'bin');
-  run(
-    join(bin, 'initdb'),
-    ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', passwordFile, '-E', 'UTF8', '--locale=C', '--no-sync'],
-    owner,
-  );
-  const port = await freePort();
+  if (!existsSync(join(data, 'PG_VERSION')))
+    run(
+      join(bin, 'initdb'),
+      ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', passwordFile, '-E', 'UTF8', '--locale=C', '--no-sync'],
+      owner,
+    );
+  const port = options.port ?? (await freePort());
   const settings = {
     port: String(port),
     listen_addresses: '127.0.0.1',
@@ -80,10 +91,17 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     ...options.settings,
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const start = () => serve(join(bin, 'postgres'), ['-D', data, ...flags], owner, port);
-  let server = await start();
+  const serving = () => serve(join(bin, 'postgres'), ['-D', data, ...flags], { owner, port, logFile: options.logFile });
+  let server: Served | undefined = await serving();
+  const halt = async (mode: keyof typeof SIGNAL_OF = 'fast') => {
+    await server?.end(SIGNAL_OF[mode]);
+    server = undefined;
+  };
+  const start = async () => {
+    server ??= await startAgain(serving);
+  };
   const dispose = async () => {
-    await server.end('INT');
+    await halt();
     if (options.keep !== true) rmSync(home, { recursive: true, force: true });
   };
   return {
@@ -93,10 +111,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     password,
     bin,
     dsn: (database = 'postgres') => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`,
-    restart: async (mode = 'fast') => {
-      await server.end(SIGNAL_OF[mode]);
-      server = await startAgain(start);
+    restart: async (mode) => {
+      await halt(mode);
+      await start();
     },
+    halt,
+    start,
+    pause: () => server?.signal('STOP'),
+    resume: () => server?.signal('CONT'),
     stop: dispose,
     [Symbol.asyncDispose]: dispose,
   };
@@ -156,13 +178,20 @@ function installedBinaries(): string {
   return cache;
 }
 
+interface Serving {
+  readonly owner: { readonly uid?: number; readonly gid?: number };
+  readonly port: number;
+  readonly logFile: string | undefined;
+}
+
 interface Served {
+  signal(name: 'STOP' | 'CONT'): void;
   end(signal: 'INT' | 'QUIT' | 'KILL'): Promise<void>;
 }
 
 /** Runs the server under a shell that stops it when our end of its standard input closes: it never outlives us. */
-async function serve(command: string, args: readonly string[], owner: { uid?: number; gid?: number }, port: number): Promise<Served> {
-  const script = '"$@" </dev/null & pid=$!; read line; kill -"${line:-INT}" $pid; wait $pid';
+async function serve(command: string, args: readonly string[], { owner, port, logFile }: Serving): Promise<Served> {
+  const script = '"$@" </dev/null & pid=$!; while read -r line; do kill -"$line" $pid; done; kill -CONT $pid; kill -INT $pid; wait $pid';
   const child = spawn('/bin/sh', ['-c', script, 'postgres', command, ...args], {
     ...owner,
     cwd: '/',
@@ -173,6 +202,7 @@ async function serve(command: string, args: readonly string[], owner: { uid?: nu
   let log = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-20_000);
+    if (logFile !== undefined) appendFileSync(logFile, chunk);
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const ready = new Promise<void>((resolve, reject) => {
@@ -183,6 +213,7 @@ async function serve(command: string, args: readonly string[], owner: { uid?: nu
   });
   await ready;
   return {
+    signal: (name) => child.stdin?.write(`${name}\n`),
     end: async (signal) => {
       child.stdin?.end(`${signal}\n`);
       await ended;
