@@ -29,6 +29,8 @@ export interface RedisServerOptions {
   readonly args?: readonly string[];
   /** Login of {@link RedisServer.command}, such as `['AUTH', 'x']`. */
   readonly login?: readonly string[];
+  /** Files of certificates: the server speaks TLS only and wants a client's certificate; {@link RedisServer.command} does not work then. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
 }
 
 /** Starts a Redis on a free port of 127.0.0.1 with `appendonly yes, appendfsync always`; it ends with the process that started it. */
@@ -36,23 +38,17 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const directory = mkdtempSync(join(tmpdir(), 'nanosync-redis-'));
   const port = await freePort();
   const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
-  const args = [
-    '--port',
-    String(port),
-    '--bind',
-    '127.0.0.1',
-    '--dir',
-    directory,
-    '--daemonize',
-    'no',
-    ...durable,
-    ...(options.args ?? []),
-  ];
+  const { tls } = options;
+  const listen =
+    tls === undefined
+      ? ['--port', String(port)]
+      : ['--port', '0', '--tls-port', String(port), '--tls-ca-cert-file', tls.ca, '--tls-cert-file', tls.cert, '--tls-key-file', tls.key];
+  const args = [...listen, '--bind', '127.0.0.1', '--dir', directory, '--daemonize', 'no', ...durable, ...(options.args ?? [])];
   const start = () => serve(options.binary ?? 'redis-server', args);
   let running = await start();
   return {
     port,
-    url: `redis://127.0.0.1:${port}`,
+    url: `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}`,
     kill: () => running.end('KILL'),
     start: async () => {
       running = await start();

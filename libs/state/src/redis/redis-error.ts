@@ -62,7 +62,12 @@ export function describedRedis(error: unknown, place: string): PipelineError {
   if (/^(ERR|WRONG)/.test(message))
     return new PipelineError('defect', `Redis at ${place} refused a command: ${firstWords(message)}`, { cause: error });
   const reason = /^E[A-Z]+$/.test(code) ? ` (${code})` : '';
-  return away(place, `does not answer${reason}`, 'Start it, or correct state.redis.url in the server file.', error);
+  return away(
+    place,
+    `does not answer${reason}`,
+    'Start it, or correct state.redis.url in the server file; it begins with rediss:// where the server speaks TLS, and only there.',
+    error,
+  );
 }
 
 function away(place: string, what: string, hint: string, cause: unknown): PipelineError {

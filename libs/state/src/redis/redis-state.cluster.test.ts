@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { LogFields, State } from '@nanosync/core';
 import { describeState, type RedisServer, startRedis } from '@nanosync/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -190,6 +194,27 @@ describe('opening', () => {
     expect(await state.lease('l', 'one', 1000)).toBe(true);
     await state.release('l', 'one');
     expect(await state.remove('a', version)).toBe(true);
+  });
+
+  test('over TLS, with a certificate of our own', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nanosync-tls-'));
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert];
+    expect(spawnSync('openssl', [...made, '-subj', '/CN=x', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2']).status).toBe(0);
+    await using server = await startRedis({ tls: { ca: cert, cert, key } });
+    const ca = readFileSync(cert, 'utf8');
+    const tls = { ca, cert: ca, key: readFileSync(key, 'utf8') };
+    await using state = await openRedisState({ url: server.url, tls });
+    expect(await state.put('a', 1, 0)).toBeGreaterThan(0);
+    const hint = expect.stringContaining('state.redis.tls.ca');
+    await expect(openRedisState({ url: server.url })).rejects.toMatchObject({ kind: 'prerequisite', hint });
+    await expect(openRedisState({ url: redis.url, tls })).rejects.toMatchObject({
+      kind: 'unavailable',
+      hint: expect.stringContaining('rediss://'),
+    });
+    await expect(openRedisState({ url: server.url.replace('rediss', 'redis') })).rejects.toMatchObject({ kind: 'unavailable' });
+    await expect(openRedisState({ url: server.url, tls: { ca } })).rejects.toThrow(/127.0.0.1/);
+    rmSync(folder, { recursive: true });
   });
 
   test('warns of what the server may lose', async () => {
