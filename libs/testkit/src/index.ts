@@ -10,8 +10,6 @@ export type { MemoryStateStore } from './memory-state.ts';
 export { memoryStateStore, openMemoryState } from './memory-state.ts';
 export type { PostgresOptions, PostgresServer } from './postgres-server.ts';
 export { freePort, startPostgres } from './postgres-server.ts';
-export type { RedisServer, RedisServerOptions } from './redis-server.ts';
-export { startRedis } from './redis-server.ts';
 export { describeSink } from './sink-contract.ts';
 export { at, cellText, changeOf, endOf, ORDERS, order, orderText, rowBatchOf, without } from './sink-fixtures.ts';
 export type { SinkHarness } from './sink-scenario.ts';

@@ -3,9 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LogFields, State } from '@nanosync/core';
-import { describeState, type RedisServer, startRedis } from '@nanosync/testkit';
+import { describeState } from '@nanosync/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openRedisState } from './redis-state.ts';
+import { type RedisServer, startRedis } from './testing/redis-server.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {

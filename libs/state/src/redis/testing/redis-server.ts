@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from './postgres-server.ts';
+import { freePort } from '@nanosync/testkit';
 
 /** A running Redis of our own. */
 export interface RedisServer extends AsyncDisposable {
