@@ -5,6 +5,8 @@ import { FakeClock } from './fake-clock.ts';
 /** A state store under test: `open` may be called several times, and each finds what the others wrote. */
 export interface StateStoreUnderTest extends AsyncDisposable {
   open(): Promise<State>;
+  /** Lets time pass for leases; default: the clock that the store was given. */
+  pass?(ms: number): Promise<void>;
 }
 
 /** The contract of State, run on every adapter. */
@@ -97,26 +99,49 @@ export function describeState(name: string, start: (clock: FakeClock) => Promise
     });
 
     test('a lease has one owner until it ends', async () => {
-      expect(await state.lease('l', 'one', 1000)).toBe(true);
-      expect(await state.lease('l', 'two', 1000)).toBe(false);
-      await clock.advance(600);
-      expect(await state.lease('l', 'one', 1000)).toBe(true);
-      await clock.advance(999);
-      expect(await state.lease('l', 'two', 1000)).toBe(false);
-      await clock.advance(1);
-      expect(await state.lease('l', 'two', 1000)).toBe(true);
+      const pass = (ms: number) => store.pass?.(ms) ?? clock.advance(ms);
+      expect(await state.lease('l', 'one', 60_000)).toBe(true);
+      expect(await state.lease('l', 'two', 60_000)).toBe(false);
+      await pass(40_000);
+      expect(await state.lease('l', 'one', 60_000)).toBe(true);
+      await pass(40_000);
+      expect(await state.lease('l', 'two', 60_000)).toBe(false);
+      await pass(20_000);
+      expect(await state.lease('l', 'two', 60_000)).toBe(true);
       await state.release('l', 'one');
-      expect(await state.lease('l', 'one', 1000)).toBe(false);
+      expect(await state.lease('l', 'one', 60_000)).toBe(false);
       await state.release('l', 'two');
-      expect(await state.lease('l', 'one', 1000)).toBe(true);
+      expect(await state.lease('l', 'one', 60_000)).toBe(true);
+      expect(await state.lease('other', 'two', 60_000)).toBe(true);
+    });
+
+    test('of many who want a lease at once one gets it', async () => {
+      const tokens = Array.from({ length: 20 }, (_, at) => `t${at}`);
+      const got = await Promise.all(tokens.map((token) => state.lease('l', token, 60_000)));
+      expect(got.filter(Boolean)).toHaveLength(1);
+      expect(await state.lease('l', tokens[got.indexOf(true)] ?? '', 60_000)).toBe(true);
+    });
+
+    test('a long list has every key once, in order', async () => {
+      const numbers = Array.from({ length: 1203 }, (_, at) => String(at).padStart(8, '0'));
+      const entries = [...numbers].reverse().map((number) => ({ key: `ledger/${number}`, value: { number }, expected: 0 }));
+      expect(await state.putAll(entries)).toBe(true);
+      await state.put('ledger', 'before', 0);
+      await state.put('ledges', 'behind', 0);
+      const found = await state.list('ledger/');
+      expect(found.map(({ value }) => (value as { number: string }).number)).toEqual(numbers);
+      expect(new Set(found.map(({ version }) => version)).size).toBe(numbers.length);
+      expect(await state.put('ledger/00000007', 'new', found[7]?.version ?? 0)).toBeGreaterThan(found[7]?.version ?? 0);
+      expect(await state.remove('ledger/00000008', found[8]?.version ?? 0)).toBe(true);
+      expect(await state.list('ledger/0000000')).toHaveLength(9);
     });
 
     test('everything survives a reopening, and two stores see each other', async () => {
       const version = (await state.put('a', 1, 0)) as number;
-      await state.lease('l', 'one', 1000);
+      await state.lease('l', 'one', 60_000);
       const other = await store.open();
       expect(await other.get('a')).toEqual({ key: 'a', value: 1, version });
-      expect(await other.lease('l', 'two', 1000)).toBe(false);
+      expect(await other.lease('l', 'two', 60_000)).toBe(false);
       const next = await other.put('a', 2, version);
       expect(await state.put('a', 3, version)).toBeUndefined();
       expect(await state.get('a')).toEqual({ key: 'a', value: 2, version: next });
