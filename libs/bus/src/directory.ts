@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { PipelineError } from '@nanosync/core';
 
@@ -7,27 +7,48 @@ const FORMAT_VERSION = 1;
 const FORMAT_FILE = 'format';
 const FORMAT_LINE = /^nanosync bus (\d+)\n$/;
 
+/** Where the parts of a bus are in its directory. */
+export interface BusPaths {
+  readonly index: string;
+  readonly segments: string;
+}
+
 /** Makes a directory the bus's own, or checks that it is one of this version; returns the path of its index and of its segments. */
-export function openDirectory(directory: string): { readonly index: string; readonly segments: string } {
+export function openDirectory(directory: string): BusPaths {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const formatFile = join(directory, FORMAT_FILE);
-  const index = join(directory, 'index.mdb');
-  const segments = join(directory, 'segments');
-  if (!existsSync(formatFile)) {
-    if (existsSync(index)) throw foreign(directory);
+  const paths = pathsOf(directory);
+  if (!existsSync(join(directory, FORMAT_FILE))) {
+    if (existsSync(paths.index)) throw foreign(directory);
     writeDurably(directory, FORMAT_FILE, `nanosync bus ${FORMAT_VERSION}\n`);
   }
-  const version = FORMAT_LINE.exec(readFileSync(formatFile, 'utf8'))?.[1];
+  checkVersion(directory);
+  mkdirSync(paths.segments, { recursive: true, mode: 0o700 });
+  for (const file of [paths.index, `${paths.index}-lock`]) closeSync(openSync(file, 'a', 0o600));
+  syncDirectory(directory);
+  return paths;
+}
+
+/** The same for a process that only reads: makes nothing, and refuses a directory in which no bus is yet. */
+export function findDirectory(directory: string): BusPaths {
+  const paths = pathsOf(directory);
+  if (!existsSync(join(directory, FORMAT_FILE)) || !existsSync(paths.index) || statSync(paths.index).size === 0)
+    throw new PipelineError('config', `${directory} holds no bus yet.`, { hint: 'Start the server once, then look again.' });
+  checkVersion(directory);
+  return paths;
+}
+
+function pathsOf(directory: string): BusPaths {
+  return { index: join(directory, 'index.mdb'), segments: join(directory, 'segments') };
+}
+
+function checkVersion(directory: string): void {
+  const version = FORMAT_LINE.exec(readFileSync(join(directory, FORMAT_FILE), 'utf8'))?.[1];
   if (version === undefined) throw foreign(directory);
   if (Number(version) > FORMAT_VERSION) {
     throw new PipelineError('newer-version', `The bus in ${directory} was written by a newer nanosync (format ${version}).`, {
       hint: `Run that version, or give this one (format ${FORMAT_VERSION}) an empty directory.`,
     });
   }
-  mkdirSync(segments, { recursive: true, mode: 0o700 });
-  for (const file of [index, `${index}-lock`]) closeSync(openSync(file, 'a', 0o600));
-  syncDirectory(directory);
-  return { index, segments };
 }
 
 /** Makes new and removed names of a directory durable: a synced file whose name is lost is lost. */

@@ -1,2 +1,2 @@
 export type { EmbeddedBusOptions } from './embedded-bus.ts';
-export { openEmbeddedBus } from './embedded-bus.ts';
+export { openEmbeddedBus, openEmbeddedBusForReading } from './embedded-bus.ts';
