@@ -42,6 +42,7 @@ export type {
 } from './records.ts';
 export { RECORD_VERSION, stateKeys } from './records.ts';
 export { readRowOrigin, rowBlockSchemaJson, rowOrigin, rowSchemaJson, tableSchemaOf } from './row-schema.ts';
+export { Share } from './share.ts';
 export type { Stored } from './stored.ts';
 export { listRecords, readRecord, updateRecord } from './stored.ts';
 export type { Column, ColumnType, TableId, TableSchema } from './table.ts';

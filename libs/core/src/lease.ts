@@ -6,15 +6,17 @@ const LEASE_MS = 3000;
 
 /**
  * Runs `work` while this token holds the lease; waits for it first. A lease that another token has taken meanwhile, because this process
- * was stopped or cut off for long, ends the work's signal. The token is new for each call, so a sink can be claimed with it.
+ * was stopped or cut off for long, ends the work's signal. The token is new for each call, so a sink can be claimed with it. While `wanted`
+ * says no the lease is not asked for, and work that is no longer wanted is ended so that another process can have it: returns then.
  */
 export async function withLease(
   ctx: ServiceContext,
   name: string,
   work: (token: string, signal: AbortSignal) => Promise<void>,
+  wanted: () => boolean = () => true,
 ): Promise<void> {
   const token = ctx.ids.next();
-  while (!(await ctx.state.lease(name, token, LEASE_MS))) {
+  while (!wanted() || !(await ctx.state.lease(name, token, LEASE_MS))) {
     await ctx.clock.sleep(LEASE_MS / 6, ctx.signal);
     if (ctx.signal.aborted) return;
   }
@@ -24,7 +26,7 @@ export async function withLease(
   if (ctx.signal.aborted) end();
   const renewing = abortWhen(
     { clock: ctx.clock, everyMs: LEASE_MS / 3, ending },
-    async () => !(await ctx.state.lease(name, token, LEASE_MS)),
+    async () => !wanted() || !(await ctx.state.lease(name, token, LEASE_MS)),
   );
   renewing.catch(() => undefined); // Thrown below; not unhandled until then.
   try {

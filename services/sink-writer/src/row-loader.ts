@@ -38,10 +38,9 @@ const COMPARE_EVERY_MS = 5000;
  * under an owner token of its own: a second loader, or a late write of an earlier one, aborts. Then tells the ledger which
  * partitions are durable.
  */
-export async function runRowLoader(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink): Promise<void> {
-  await withLease(ctx, `sink-writer/${pipeline.definition.name}/rows`, (owner, signal) =>
-    loadRows({ ...ctx, signal }, pipeline, sink, owner),
-  );
+export async function runRowLoader(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, wanted: () => boolean): Promise<void> {
+  const load = (owner: string, signal: AbortSignal) => loadRows({ ...ctx, signal }, pipeline, sink, owner);
+  await withLease(ctx, `sink-writer/${pipeline.definition.name}/rows`, load, wanted);
 }
 
 async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, owner: string): Promise<void> {

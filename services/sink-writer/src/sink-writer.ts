@@ -1,4 +1,4 @@
-import type { PipelineError, PipelinePhase, PipelineRecord, ServiceContext, Sink, TableRecord } from '@nanosync/core';
+import type { PipelineError, PipelinePhase, PipelineRecord, ServiceContext, TableRecord } from '@nanosync/core';
 import {
   abortWhen,
   describeError,
@@ -7,11 +7,13 @@ import {
   isKind,
   listRecords,
   readRecord,
+  Share,
   stateKeys,
   tellTrouble,
 } from '@nanosync/core';
 import { runRowLoader } from './row-loader.ts';
 import { TableReport } from './table-report.ts';
+import type { TableWork } from './table-writer.ts';
 import { runTableWriter } from './table-writer.ts';
 
 /** How often the sink-writer looks whether a pipeline still goes on, in milliseconds. */
@@ -25,16 +27,34 @@ const WRITTEN: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streamin
 
 /**
  * Runs the sink-writer: for each pipeline one row loader, which stages row batches, and one writer per table, which builds the
- * table's generation when its staging is complete and then applies its changes. What is done is known from the sink alone; the
+ * table's generation when its staging is complete and then applies its changes. Several sink-writers share loaders and tables. What is done is known from the sink alone; the
  * state store is only told.
  */
 export async function runSinkWriter(ctx: ServiceContext): Promise<void> {
+  const ending = new AbortController();
+  const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
+  const share = new Share(inner, SERVICE);
+  const keeping = share.keep().finally(() => ending.abort());
+  keeping.catch(() => undefined); // Awaited below.
   const failures = new Map<string, number>();
-  await followPipelines(ctx, isWritten, (inner, pipeline) => runPipeline(inner, pipeline, failures));
+  try {
+    await followPipelines(inner, isWritten, (context, pipeline) => runPipeline(context, { pipeline, share, failures }));
+  } finally {
+    ending.abort();
+    await keeping;
+  }
+}
+
+/** What the loops of a pipeline are run with. */
+interface PipelineWork {
+  readonly pipeline: PipelineRecord;
+  readonly share: Share;
+  /** How often in a row each pipeline's loops have broken. */
+  readonly failures: Map<string, number>;
 }
 
 /** All loops of one pipeline under one anchor; the first that breaks ends them all, and they begin again from the sink's progress. */
-async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord, failures: Map<string, number>): Promise<void> {
+async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: PipelineWork): Promise<void> {
   const { name, sink: sinkDefinition, source } = pipeline.definition;
   const ending = new AbortController();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
@@ -47,8 +67,10 @@ async function runPipeline(ctx: ServiceContext, pipeline: PipelineRecord, failur
   try {
     await using sink = await ctx.openSink(sinkDefinition.connection);
     const loops = [
-      believedTwice(inner, () => runRowLoader(inner, pipeline, sink)),
-      ...source.tables.map((table) => runTable(inner, pipeline, sink, table)),
+      again(inner, () => believedTwice(inner, () => runRowLoader(inner, pipeline, sink, () => share.owns(`${name}/rows`)))),
+      ...source.tables.map((table) =>
+        again(inner, () => runTable({ ctx: inner, pipeline, sink, table, wanted: () => share.owns(`${name}/${table}`) })),
+      ),
       watching,
     ].map((loop) => loop.finally(end));
     const failed = (await Promise.allSettled(loops)).find((outcome) => outcome.status === 'rejected');
@@ -97,16 +119,22 @@ async function whenSteady(ctx: ServiceContext, pipeline: string, failures: Map<s
 }
 
 /** A table's writer; what a person must repair is reported and stops this table alone until the pipeline ends. */
-async function runTable(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, table: string): Promise<void> {
+async function runTable(work: Omit<TableWork, 'report'>): Promise<void> {
+  const { ctx, pipeline, table } = work;
   const report = new TableReport(ctx, pipeline.definition.name, table);
   try {
-    await believedTwice(ctx, () => runTableWriter({ ctx, pipeline, sink, table, report }));
+    await believedTwice(ctx, () => runTableWriter({ ...work, report }));
   } catch (error) {
     if (ctx.signal.aborted) return;
     if (!isKind(error, 'gap', 'table-changed')) throw error;
     await report.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${pipeline.definition.name}` });
     await untilAborted(ctx.signal);
   }
+}
+
+/** Work that ended because it is another process's share now, or its lease was lost, is waited for again. */
+async function again(ctx: ServiceContext, work: () => Promise<void>): Promise<void> {
+  while (!ctx.signal.aborted) await work();
 }
 
 /**

@@ -14,19 +14,22 @@ export interface TableWork {
   readonly sink: Sink;
   readonly table: string;
   readonly report: TableReport;
+  /** The table is this process's share of the work. */
+  readonly wanted: () => boolean;
 }
 
 /**
  * Owns one table at the sink: waits until every partition of its epoch is complete there (the gate), builds the generation once,
- * and then applies the changes that waited on the bus and those that follow, until the signal aborts. A new epoch of the table
- * starts it again.
+ * and then applies the changes that waited on the bus and those that follow, until the signal aborts or the table is no longer
+ * wanted here. A new epoch of the table starts it again.
  */
 export async function runTableWriter(work: TableWork): Promise<void> {
   const { ctx, pipeline } = work;
-  await withLease(ctx, `sink-writer/${pipeline.definition.name}/${work.table}`, async (token, signal) => {
+  const write = async (token: string, signal: AbortSignal) => {
     const owned = { ...work, ctx: { ...ctx, signal } };
     while (!signal.aborted) await writeEpoch(owned, work.table as TableId, token);
-  });
+  };
+  await withLease(ctx, `sink-writer/${pipeline.definition.name}/${work.table}`, write, work.wanted);
 }
 
 async function writeEpoch(work: TableWork, table: TableId, token: string): Promise<void> {
