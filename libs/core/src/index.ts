@@ -13,6 +13,8 @@ export { ChangeCodec } from './change-event.ts';
 export type { ConnectionDefinition, PipelineDefinition, ReplicationType } from './definition.ts';
 export type { ErrorKind, RetryPolicy } from './errors.ts';
 export { describeError, isKind, PipelineError, unreachable } from './errors.ts';
+export type { Folded, KeyChanges, KeyOutcome, NotHeld, Quarantine } from './fold.ts';
+export { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
 export { abortWhen, followPipelines } from './follow-pipelines.ts';
 export { withLease } from './lease.ts';
 export type { ControlEvent, ControlKind, EndMarker, PartitionTask, Quarantined, RowBatch } from './messages.ts';

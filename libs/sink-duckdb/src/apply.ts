@@ -1,11 +1,10 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import type { Applied, ApplyRequest, Position, TableSchema } from '@nanosync/core';
-import { comparePositions, laterPosition, PipelineError, parsePosition, rowSchemaJson } from '@nanosync/core';
+import type { Applied, ApplyRequest, KeyChanges, Position, Quarantine, TableSchema } from '@nanosync/core';
+import { comparePositions, fold, laterPosition, NO_BASE_ROW, outcomeOf, PipelineError, parsePosition, rowSchemaJson } from '@nanosync/core';
 import { createBatchTable, fillUnchanged, findBases, sameKey, writeBatch } from './batch-table.ts';
 import { POSITION_COLUMN } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
-import type { KeyChanges, Quarantine } from './fold.ts';
-import { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
+import { notHeld } from './limits.ts';
 import { physicalName, whereGeneration } from './names.ts';
 import { int, name, query, run, text } from './sql.ts';
 
@@ -32,7 +31,7 @@ export async function apply(session: Session, request: ApplyRequest): Promise<Ap
   const target = `${meta}.${name(physicalName(id))}`;
   const floor = state.floor === null ? null : parsePosition(String(state.floor));
   if (truncated.size > 0) await run(connection, `DELETE FROM ${target} WHERE ${POSITION_COLUMN} < ${text(floor)}`);
-  const folded = fold(request.schema, request.changes, floor);
+  const folded = fold(request.schema, request.changes, floor, notHeld);
   // No row has a position above what was reached before this batch: where all of it is above, the guard need not look.
   const reached = parsePosition(String(state.reached));
   const careful = request.changes.some((change) => comparePositions(change.event.position, reached) <= 0);

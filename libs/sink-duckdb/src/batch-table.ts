@@ -1,8 +1,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import type { Cell, Column, Position, TableSchema } from '@nanosync/core';
+import type { Cell, Column, KeyChanges, KeyOutcome, Position, TableSchema } from '@nanosync/core';
 import { AvroWriter, keyIndexes, PipelineError, parsePosition, UNCHANGED, writeCell } from '@nanosync/core';
 import { POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
-import type { KeyChanges, KeyOutcome } from './fold.ts';
 import { appendTo, RowAppender } from './row-appender.ts';
 import { name, run } from './sql.ts';
 

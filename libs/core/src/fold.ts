@@ -1,6 +1,13 @@
-import type { Cell, Position, Row, SinkChange, TableSchema } from '@nanosync/core';
-import { comparePositions, isComplete, keyIndexes, UNCHANGED } from '@nanosync/core';
-import { notHeld } from './limits.ts';
+import type { Cell, Row } from './cell.ts';
+import { isComplete, UNCHANGED } from './cell.ts';
+import type { SinkChange } from './ports/sink.ts';
+import type { Position } from './position.ts';
+import { comparePositions } from './position.ts';
+import type { ColumnType, TableSchema } from './table.ts';
+import { keyIndexes } from './table.ts';
+
+/** Why a warehouse's type for a kind cannot hold a cell, or undefined when it can; says nothing about the value itself. */
+export type NotHeld = (type: ColumnType, cell: Cell) => string | undefined;
 
 /** A change that cannot be applied, and why. */
 export interface Quarantine {
@@ -42,8 +49,11 @@ export interface Folded {
 /** Why a change without a row to change is quarantined. */
 export const NO_BASE_ROW = 'the change left cells out and there is no row to take them from';
 
-/** Folds row changes per key, in order. `floor`: changes below it were truncated away and have no effect. */
-export function fold(schema: TableSchema, changes: readonly SinkChange[], floor: Position | null): Folded {
+/**
+ * Folds row changes per key, in order. `floor`: changes below it were truncated away and have no effect. `notHeld` says what the
+ * warehouse cannot hold.
+ */
+export function fold(schema: TableSchema, changes: readonly SinkChange[], floor: Position | null, notHeld: NotHeld): Folded {
   const keyAt = keyIndexes(schema);
   const byKey = new Map<string, { key: readonly Cell[]; changes: SinkChange[] }>();
   const quarantined: Quarantine[] = [];
@@ -51,7 +61,7 @@ export function fold(schema: TableSchema, changes: readonly SinkChange[], floor:
   for (const change of changes) {
     const { event } = change;
     if (event.op === 't' || (floor !== null && comparePositions(event.position, floor) < 0)) continue;
-    const reason = unfit(schema, keyAt, change);
+    const reason = unfit(schema, keyAt, change, notHeld);
     if (reason !== undefined) {
       quarantined.push({ change, reason });
       continue;
@@ -101,7 +111,7 @@ function merge(under: readonly Cell[], over: Row): Cell[] {
 }
 
 /** Why a change can never be applied, whatever the table holds. */
-function unfit(schema: TableSchema, keyAt: readonly number[], { event }: SinkChange): string | undefined {
+function unfit(schema: TableSchema, keyAt: readonly number[], { event }: SinkChange, notHeld: NotHeld): string | undefined {
   const row = event.op === 'd' ? event.before : event.after;
   if (row === null) return 'the change has no row';
   if (row.length !== schema.columns.length) return 'the change has other columns than the table';
