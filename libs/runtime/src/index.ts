@@ -1,4 +1,6 @@
 export { systemClock } from './clock.ts';
+export type { ClusterSettings, KafkaSettings, RedisSettings, RegistrySettings, TlsSettings } from './config/cluster-settings.ts';
+export { resolveCluster } from './config/cluster-settings.ts';
 export type { ParseOptions } from './config/pipelines-file.ts';
 export { loadPipelines, parsePipelines } from './config/pipelines-file.ts';
 export { pipelinesJsonSchema } from './config/pipelines-schema.ts';

@@ -41,10 +41,33 @@ export function resolveSecrets(connection: ConnectionDefinition, sources: Secret
   const resolve = (template: string) => replaceReferences(template, sources, missing);
   const dsn = connection.dsn === null ? null : resolve(connection.dsn);
   const properties = Object.fromEntries(Object.entries(connection.properties).map(([name, value]) => [name, resolve(value)]));
-  if (missing.length > 0) throw notSet(connection.name, missing);
+  if (missing.length > 0) throw notSet(`connection ${connection.name}`, missing);
   if (dsn !== null) for (const password of passwordsOf(dsn)) sources.redactor?.add(password);
-  for (const [name, value] of Object.entries(properties)) if (SECRET_PROPERTY.test(name)) sources.redactor?.add(value);
+  tellRedactor(properties, sources);
   return { ...connection, dsn, properties };
+}
+
+/** The same for named texts of another place, such as a section of the server file; what is undefined stays so. */
+export function resolveTexts<Name extends string>(
+  place: string,
+  texts: Readonly<Record<Name, string | undefined>>,
+  sources: SecretSources,
+): Readonly<Record<Name, string | undefined>> {
+  const missing: string[] = [];
+  const filled: Record<string, string | undefined> = {};
+  for (const [name, text] of Object.entries<string | undefined>(texts))
+    filled[name] = text === undefined ? undefined : replaceReferences(text, sources, missing);
+  if (missing.length > 0) throw notSet(place, missing);
+  tellRedactor(filled, sources);
+  return filled as Record<Name, string | undefined>;
+}
+
+function tellRedactor(texts: Readonly<Record<string, string | undefined>>, { redactor }: SecretSources): void {
+  for (const [name, text] of Object.entries(texts)) {
+    if (text === undefined) continue;
+    if (SECRET_PROPERTY.test(name)) redactor?.add(text);
+    if (text.includes('://')) for (const password of passwordsOf(text)) redactor?.add(password);
+  }
 }
 
 function replaceReferences(template: string, sources: SecretSources, missing: string[]): string {
@@ -69,7 +92,7 @@ function secretValue(name: string, { env, directory }: SecretSources): string | 
   }
 }
 
-function notSet(connection: string, missing: readonly string[]): PipelineError {
+function notSet(place: string, missing: readonly string[]): PipelineError {
   const references = [...new Set(missing)];
   const cures = references.map((reference) => {
     const name = reference.slice(reference.indexOf(':') + 1, -1);
@@ -77,7 +100,7 @@ function notSet(connection: string, missing: readonly string[]): PipelineError {
       ? `set the environment variable ${name}`
       : `put it into the file ${name} of the secrets folder or the environment variable ${name}`;
   });
-  return new PipelineError('config', `connection ${connection} needs ${references.join(' and ')}, which is not set.`, {
+  return new PipelineError('config', `${place} needs ${references.join(' and ')}, which is not set.`, {
     hint: `${capitalized(cures.join(' and '))}.`,
   });
 }

@@ -1,12 +1,17 @@
 import { z } from 'zod';
 import type { LogFormat } from '../log.ts';
+import { BUS_SECTION, checkCluster, STATE_SECTION } from './cluster-schema.ts';
+import type { ClusterSettings } from './cluster-settings.ts';
+import { clusterOf } from './cluster-settings.ts';
 import { deepFreeze } from './freeze.ts';
 import { parseDuration, parseSize } from './units.ts';
 import { parseYaml, readConfigFile } from './yaml-file.ts';
 
-/** How one embedded server runs: where its data is and what it may use. */
+/** How a server runs: where bus and state are, and what it may use. */
 export interface ServerSettings {
-  /** Folder of bus and state; one server at a time owns it. */
+  /** Kafka, schema registry and Redis; null: bus and state are embedded, in `dataDirectory`. */
+  readonly cluster: ClusterSettings | null;
+  /** Folder of the embedded bus and state; one server at a time owns it. */
   readonly dataDirectory: string;
   /** How long messages that are durable at every sink stay on the bus, for a look at them. */
   readonly keepMs: number;
@@ -16,23 +21,36 @@ export interface ServerSettings {
   readonly memoryLimitBytes: number;
   /** Bus partitions of a new topic; pinned for the topic's life. */
   readonly busPartitions: number;
+  /** Bus partitions of the task topic: the most worker processes that can share it; pinned for the topic's life. */
+  readonly tasksBusPartitions: number;
+  /** Partitions that one snapshot worker reads at once; undefined: as many as suit the way it runs. */
+  readonly workerSlots: number | undefined;
 }
 
 /** The settings without a server file. */
 export const DEFAULT_SERVER_SETTINGS: ServerSettings = Object.freeze({
+  cluster: null,
   dataDirectory: './nanosync-data',
   keepMs: 24 * 3_600_000,
   logFormat: undefined,
   memoryLimitBytes: 256_000_000,
   busPartitions: 4,
+  tasksBusPartitions: 8,
+  workerSlots: undefined,
 });
 
+const partitions = z.int().min(1, 'must be at least 1').max(256, 'must be at most 256').optional();
+
 const SERVER_FILE = z.strictObject({
+  bus: BUS_SECTION.optional(),
+  state: STATE_SECTION.optional(),
   data_directory: z.string().min(1, 'is empty').optional(),
   keep: z.string().optional(),
   log_format: z.enum(['human', 'json']).optional(),
   memory_limit: z.string().optional(),
-  bus_partitions: z.int().min(1, 'must be at least 1').max(256, 'must be at most 256').optional(),
+  bus_partitions: partitions,
+  tasks_bus_partitions: partitions,
+  worker: z.strictObject({ slots: partitions }).optional(),
 });
 
 /** Reads a server file; what it leaves out is as in {@link DEFAULT_SERVER_SETTINGS}. */
@@ -47,12 +65,16 @@ export function parseServerSettings(text: string, file: string): ServerSettings 
   if (keepMs === undefined) problems.add(['keep'], `${JSON.stringify(data?.keep)} is no duration; write it like 90s, 15m, 24h or 7d`);
   const memory = data?.memory_limit === undefined ? DEFAULT_SERVER_SETTINGS.memoryLimitBytes : parseSize(data.memory_limit);
   if (memory === undefined) problems.add(['memory_limit'], `${JSON.stringify(data?.memory_limit)} is no size; write it like 512MB or 1GiB`);
+  if (data !== undefined) checkCluster(data, data.data_directory, problems);
   problems.throwIfAny();
   return deepFreeze({
+    cluster: clusterOf(data ?? {}, file),
     dataDirectory: data?.data_directory ?? DEFAULT_SERVER_SETTINGS.dataDirectory,
     keepMs: keepMs as number,
     logFormat: data?.log_format,
     memoryLimitBytes: memory as number,
     busPartitions: data?.bus_partitions ?? DEFAULT_SERVER_SETTINGS.busPartitions,
+    tasksBusPartitions: data?.tasks_bus_partitions ?? DEFAULT_SERVER_SETTINGS.tasksBusPartitions,
+    workerSlots: data?.worker?.slots,
   });
 }

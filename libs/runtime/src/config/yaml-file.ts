@@ -156,7 +156,9 @@ function knownKeys(schema: z.ZodType, path: ConfigPath): readonly string[] {
 function unwrapped(schema: unknown): unknown {
   let here = schema;
   for (;;) {
-    const inner = (here as { def: { innerType?: unknown } }).def.innerType;
+    // What is optional, and what is read in another form before it is checked, wraps the schema that has the keys.
+    const { innerType, out } = (here as { def: { innerType?: unknown; out?: unknown } }).def;
+    const inner = innerType ?? out;
     if (inner === undefined) return here;
     here = inner;
   }
