@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { openEmbeddedBus } from '@nanosync/bus';
+import { openEmbeddedBus, openEmbeddedBusForReading } from '@nanosync/bus';
 import { runCapture } from '@nanosync/cdc-capture';
 import type { Clock, ConnectionDefinition, Problem } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
@@ -27,6 +27,7 @@ export function embeddedAdapters(clock: Clock): Adapters {
   return {
     openState: (directory, options) => openEmbeddedState({ directory, clock, ...options }),
     openBus: (directory) => openEmbeddedBus({ directory, clock }),
+    openBusForReading: (directory) => openEmbeddedBusForReading({ directory, clock }),
     openSource: async (connection, log) => {
       requireType(connection, 'postgres', 'source');
       return openPostgresSource({ dsn: postgresDsn(connection), applicationName: APPLICATION_NAME, log, clock });

@@ -22,7 +22,17 @@ describe('the command line', () => {
     using cli = new TestCli();
     expect(await cli.run('--version')).toBe(0);
     expect(cli.out).toEqual(['9.9.9']);
-    for (const command of [[], ['validate'], ['start'], ['apply'], ['status'], ['schema'], ['pipeline'], ['pipeline', 'resnapshot']]) {
+    for (const command of [
+      [],
+      ['validate'],
+      ['start'],
+      ['apply'],
+      ['status'],
+      ['tap'],
+      ['schema'],
+      ['pipeline'],
+      ['pipeline', 'resnapshot'],
+    ]) {
       expect(await cli.run(...command, '--help')).toBe(0);
       expect(cli.out.join('\n')).toMatch(/Example:\n {2}\$ nanosync /);
     }

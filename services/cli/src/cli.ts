@@ -4,10 +4,12 @@ import type { CommonOptions } from './commands/common.ts';
 import { resnapshot } from './commands/resnapshot.ts';
 import { start } from './commands/start.ts';
 import { status } from './commands/status.ts';
+import { tap } from './commands/tap.ts';
 import { printSchema, validate } from './commands/validate.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_OK, EXIT_REFUSED } from './context.ts';
 import { exitStatusOf, reportError } from './report.ts';
+import { TOPIC_WORDS } from './tap/selection.ts';
 
 /** Runs one command line (without node and script) and returns its exit status. Never throws: errors become sentences. */
 export async function runCli(context: CliContext, version: string, args: readonly string[]): Promise<number> {
@@ -44,6 +46,7 @@ function buildProgram(context: CliContext, version: string, run: Runner): Comman
   example(program, 'nanosync start -f pipelines.yaml');
   addFileCommands(context, program, common, run);
   addStateCommands(context, program, common, run);
+  addTap(context, program, common, run);
   return program;
 }
 
@@ -91,6 +94,25 @@ function addStateCommands(context: CliContext, program: Command, common: (comman
     .addOption(dataDir())
     .action((name: string) => run(() => resnapshot(context, name, common(again))));
   example(again, 'nanosync pipeline resnapshot orders-pipeline');
+}
+
+function addTap(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const several = (word: string, before: readonly string[] = []) => [...before, word];
+  const tapping = program
+    .command('tap')
+    .description("Show a pipeline's messages as they are on the bus: row batches, changes, tasks, quarantine. Changes nothing.")
+    .argument('<pipeline>', 'the pipeline')
+    .option('--table <table>', 'only this table')
+    .option('--key <key>', 'only this row: its key, or for a composite one the values in key order, a,b or as JSON')
+    .option('--from <place>', 'beginning (default), now, 10m, a time, or a position')
+    .option('--to <place>', 'the last time or position to show')
+    .option('--follow', 'go on with what comes; begins at now unless --from says otherwise')
+    .option('--topic <topics>', `only these: ${TOPIC_WORDS.join(', ')}`, several)
+    .option('--limit <lines>', 'stop after so many lines, 0 for no end (default: 1000, no end with --follow)')
+    .option('--json', 'one JSON object a line')
+    .addOption(dataDir())
+    .action((name: string) => run(() => tap(context, name, common(tapping))));
+  example(tapping, 'nanosync tap orders-pipeline --table orders --key 42 --follow');
 }
 
 function withFile(command: Command, required: boolean): Command {

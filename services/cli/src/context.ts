@@ -40,6 +40,8 @@ export interface Adapters {
   /** `forgetLeases` is for the holder of the data directory's lock alone. */
   openState(directory: string, options?: { readonly forgetLeases: boolean }): Promise<State>;
   openBus(directory: string): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
+  /** For a look beside a running server: writes nothing. */
+  openBusForReading(directory: string): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
   openSource(connection: ConnectionDefinition, log: Log): Promise<Source>;
   openSink(connection: ConnectionDefinition, options: SinkOptions): Promise<Sink>;
   /** Problems that would keep the tables from being written; creates nothing, not even an absent warehouse file. */
@@ -57,6 +59,8 @@ export interface CliContext {
   /** Writes one line without its line end. */
   readonly out: (line: string) => void;
   readonly err: (line: string) => void;
+  /** Aborts when nobody reads what is written any more (a pager that was left, `head`). */
+  readonly outputGone: AbortSignal;
   readonly isTerminal: boolean;
   /** Ends the process at once. */
   readonly exitNow: (status: number) => void;

@@ -9,6 +9,7 @@ import { reportError } from './report.ts';
 /** The composition root: makes what stands behind the ports, runs the command line and ends the process with its status. */
 export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const clock = systemClock();
+  const outputGone = new AbortController();
   const context: CliContext = {
     adapters: embeddedAdapters(clock),
     clock,
@@ -17,10 +18,12 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
     redactor: createRedactor(),
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),
+    outputGone: outputGone.signal,
     isTerminal: process.stdout.isTTY === true,
     exitNow: (status) => process.exit(status),
   };
   guardProcess(context, args.includes('--debug'));
+  process.stdout.on('error', () => outputGone.abort());
   const status = await runCli(context, version(), args);
   // Not by process.exitCode alone: a driver's idle handle must not keep a finished command alive.
   process.stdout.write('', () => process.exit(status));

@@ -63,6 +63,8 @@ export interface FakeOptions {
   readonly services?: readonly Service[];
   readonly env?: Readonly<Record<string, string>>;
   readonly isTerminal?: boolean;
+  /** The bus that `tap` reads. */
+  readonly bus?: () => Promise<{ readonly bus: Bus; readonly registry: Registry }>;
   readonly onState?: (state: MemoryState) => void;
 }
 
@@ -71,6 +73,7 @@ export class TestCli implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), 'nanosync-cli-'));
   readonly dataDir = join(this.root, 'data');
   readonly stop = new AbortController();
+  readonly outputGone = new AbortController();
   out: string[] = [];
   err: string[] = [];
   /** Connections as the adapters got them. */
@@ -112,6 +115,7 @@ export class TestCli implements Disposable {
       redactor: createRedactor(),
       out: (line) => this.out.push(line),
       err: (line) => this.err.push(line),
+      outputGone: this.outputGone.signal,
       isTerminal: this.options.isTerminal ?? true,
       exitNow: () => {},
       stop: this.stop.signal,
@@ -134,6 +138,7 @@ export class TestCli implements Disposable {
         mkdirSync(directory, { recursive: true });
         return { bus: { [Symbol.asyncDispose]: async () => {} } as unknown as Bus, registry: {} as unknown as Registry };
       },
+      openBusForReading: async () => this.options.bus?.() ?? Promise.reject(new Error('this test has no bus')),
       openSource: async (connection) => {
         this.opened.push(connection);
         return {

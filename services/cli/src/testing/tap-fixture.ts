@@ -1,0 +1,183 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
+import { openEmbeddedBus, openEmbeddedBusForReading } from '@nanosync/bus';
+import type { Bus, ChangeEvent, Clock, OutMessage, PipelineRecord, Registry, Row, TableRecord, TableSchema } from '@nanosync/core';
+import {
+  AvroWriter,
+  busPartitionOf,
+  ChangeCodec,
+  CONTROL_EVENT,
+  END_MARKER,
+  encodeMessage,
+  PARTITION_TASK,
+  positionOf,
+  QUARANTINED,
+  ROW_BATCH,
+  rowSchemaJson,
+  stateKeys,
+  tableIdOf,
+  topicsOf,
+  wireHeader,
+  writeCell,
+} from '@nanosync/core';
+import { randomIds, systemClock } from '@nanosync/runtime';
+import { type FakeClock, memoryBusStore, openMemoryBus } from '@nanosync/testkit';
+import type { MemoryState } from './fakes.ts';
+
+type Opened = { readonly bus: Bus; readonly registry: Registry };
+
+/** A bus to fill, and the same opened again to look at; what is written has the writer's times. */
+export interface TapStore extends AsyncDisposable {
+  readonly write: (clock: Clock) => Promise<Opened>;
+  readonly read: () => Promise<Opened>;
+}
+
+/** The bus in memory. */
+export function memoryTapStore(): TapStore {
+  const store = memoryBusStore();
+  const open = (clock: Clock) => openMemoryBus({ clock, ids: randomIds(), store });
+  return { write: open, read: () => open(systemClock()), [Symbol.asyncDispose]: async () => {} };
+}
+
+/** The bus on disk, which is looked at by the handle that cannot write. */
+export function embeddedTapStore(): TapStore {
+  const directory = mkdtempSync(join(tmpdir(), 'nanosync-tap-'));
+  return {
+    write: (clock) => openEmbeddedBus({ directory, clock }),
+    read: () => openEmbeddedBusForReading({ directory, clock: systemClock() }),
+    [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
+  };
+}
+
+/** One key column, text and a decimal. */
+export const ORDERS: TableSchema = {
+  table: tableIdOf('public', 'orders'),
+  columns: [
+    { name: 'id', type: { kind: 'int64' } },
+    { name: 'total', type: { kind: 'decimal', precision: 10, scale: 2 } },
+    { name: 'note', type: { kind: 'text' } },
+  ],
+  key: ['id'],
+};
+/** A key of two columns, one of them text. */
+export const LINES: TableSchema = {
+  table: tableIdOf('public', 'order_lines'),
+  columns: [
+    { name: 'order_id', type: { kind: 'int32' } },
+    { name: 'code', type: { kind: 'text' } },
+    { name: 'sold', type: { kind: 'timestamp', zoned: true } },
+  ],
+  key: ['order_id', 'code'],
+};
+
+export const BUS_PARTITIONS = 2;
+const TOPICS = topicsOf();
+const EPOCH = 'e0e0e0e0e0e0e0e0';
+
+/** Publishes as the services do, at the times that the clock shows. */
+export class TapPublisher {
+  readonly clock: FakeClock;
+  readonly #opened: Opened;
+
+  constructor(opened: Opened, clock: FakeClock) {
+    this.#opened = opened;
+    this.clock = clock;
+  }
+
+  async topics(): Promise<void> {
+    const { bus } = this.#opened;
+    await bus.ensureTopic(TOPICS.tasks, 2);
+    await bus.ensureTopic(TOPICS.rows('shop'), 2);
+    await bus.ensureTopic(TOPICS.quarantine('shop'), 1);
+    for (const { table } of [ORDERS, LINES]) await bus.ensureTopic(TOPICS.changes('shop', table), BUS_PARTITIONS);
+  }
+
+  async task(pipeline: string, schema: TableSchema): Promise<void> {
+    const id = await this.#opened.registry.register('tasks', PARTITION_TASK.schema);
+    const task = { pipeline, table: schema.table, epoch: EPOCH, partition: 3, partitions: 5, order: 1, range: '1:9' };
+    await this.#send(TOPICS.tasks, 1, [{ key: Buffer.from(`${pipeline}/3`), value: encodeMessage(PARTITION_TASK, id, task) }]);
+  }
+
+  async rows(schema: TableSchema, rows: readonly Row[]): Promise<void> {
+    const { registry } = this.#opened;
+    const rowSchemaId = await registry.register('row', rowSchemaJson(schema));
+    const writer = new AvroWriter();
+    for (const row of rows) for (const [at, column] of schema.columns.entries()) writeCell(writer, column.type, row[at] ?? null);
+    const name = { table: schema.table, epoch: EPOCH, partition: 3, attempt: 'a1a1a1a1a1a1a1a1' };
+    const batch = { ...name, batch: 0, rows: rows.length, codec: 'zstandard', rowSchemaId, block: zstdCompressSync(writer.copy()) };
+    const batchId = await registry.register('batch', ROW_BATCH.schema);
+    const endId = await registry.register('end', END_MARKER.schema);
+    const end = { ...name, batches: 1, rows: rows.length, quarantined: 0 };
+    await this.#send(TOPICS.rows('shop'), 1, [
+      { key: Buffer.from('3'), value: encodeMessage(ROW_BATCH, batchId, batch) },
+      { key: Buffer.from('3'), value: encodeMessage(END_MARKER, endId, end) },
+    ]);
+  }
+
+  async change(schema: TableSchema, lsn: bigint, change: Partial<ChangeEvent>): Promise<void> {
+    const codec = new ChangeCodec(schema);
+    const id = await this.#opened.registry.register('change', codec.avro);
+    const event: ChangeEvent = {
+      ...{ table: schema.table, op: 'u', before: null, after: null, rowless: false, position: positionOf(lsn, 5n) },
+      ...{ epoch: EPOCH, session: 1, txId: 77, commitMs: 1_700_000_000_000, ...change },
+    };
+    const row = event.after ?? event.before;
+    const key = row === null ? Buffer.alloc(0) : codec.key(row);
+    const value = codec.encode(event, wireHeader(id), { db: 'shopdb' });
+    const partitions = row === null ? [0, 1] : [busPartitionOf(key, BUS_PARTITIONS)];
+    for (const partition of partitions) await this.#send(TOPICS.changes('shop', schema.table), partition, [{ key, value }]);
+  }
+
+  async watermark(schema: TableSchema, lsn: bigint): Promise<void> {
+    const id = await this.#opened.registry.register('control', CONTROL_EVENT.schema);
+    const about = { kind: 'watermark', table: schema.table, anchor: 'aaaaaaaaaaaaaaaa', epoch: EPOCH, detail: '' };
+    const value = encodeMessage(CONTROL_EVENT, id, { ...about, position: positionOf(lsn, 0n), session: 1, tsMs: 0 });
+    for (const partition of [0, 1]) await this.#send(TOPICS.changes('shop', schema.table), partition, [{ key: Buffer.alloc(0), value }]);
+  }
+
+  async quarantined(schema: TableSchema, key: Uint8Array): Promise<void> {
+    const id = await this.#opened.registry.register('quarantine', QUARANTINED.schema);
+    const about = { table: schema.table, epoch: EPOCH, origin: 'partition 3', reason: 'out of range', payload: Buffer.from([1, 255]) };
+    await this.#send(TOPICS.quarantine('shop'), 0, [{ key, value: encodeMessage(QUARANTINED, id, about) }]);
+  }
+
+  /** A message that no schema of the registry is for. */
+  async foreign(): Promise<void> {
+    await this.#send(TOPICS.quarantine('shop'), 0, [{ key: Buffer.alloc(0), value: Buffer.from([0, 0, 0, 9, 9, 1]) }]);
+  }
+
+  async trim(topic: string, partition: number, before: number): Promise<void> {
+    await this.#opened.bus.trim(topic, partition, before);
+  }
+
+  async #send(topic: string, partition: number, messages: readonly OutMessage[]): Promise<void> {
+    await using producer = await this.#opened.bus.producer();
+    await producer.send(topic, partition, messages);
+    await this.clock.advance(1000);
+  }
+}
+
+/** Stores the pipeline `shop` with its two tables, as the planner does. */
+export async function storeShop(state: MemoryState): Promise<void> {
+  const connection = (name: string) => ({ name, type: 'postgres', dsn: null, properties: {} });
+  const definition = {
+    name: 'shop',
+    replicationType: 'cdc_backfill' as const,
+    source: { connection: connection('source'), tables: [ORDERS.table, LINES.table] },
+    sink: { connection: connection('sink') },
+    snapshot: { concurrency: 4, targetRowsPerPartition: 100_000 },
+  };
+  const pipeline: PipelineRecord = {
+    ...{ v: 1, definition, phase: 'streaming', anchor: null, failure: null, waiting: null, request: null, createdMs: 0 },
+  };
+  await state.put(stateKeys.pipeline('shop'), pipeline, 0);
+  for (const schema of [ORDERS, LINES]) {
+    const record: TableRecord = {
+      ...{ v: 1, table: schema.table, phase: 'following', anchor: '', epoch: EPOCH, schema, storage: '', l0: null, l1Requested: true },
+      ...{ partitions: 5, voids: 0, estimatedRows: 0, busPartitions: BUS_PARTITIONS, failure: null },
+    };
+    await state.put(stateKeys.table('shop', schema.table), record, 0);
+  }
+}
