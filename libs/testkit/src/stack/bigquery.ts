@@ -1,5 +1,7 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { installEmulator } from './bigquery-install.ts';
+import { type BigQueryProxy, startBigQueryProxy } from './bigquery-proxy/bigquery-proxy.ts';
 import { servicePort } from './port.ts';
 import { type Service, type ServiceOptions, startService } from './service.ts';
 
@@ -12,38 +14,48 @@ export interface BigQueryAddress {
 
 const PROJECT = 'nanosync-test';
 
-/** Starts the BigQuery emulator, on a file. */
-export async function startBigQuery(options: ServiceOptions): Promise<Service<BigQueryAddress>> {
+/** The emulator behind its proxy. Killing and stopping is for the emulator; the proxy answers until it is disposed of. */
+export interface BigQueryService extends Service<BigQueryAddress> {
+  readonly proxy: BigQueryProxy;
+}
+
+/** Starts the BigQuery emulator, on a file, and the proxy that everybody speaks to. */
+export async function startBigQuery(options: ServiceOptions): Promise<BigQueryService> {
   const { python, env } = await installEmulator(options.log);
-  const port = options.port ?? (await servicePort());
-  const url = `http://127.0.0.1:${port}`;
+  const { directory } = options;
   const flags = {
-    'rest-port': port,
+    'rest-port': await servicePort(),
     'grpc-port': await servicePort(),
     project: PROJECT,
     'log-level': 'warning',
-    'data-dir': join(options.directory, 'data'),
+    'data-dir': join(directory, 'data'),
   };
-  return startService(
-    {
-      name: 'bigquery',
-      address: { url, project: PROJECT },
-      launch: {
-        command: python,
-        args: [
-          '-m',
-          'bqemulator',
-          'start',
-          '--persistent',
-          ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
-        ],
-        env,
+  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  mkdirSync(directory, { recursive: true });
+  const upstream = `http://127.0.0.1:${flags['rest-port']}`;
+  const proxy = await startBigQueryProxy({
+    upstream,
+    port: options.port ?? (await servicePort()),
+    memoryFile: join(directory, 'jobs.jsonl'),
+  });
+  const address = { url: proxy.url, project: PROJECT };
+  const check = (signal: AbortSignal) => listDatasets(upstream, signal);
+  try {
+    const launch = { command: python, args: ['-m', 'bqemulator', 'start', '--persistent', ...args], env };
+    const emulator = await startService({ name: 'bigquery', address, launch, check }, directory);
+    return Object.assign(emulator, {
+      proxy,
+      [Symbol.asyncDispose]: async () => {
+        await Promise.all([emulator.stop(), proxy.close()]);
       },
-      check: async (signal) => {
-        const reply = await fetch(`${url}/bigquery/v2/projects/${PROJECT}/datasets`, { signal });
-        if (!reply.ok) throw new Error(`listing datasets answered ${reply.status}`);
-      },
-    },
-    options.directory,
-  );
+    });
+  } catch (error) {
+    await proxy.close();
+    throw error;
+  }
+}
+
+async function listDatasets(url: string, signal: AbortSignal): Promise<void> {
+  const reply = await fetch(`${url}/bigquery/v2/projects/${PROJECT}/datasets`, { signal });
+  if (!reply.ok) throw new Error(`listing datasets answered ${reply.status}`);
 }

@@ -30,7 +30,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     server.close();
     const outcomes = await Promise.allSettled(started.values());
-    await Promise.all(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value.stop() : undefined)));
+    await Promise.all(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value[Symbol.asyncDispose]() : undefined)));
     removeStack(directory);
   };
 }

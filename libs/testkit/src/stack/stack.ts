@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BigQueryAddress, startBigQuery } from './bigquery.ts';
+import { type BigQueryAddress, type BigQueryService, startBigQuery } from './bigquery.ts';
 import { type KafkaAddress, startKafka } from './kafka.ts';
 import { type PostgresAddress, postgresDataFolder, startPostgresService } from './postgres.ts';
 import { type RedisAddress, startRedis } from './redis.ts';
@@ -16,12 +16,15 @@ export interface StackAddresses {
   readonly postgres: PostgresAddress;
 }
 
+/** Each service, by its name. */
+export type StackServices = { readonly [K in keyof StackAddresses]: K extends 'bigquery' ? BigQueryService : Service<StackAddresses[K]> };
+
 /** A service that the stack can start. */
 export type ServiceName = keyof StackAddresses;
 
 /** A running stack: each service by its name. */
-export type Stack<Name extends ServiceName> = { readonly [K in Name]: Service<StackAddresses[K]> } & {
-  /** Stops every service. */
+export type Stack<Name extends ServiceName> = Pick<StackServices, Name> & {
+  /** Stops every service for good. */
   stop(): Promise<void>;
 } & AsyncDisposable;
 
@@ -33,7 +36,7 @@ export interface StackOptions<Name extends ServiceName> {
   readonly log?: (line: string) => void;
 }
 
-const STARTERS: { readonly [K in ServiceName]: (options: ServiceOptions) => Promise<Service<StackAddresses[K]>> } = {
+const STARTERS: { readonly [K in ServiceName]: (options: ServiceOptions) => Promise<StackServices[K]> } = {
   kafka: startKafka,
   registry: startRegistry,
   redis: startRedis,
@@ -45,7 +48,7 @@ const STARTERS: { readonly [K in ServiceName]: (options: ServiceOptions) => Prom
 export const SERVICE_NAMES = Object.keys(STARTERS) as readonly ServiceName[];
 
 /** Starts one service by its name, in the folder of that name. */
-export function startNamed<Name extends ServiceName>(name: Name, options: ServiceOptions): Promise<Service<StackAddresses[Name]>> {
+export function startNamed<Name extends ServiceName>(name: Name, options: ServiceOptions): Promise<StackServices[Name]> {
   return STARTERS[name]({ ...options, directory: join(options.directory, name) });
 }
 
@@ -54,16 +57,14 @@ export async function startStack<Name extends ServiceName>({ services, ...option
   const outcomes = await Promise.allSettled(services.map((name) => startNamed(name, options)));
   const running = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   const stop = async () => {
-    await Promise.all(running.map((service) => service.stop()));
+    await Promise.all(running.map((service) => service[Symbol.asyncDispose]()));
   };
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) {
     await stop();
     throw failed.reason;
   }
-  const named = Object.fromEntries(running.map((service) => [service.name, service])) as unknown as {
-    [K in Name]: Service<StackAddresses[K]>;
-  };
+  const named = Object.fromEntries(running.map((service) => [service.name, service])) as unknown as Pick<StackServices, Name>;
   return { ...named, stop, [Symbol.asyncDispose]: stop };
 }
 
