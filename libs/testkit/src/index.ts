@@ -15,7 +15,7 @@ export { at, cellText, changeOf, endOf, ORDERS, order, orderText, rowBatchOf, wi
 export type { SinkHarness } from './sink-scenario.ts';
 export type { ContractRow, SourceUnderTest, SourceWrite } from './source-contract.ts';
 export { describeSource, largeBody } from './source-contract.ts';
-export type { BigQueryAddress, BigQueryAddress, BigQueryService } from './stack/bigquery.ts';
+export type { BigQueryAddress, BigQueryService } from './stack/bigquery.ts';
 export { startBigQuery } from './stack/bigquery.ts';
 export type { BigQueryProxy, SeenRequest } from './stack/bigquery-proxy/bigquery-proxy.ts';
 export { startBigQueryProxy } from './stack/bigquery-proxy/bigquery-proxy.ts';
