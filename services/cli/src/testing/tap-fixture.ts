@@ -167,7 +167,7 @@ export async function storeShop(state: MemoryState): Promise<void> {
     replicationType: 'cdc_backfill' as const,
     source: { connection: connection('source'), tables: [ORDERS.table, LINES.table] },
     sink: { connection: connection('sink') },
-    snapshot: { concurrency: 4, targetRowsPerPartition: 100_000 },
+    snapshot: { concurrency: 4, targetRowsPerPartition: 100_000, maxRowsPerSecond: null },
   };
   const pipeline: PipelineRecord = {
     ...{ v: 1, definition, phase: 'streaming', anchor: null, failure: null, waiting: null, request: null, createdMs: 0 },
