@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installOnce } from './cache.ts';
+import { makeCertificates } from './certificates.ts';
 import { downloadJars, findJava } from './java.ts';
 import { probeKafka } from './kafka-probe.ts';
+import { KAFKA_USER, kafkaProperties, type SecuredListeners, scramUsers } from './kafka-properties.ts';
 import { servicePort } from './port.ts';
 import { type Service, type ServiceOptions, startService } from './service.ts';
 import { runTool } from './tool.ts';
@@ -16,31 +18,69 @@ const MEMORY = ['-Xms256m', '-Xmx512m', '-XX:+UseSerialGC'];
 /** Where a Kafka is. */
 export interface KafkaAddress {
   readonly brokers: readonly string[];
+  /** With {@link KafkaOptions.secured}: the listeners that ask for a password, for TLS, or for both. */
+  readonly secured?: SecuredKafka;
+}
+
+/** The same broker, entered where it asks for something. Mechanisms: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512. */
+export interface SecuredKafka {
+  readonly sasl: readonly string[];
+  readonly tls: readonly string[];
+  readonly saslTls: readonly string[];
+  readonly username: string;
+  readonly password: string;
+  /** File of the authority to trust. */
+  readonly ca: string;
+}
+
+/** Settings of {@link startKafka}. */
+export interface KafkaOptions extends ServiceOptions {
+  /** Adds listeners with SASL and TLS. */
+  readonly secured?: boolean;
 }
 
 /** Starts Apache Kafka: one node, KRaft, topics only when they are created. */
-export async function startKafka(options: ServiceOptions): Promise<Service<KafkaAddress>> {
+export async function startKafka(options: KafkaOptions): Promise<Service<KafkaAddress>> {
+  const { directory } = options;
   const [java, home] = await Promise.all([findJava(), installKafka(options.log)]);
   const port = options.port ?? (await servicePort());
-  const properties = join(options.directory, 'server.properties');
-  const data = join(options.directory, 'data');
-  mkdirSync(options.directory, { recursive: true });
-  writeFileSync(properties, propertiesText({ port, controller: await servicePort(), data }));
-  writeFileSync(join(options.directory, 'log4j2.yaml'), LOG4J);
+  const secured = options.secured === true ? await securedListeners(directory) : undefined;
+  const files = {
+    properties: join(directory, 'server.properties'),
+    logging: join(directory, 'log4j2.yaml'),
+    data: join(directory, 'data'),
+  };
+  mkdirSync(directory, { recursive: true });
+  const settings = { port, controller: await servicePort(), data: files.data, ...(secured && { secured }) };
+  writeFileSync(files.properties, kafkaProperties(settings));
+  writeFileSync(files.logging, LOG4J);
   const classPath = join(home, '*');
-  if (!existsSync(join(data, 'meta.properties')))
-    await runTool(java, { args: ['-cp', classPath, 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties], cure: '' });
-  const logging = `-Dlog4j2.configurationFile=${join(options.directory, 'log4j2.yaml')}`;
+  const format = ['format', '-t', CLUSTER_ID, '-c', files.properties, ...(secured === undefined ? [] : scramUsers())];
+  if (!existsSync(join(files.data, 'meta.properties')))
+    await runTool(java, { args: ['-cp', classPath, 'kafka.tools.StorageTool', ...format], cure: 'install it.' });
+  const args = [...MEMORY, `-Dlog4j2.configurationFile=${files.logging}`, '-cp', classPath, 'kafka.Kafka', files.properties];
   return startService(
     {
       name: 'kafka',
-      address: { brokers: [`127.0.0.1:${port}`] },
-      launch: { command: java, args: [...MEMORY, logging, '-cp', classPath, 'kafka.Kafka', properties] },
+      address: { brokers: [at(port)], ...(secured && { secured: securedAddress(secured) }) },
+      launch: { command: java, args },
       check: (signal) => probeKafka(port, signal),
     },
-    options.directory,
+    directory,
   );
 }
+
+async function securedListeners(directory: string): Promise<SecuredListeners> {
+  const certificates = await makeCertificates(join(directory, 'certificates'));
+  return { certificates, ports: { SASL_PLAINTEXT: await servicePort(), SSL: await servicePort(), SASL_SSL: await servicePort() } };
+}
+
+function securedAddress({ ports, certificates }: SecuredListeners): SecuredKafka {
+  const { SASL_PLAINTEXT: sasl, SSL: tls, SASL_SSL: saslTls } = ports;
+  return { sasl: [at(sasl)], tls: [at(tls)], saslTls: [at(saslTls)], ...KAFKA_USER, ca: certificates.ca };
+}
+
+const at = (port: number) => `127.0.0.1:${port}`;
 
 /** Downloads Kafka's jars once. */
 export function installKafka(log?: (line: string) => void): Promise<string> {
@@ -48,41 +88,6 @@ export function installKafka(log?: (line: string) => void): Promise<string> {
     log?.(`downloading Kafka ${KAFKA_VERSION} (43 MB)`);
     await downloadJars({ group: 'org.apache.kafka', name: 'kafka_2.13', version: KAFKA_VERSION }, folder);
   });
-}
-
-/** One copy of everything, few partitions of the internal topics, and no waiting for more members of a group. */
-function propertiesText({ port, controller, data }: { readonly port: number; readonly controller: number; readonly data: string }): string {
-  return Object.entries({
-    'process.roles': 'broker,controller',
-    'node.id': 1,
-    'controller.quorum.voters': `1@127.0.0.1:${controller}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
-    'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    'log.dirs': data,
-    'num.partitions': 1,
-    'auto.create.topics.enable': false,
-    'default.replication.factor': 1,
-    'min.insync.replicas': 1,
-    'offsets.topic.replication.factor': 1,
-    'offsets.topic.num.partitions': 5,
-    'transaction.state.log.replication.factor': 1,
-    'transaction.state.log.min.isr': 1,
-    'transaction.state.log.num.partitions': 5,
-    'share.coordinator.state.topic.replication.factor': 1,
-    'share.coordinator.state.topic.min.isr': 1,
-    'group.initial.rebalance.delay.ms': 0,
-    // A broker that was killed is back at once instead of after its old session's end.
-    'broker.session.timeout.ms': 3000,
-    'broker.heartbeat.interval.ms': 500,
-    'log.retention.check.interval.ms': 5000,
-    // The file buffers of many small topics; each index takes 10 MB of disk space otherwise.
-    'log.index.size.max.bytes': 1_048_576,
-    'log.cleaner.dedupe.buffer.size': 16_777_216,
-  })
-    .map(([name, value]) => `${name}=${value}\n`)
-    .join('');
 }
 
 const LOG4J = `Configuration:

@@ -1,6 +1,6 @@
 import { errorBody, type ServiceError } from './errors.ts';
 import type { JobResource } from './job-memory.ts';
-import { type JobName, jobKey, type ParsedRequest } from './request-kind.ts';
+import { type JobName, jobText, type ParsedRequest } from './request-kind.ts';
 import type { Answer } from './upstream.ts';
 
 /** An answer in JSON. */
@@ -43,7 +43,7 @@ export function emptyResults(job: JobName, resource: JobResource): Answer | unde
 
 /** A job resource under the name that its maker gave it. */
 export function renamedJob(job: JobName, resource: JobResource): JobResource {
-  return { ...resource, id: jobKey(job), jobReference: referenceOf(job) };
+  return { ...resource, id: jobText(job), jobReference: referenceOf(job) };
 }
 
 function resultParts(job: JobName): JobResource {
@@ -52,7 +52,7 @@ function resultParts(job: JobName): JobResource {
 
 function jobParts(job: JobName, request: ParsedRequest): JobResource {
   const configuration = request.json?.configuration ?? {};
-  return { kind: 'bigquery#job', id: jobKey(job), jobReference: referenceOf(job), configuration, statistics: {} };
+  return { kind: 'bigquery#job', id: jobText(job), jobReference: referenceOf(job), configuration, statistics: {} };
 }
 
 function referenceOf({ project: projectId, location, jobId }: JobName): JobResource {

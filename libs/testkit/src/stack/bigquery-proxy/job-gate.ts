@@ -3,7 +3,7 @@ import { emptyResults, errorAnswer, failedJob, jsonAnswer, renamedJob, resultsIn
 import { duplicate } from './errors.ts';
 import { errorOf, type MetFault } from './faults.ts';
 import type { JobMemory, JobResource } from './job-memory.ts';
-import { type JobName, jobKey, type ParsedRequest } from './request-kind.ts';
+import { type JobName, jobKey, jobText, type ParsedRequest } from './request-kind.ts';
 import type { Answer, Exchange, Upstream } from './upstream.ts';
 
 /** How long `jobs.getQueryResults` waits for a job to end, at most. */
@@ -25,7 +25,7 @@ export class JobGate {
   async insert(job: JobName, request: ParsedRequest, exchange: Exchange, met?: MetFault): Promise<Answer> {
     if (this.#memory.get(job)?.state === 'unclear') await this.#clearUp(job);
     // Nothing is awaited between this look and the note below, or two that come together would both pass.
-    if (this.#memory.get(job) !== undefined) return errorAnswer(duplicate(jobKey(job)));
+    if (this.#memory.get(job) !== undefined) return errorAnswer(duplicate(jobText(job)));
     if (met?.action.do === 'failJob') {
       const resource = failedJob(job, request, errorOf(met.action.error));
       this.#memory.set(job, { state: 'known', resource });

@@ -30,6 +30,11 @@ export function jobKey({ project, location, jobId }: JobName): string {
   return `${project}:${location.toLowerCase()}.${jobId}`;
 }
 
+/** A job's name as the service prints it. */
+export function jobText({ project, location, jobId }: JobName): string {
+  return `${project}:${location}.${jobId}`;
+}
+
 /** Understands a request of the BigQuery API. */
 export function parseRequest(method: string, path: string, contentType: string, body: Buffer): ParsedRequest {
   const url = new URL(path, 'http://proxy');
