@@ -28,10 +28,11 @@ export type { Fault, FaultAction, FaultMatch } from './stack/bigquery-proxy/faul
 export { FaultPlan } from './stack/bigquery-proxy/faults.ts';
 export type { Certificates } from './stack/certificates.ts';
 export { makeCertificates } from './stack/certificates.ts';
+export { checkService } from './stack/check-service.ts';
 export { clusterStack } from './stack/cluster-stack.ts';
 export type { KafkaAddress, KafkaOptions, SecuredKafka } from './stack/kafka.ts';
 export { startKafka } from './stack/kafka.ts';
-export { servicePort } from './stack/port.ts';
+export { isFree, servicePort } from './stack/port.ts';
 export type { RedisAddress, RedisOptions, SecuredRedis } from './stack/redis.ts';
 export { startRedis } from './stack/redis.ts';
 export type { RegistryAddress } from './stack/registry.ts';

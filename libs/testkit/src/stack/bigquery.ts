@@ -55,7 +55,8 @@ export async function startBigQuery(options: ServiceOptions): Promise<BigQuerySe
   }
 }
 
-async function listDatasets(url: string, signal: AbortSignal): Promise<void> {
+/** Lists the datasets of the emulator's project. */
+export async function listDatasets(url: string, signal: AbortSignal): Promise<void> {
   const reply = await fetch(`${url}/bigquery/v2/projects/${PROJECT}/datasets`, { signal });
   if (!reply.ok) throw new Error(`listing datasets answered ${reply.status}`);
 }

@@ -47,7 +47,7 @@ export function postgresDataFolder(directory: string): string {
 const PROTOCOL = 196_608;
 
 /** Begins a session: a server that takes connections asks for a password, one that is starting or stopping answers with an error. */
-async function asksForPassword(port: number, signal: AbortSignal): Promise<void> {
+export async function asksForPassword(port: number, signal: AbortSignal): Promise<void> {
   const body = Buffer.from('user\0postgres\0database\0postgres\0\0');
   const head = Buffer.alloc(8);
   head.writeInt32BE(head.length + body.length);

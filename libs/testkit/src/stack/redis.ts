@@ -78,7 +78,7 @@ function securedSettings(port: number, { cert, key, ca }: Certificates): Readonl
 }
 
 /** PING; a Redis that still loads its file answers with an error. */
-async function ping(port: number, secured: SecuredRedis | undefined, signal: AbortSignal): Promise<void> {
+export async function ping(port: number, secured: SecuredRedis | undefined, signal: AbortSignal): Promise<void> {
   const target = { host: '127.0.0.1', port };
   const socket = secured === undefined ? connect(target) : connectTls({ ...target, ca: readFileSync(secured.ca) });
   socket.write(secured === undefined ? 'PING\r\n' : `AUTH ${secured.username} ${secured.password}\r\nPING\r\n`);

@@ -30,13 +30,16 @@ export async function startRegistry(options: ServiceOptions): Promise<Service<Re
       name: 'registry',
       address: { url },
       launch: { command: java, args: [...MEMORY, ...flags, '-jar', join(home, `apicurio-registry-app-${REGISTRY_VERSION}-runner.jar`)] },
-      check: async (signal) => {
-        const reply = await fetch(`${url}/subjects`, { signal });
-        if (!reply.ok || !Array.isArray(await reply.json())) throw new Error(`GET /subjects answered ${reply.status}`);
-      },
+      check: (signal) => listSubjects(url, signal),
     },
     options.directory,
   );
+}
+
+/** GET /subjects of the Confluent API. */
+export async function listSubjects(url: string, signal: AbortSignal): Promise<void> {
+  const reply = await fetch(`${url}/subjects`, { signal });
+  if (!reply.ok || !Array.isArray(await reply.json())) throw new Error(`GET /subjects answered ${reply.status}`);
 }
 
 /** Downloads Apicurio Registry once. */
