@@ -77,6 +77,12 @@ export class KafkaCluster {
     return new Link({ ...this.settings, requestTimeoutMs }, this.#address(node));
   }
 
+  /** The same for a broker whose address is known. */
+  connectTo(address: Address): Link {
+    this.assertOpen();
+    return new Link(this.settings, address);
+  }
+
   /** The shared connection to a broker. */
   link(node: number): Link {
     return this.#linkTo(this.#address(node));

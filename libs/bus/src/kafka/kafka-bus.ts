@@ -1,9 +1,10 @@
 import type { Bus, GroupMember, PartitionReader, Producer, TopicInfo } from '@nanosync/core';
 import { KafkaCluster } from './cluster.ts';
 import { Fetcher } from './fetcher.ts';
+import { KafkaMember } from './group-member.ts';
 import { type KafkaBusOptions, settingsOf } from './options.ts';
 import { KafkaProducer } from './producer.ts';
-import { KafkaReader } from './reader.ts';
+import { KafkaReader, type ReadPlace } from './reader.ts';
 import { KafkaTopics } from './topics.ts';
 
 /** Opens a bus on Kafka 3.1 or newer; throws when no broker answers, refuses the login or is too old. */
@@ -22,6 +23,7 @@ class KafkaBus implements Bus {
   readonly #cluster: KafkaCluster;
   readonly #topics: KafkaTopics;
   readonly #fetchers = new Map<number, Fetcher>();
+  readonly #members = new Set<KafkaMember>();
   readonly #producers = new Set<KafkaProducer>();
 
   constructor(cluster: KafkaCluster) {
@@ -55,11 +57,17 @@ class KafkaBus implements Bus {
   async reader(topic: string, partition: number, offset: number): Promise<PartitionReader> {
     this.#cluster.forget(topic);
     const { topicId } = await this.#cluster.leader(topic, partition);
-    return new KafkaReader(this.#cluster, (node) => this.#fetcher(node), { topic, topicId, partition }, offset);
+    return this.#reader({ topic, topicId, partition }, offset);
   }
 
   async group(topic: string, group: string): Promise<GroupMember> {
-    throw new Error(`no groups yet ${topic} ${group}`);
+    this.#cluster.forget(topic);
+    const { topicId } = await this.#cluster.leader(topic, 0);
+    const read = (partition: number, offset: number) => this.#reader({ topic, topicId, partition }, offset);
+    const ended = (member: KafkaMember) => this.#members.delete(member);
+    const member = new KafkaMember({ cluster: this.#cluster, topics: this.#topics, topic, group, read, ended });
+    this.#members.add(member);
+    return member;
   }
 
   trim(topic: string, partition: number, before: number): Promise<void> {
@@ -67,9 +75,14 @@ class KafkaBus implements Bus {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled([...this.#members].map((member) => member[Symbol.asyncDispose]()));
     this.#cluster.close();
     for (const fetcher of this.#fetchers.values()) fetcher.close();
     for (const producer of this.#producers) producer.abandon();
+  }
+
+  #reader(place: ReadPlace, offset: number): KafkaReader {
+    return new KafkaReader(this.#cluster, (node) => this.#fetcher(node), place, offset);
   }
 
   #fetcher(node: number): Fetcher {
