@@ -1,5 +1,6 @@
 import { type Message, PipelineError } from '@nanosync/core';
-import type { GroupProgress, TopicRecord } from './index-store.ts';
+import { type GroupProgress, isDone, withDone } from '../group-progress.ts';
+import type { TopicRecord } from './index-store.ts';
 import type { LogStore } from './log-store.ts';
 import { EmbeddedReader } from './partition-reader.ts';
 import { partitionKey } from './waiters.ts';
@@ -99,25 +100,6 @@ export class GroupQueue {
   #wakeKeys(): readonly string[] {
     return [this.#groupKey, ...this.#cursors.map(({ partition }) => partitionKey(this.#topic.no, partition))];
   }
-}
-
-/** The progress with one more offset done; ranges that meet are joined, and `next` moves over what is done without a hole. */
-export function withDone(progress: GroupProgress, offset: number): GroupProgress {
-  if (isDone(progress, offset)) return progress;
-  const ranges = [...progress.done, [offset, offset + 1] as const].sort((a, b) => a[0] - b[0]);
-  const joined: (readonly [number, number])[] = [];
-  let { next } = progress;
-  for (const [from, to] of ranges) {
-    const last = joined.at(-1);
-    if (from <= next) next = Math.max(next, to);
-    else if (last !== undefined && from <= last[1]) joined[joined.length - 1] = [last[0], Math.max(last[1], to)];
-    else joined.push([from, to]);
-  }
-  return { next, done: joined };
-}
-
-function isDone(progress: GroupProgress, offset: number): boolean {
-  return offset < progress.next || progress.done.some(([from, to]) => offset >= from && offset < to);
 }
 
 /** The error of a member that acts after its end: its messages may be with another one by then. */

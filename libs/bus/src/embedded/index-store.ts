@@ -19,12 +19,6 @@ export interface ChunkEntry {
   readonly timestampMs: number;
 }
 
-/** What a group has done of a bus partition: everything below `next`, and the ranges [from, to) above it. */
-export interface GroupProgress {
-  readonly next: number;
-  readonly done: readonly (readonly [number, number])[];
-}
-
 const ENTRY_BYTES = 44;
 
 /**

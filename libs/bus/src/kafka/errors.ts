@@ -1,0 +1,131 @@
+import { PipelineError } from '@nanosync/core';
+import protocol from 'kafkajs/src/protocol/error.js';
+import type { KafkaSettings } from './options.ts';
+
+/** Answers that mean: ask again, perhaps another broker. */
+const MOVED: readonly string[] = [
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'UNKNOWN_TOPIC_ID',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
+  'REPLICA_NOT_AVAILABLE',
+  'KAFKA_STORAGE_ERROR',
+  'FENCED_LEADER_EPOCH',
+  'UNKNOWN_LEADER_EPOCH',
+  'OFFSET_NOT_AVAILABLE',
+  'NETWORK_EXCEPTION',
+  'REQUEST_TIMED_OUT',
+  'NOT_CONTROLLER',
+  'INCONSISTENT_TOPIC_ID',
+];
+const TOO_LARGE: readonly string[] = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
+const REFUSED: readonly string[] = [
+  'TOPIC_AUTHORIZATION_FAILED',
+  'GROUP_AUTHORIZATION_FAILED',
+  'CLUSTER_AUTHORIZATION_FAILED',
+  'INVALID_REPLICATION_FACTOR',
+  'INVALID_CONFIG',
+  'POLICY_VIOLATION',
+  'UNSUPPORTED_VERSION',
+];
+/** Names of TLS failures that no waiting cures. */
+const CERTIFICATE = /CERT|SELF_SIGNED|SIGNATURE|ALTNAME|WRONG_VERSION_NUMBER|TLS|SSL/;
+
+/** Error codes that kafkajs has no name for. */
+const NEWER: Readonly<Record<number, string>> = {
+  75: 'UNKNOWN_LEADER_EPOCH',
+  78: 'OFFSET_NOT_AVAILABLE',
+  100: 'UNKNOWN_TOPIC_ID',
+  103: 'INCONSISTENT_TOPIC_ID',
+};
+
+/** The error for a code in a broker's answer. */
+export function answerError(code: number, what: string): BrokerError {
+  return new BrokerError(NEWER[code] ?? protocol.createErrorFromCode(code).type, what);
+}
+
+/** An error answer of a broker, by its name in the protocol. */
+export class BrokerError extends Error {
+  override readonly name = 'BrokerError';
+  readonly type: string;
+
+  constructor(type: string, what: string) {
+    super(`${what}: ${type}`);
+    this.type = type;
+  }
+}
+
+/** The protocol's name of an error answer; undefined for anything else. */
+export function answerOf(error: unknown): string | undefined {
+  if (error instanceof BrokerError) return error.type;
+  if (!(error instanceof Error)) return undefined;
+  const { type } = error as { readonly type?: unknown };
+  return typeof type === 'string' && error.name.startsWith('KafkaJS') ? type : undefined;
+}
+
+/** True for an answer after which metadata is looked up again. */
+export function hasMoved(error: unknown): boolean {
+  return MOVED.includes(answerOf(error) ?? '');
+}
+
+/** True when the broker did not answer, or the connection broke. */
+export function isLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return /^KafkaJS(Connection|ConnectionClosed|RequestTimeout|Lock|)(Error|Timeout)$/.test(error.name) && answerOf(error) === undefined;
+}
+
+/** What a caller outside this folder gets to see of a failure. `what` says in a few words what was tried. */
+export function pipelineError(error: unknown, what: string, settings: KafkaSettings): PipelineError {
+  if (error instanceof PipelineError) return error;
+  const answer = answerOf(error);
+  if (answer === undefined && !isLost(error) && !/^KafkaJS/.test((error as Partial<Error>).name ?? ''))
+    return new PipelineError('defect', `${what}: ${messageOf(error)}.`, { cause: error });
+  const cause = { cause: error };
+  const brokers = settings.brokers.join(', ');
+  if (isAuthentication(error))
+    return new PipelineError(
+      'prerequisite',
+      `Kafka at ${brokers} refuses the login of ${settings.sasl?.username ?? 'a client without one'}.`,
+      {
+        ...cause,
+        hint: 'Check mechanism, user and password of the bus in the server file, and that the listener asks for them.',
+      },
+    );
+  if (isCertificate(error))
+    return new PipelineError('prerequisite', `No secure connection to Kafka at ${brokers}: ${messageOf(error)}.`, {
+      ...cause,
+      hint: 'Check the authority (ca), the name in the certificate and that the listener speaks TLS.',
+    });
+  if (answer !== undefined && TOO_LARGE.includes(answer))
+    return new PipelineError('prerequisite', `${what}: Kafka takes smaller messages on this topic than nanosync sends.`, {
+      ...cause,
+      hint: `Set max.message.bytes of the topic to ${settings.maxMessageBytes}, or lower the limit in the server file.`,
+    });
+  if (answer !== undefined && REFUSED.includes(answer))
+    return new PipelineError('prerequisite', `${what}: Kafka at ${brokers} refuses it (${answer}).`, {
+      ...cause,
+      hint: 'Give the user of the bus what it lacks, or correct the settings of the bus in the server file.',
+    });
+  return new PipelineError(
+    'unavailable',
+    `${what}: Kafka at ${brokers} ${answer === undefined ? 'does not answer' : `answers ${answer}`}.`,
+    {
+      ...cause,
+      hint: `Start the brokers, or correct their addresses in the server file; tried again by itself. (${messageOf(error)})`,
+    },
+  );
+}
+
+function isAuthentication(error: unknown): boolean {
+  const answer = answerOf(error) ?? '';
+  return (error instanceof Error && /SASL/.test(error.name)) || /SASL/.test(answer);
+}
+
+function isCertificate(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown };
+  return error instanceof Error && error.name === 'KafkaJSConnectionError' && CERTIFICATE.test(`${code} ${message}`.toUpperCase());
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
