@@ -35,3 +35,11 @@ export function duckdbThreads(connection: ConnectionDefinition): number | undefi
     });
   return Number(threads);
 }
+
+/** Throws PipelineError `config` for a connection of another type than the role has. */
+export function requireType(connection: ConnectionDefinition, types: readonly string[], role: 'source' | 'sink'): void {
+  if (types.includes(connection.type)) return;
+  throw new PipelineError('config', `connection ${connection.name} is of type ${connection.type}, which is no ${role} here.`, {
+    hint: types.length === 1 ? `The ${role} that exists is ${types[0]}.` : `There are ${types.join(' and ')}.`,
+  });
+}

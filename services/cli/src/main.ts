@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRedactor, processEnvironment, randomIds, systemClock } from '@nanosync/runtime';
-import { embeddedAdapters } from './adapters.ts';
+import { realAdapters } from './adapters.ts';
 import { runCli } from './cli.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_FAILED } from './context.ts';
@@ -11,7 +11,7 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
   const clock = systemClock();
   const outputGone = new AbortController();
   const context: CliContext = {
-    adapters: embeddedAdapters(clock),
+    adapters: realAdapters(clock),
     clock,
     ids: randomIds(),
     env: processEnvironment(),
@@ -19,6 +19,7 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),
     outputGone: outputGone.signal,
+    pid: process.pid,
     isTerminal: process.stdout.isTTY === true,
     exitNow: (status) => process.exit(status),
   };
