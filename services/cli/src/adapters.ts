@@ -1,5 +1,5 @@
 import { runCapture } from '@nanosync/cdc-capture';
-import type { Clock } from '@nanosync/core';
+import type { Clock, Ids } from '@nanosync/core';
 import { runPlanner } from '@nanosync/planner';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
@@ -13,7 +13,7 @@ import type { Adapters } from './context.ts';
 const APPLICATION_NAME = 'nanosync';
 
 /** What stands behind the ports in a real process. */
-export function realAdapters(clock: Clock): Adapters {
+export function realAdapters(clock: Clock, ids: Ids): Adapters {
   return {
     openState: (place, options) => openState(clock, place, options),
     openBus: (place, log) => openBus(clock, place, log),
@@ -22,8 +22,8 @@ export function realAdapters(clock: Clock): Adapters {
       requireType(connection, ['postgres'], 'source');
       return openPostgresSource({ dsn: postgresDsn(connection), applicationName: APPLICATION_NAME, log, clock });
     },
-    openSink: async (connection, options) => openSink(connection, options),
-    checkSink,
+    openSink: (connection, options) => openSink(connection, options, { clock, ids }),
+    checkSink: (connection, request, options) => checkSink(connection, request, options, { clock, ids }),
     services: (workerSlots) => [
       { name: 'planner', run: runPlanner },
       { name: 'cdc-capture', run: runCapture },

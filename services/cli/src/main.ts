@@ -9,11 +9,12 @@ import { reportError } from './report.ts';
 /** The composition root: makes what stands behind the ports, runs the command line and ends the process with its status. */
 export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const clock = systemClock();
+  const ids = randomIds();
   const outputGone = new AbortController();
   const context: CliContext = {
-    adapters: realAdapters(clock),
+    adapters: realAdapters(clock, ids),
     clock,
-    ids: randomIds(),
+    ids,
     env: processEnvironment(),
     redactor: createRedactor(),
     out: (line) => process.stdout.write(`${line}\n`),
