@@ -88,6 +88,9 @@ describe('the rules', () => {
     ['services/planner/src/a.ts', "const x = await import('lmdb');", 'lmdb is not a dependency of @nanosync/planner'],
     ['services/planner/src/a.ts', "import '@nanosync/core/src/cell.ts';", 'a package has one entrance'],
     ['services/cli/src/start.ts', "import { x } from '@nanosync/bus';", 'services see core and runtime only'],
+    ['services/cli/src/composition/deep/a.ts', "import { x } from '@nanosync/bus';", 'services see core and runtime only'],
+    ['services/cli/src/start.ts', "import { x } from './composition/engines.ts';", 'what puts things together is imported by nothing else'],
+    ['services/cli/src/start.ts', "import { x } from './adapters.ts';", 'what puts things together is imported by nothing else'],
     ['test/demo/main.ts', "import { x } from '@nanosync/bus/src/x.ts';", 'a package has one entrance'],
     ['test/demo/main.ts', "import { x } from '../../libs/bus/src/x.ts';", 'a package is entered by its name'],
     ['services/planner/src/a.ts', 'const now = Date.now();', 'uses Date.now'],
@@ -108,6 +111,8 @@ describe('the rules', () => {
     ['libs/bus/src/a.test.ts', "import { x } from '@nanosync/testkit';\nsetTimeout(() => {}, 1);"],
     ['libs/testkit/src/a.ts', "import { expect } from 'vitest';\nconst x = process.env.PATH;"],
     ['services/cli/src/main.ts', "import { x } from '@nanosync/bus';\nimport { y } from '@nanosync/planner';"],
+    ['services/cli/src/adapters.ts', "import { x } from './composition/engines.ts';"],
+    ['services/cli/src/composition/engines.ts', "import { x } from '@nanosync/bus';\nimport { y } from './sinks.ts';"],
     ['test/demo/main.ts', "import { x } from '@nanosync/testkit';\nimport { y } from '@nanosync/cli';\nDate.now();"],
     [
       'services/planner/src/a.ts',

@@ -28,8 +28,8 @@ export const MAX_LINES = 270;
 
 const OURS = '@nanosync/';
 const SHARED = ['@nanosync/core', '@nanosync/runtime'];
-/** The files that put adapters and services together. */
-const COMPOSITION_ROOT = ['services/cli/src/main.ts', 'services/cli/src/adapters.ts'];
+/** The files that put adapters and services together: these two, and what lies right in the folder of the first's parts. */
+const COMPOSITION_ROOT = /^services\/cli\/src\/(?:main|adapters|composition\/[^/]+)\.ts$/;
 /** What only `runtime` may touch: time, chance and the environment. */
 const RUNTIME_ONLY = ['Date.now', 'Math.random', 'setTimeout', 'setInterval', 'performance.now', 'process.env', 'new Date'];
 /** A package of types may stand beside more than one driver's package, and these are no drivers. */
@@ -74,6 +74,8 @@ function importBreach(path: string, specifier: string, home: Package | undefined
   if (specifier.startsWith('.')) {
     const target = join(dirname(path), specifier);
     if (home !== undefined && !target.startsWith(`${home.folder}/`)) return says('a package is entered by its name');
+    if (COMPOSITION_ROOT.test(target) && !COMPOSITION_ROOT.test(path) && !isTest(path) && path !== 'services/cli/src/index.ts')
+      return says('what puts things together is imported by nothing else');
     return isTest(target) && !isTest(path) && home?.layer !== 'dev' ? says('that is for tests only') : undefined;
   }
   if (specifier.startsWith(OURS)) return oursBreach(path, specifier, home, says);
@@ -90,7 +92,7 @@ function oursBreach(path: string, specifier: string, home: Package | undefined, 
   if (specifier === '@nanosync/testkit') return isTest(path) || home.layer === 'dev' ? undefined : says('testkit is for tests only');
   if (home.folder === 'libs/core') return says('core is pure and imports only itself');
   if (home.folder === 'libs/runtime') return specifier === '@nanosync/core' ? undefined : says('runtime knows core only');
-  if (SHARED.includes(specifier) || COMPOSITION_ROOT.includes(path)) return undefined;
+  if (SHARED.includes(specifier) || COMPOSITION_ROOT.test(path)) return undefined;
   if (isTest(path) && home.folder === 'services/cli') return undefined;
   return says(home.layer === 'service' ? 'services see core and runtime only' : 'libraries see core and runtime only');
 }

@@ -1,21 +1,32 @@
 import type { Clock } from '@nanosync/core';
 
+/** A timer that is longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The machine's time. */
 export function systemClock(): Clock {
   return {
     nowMs: () => Date.now(),
     monotonicMs: () => performance.now(),
-    sleep: (ms, signal) =>
-      new Promise((resolve) => {
-        if (signal?.aborted) return resolve();
-        const end = () => {
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', end);
-          resolve();
-        };
-        // A time that has passed meanwhile is no time; Node warns on the user's screen of a negative one.
-        const timer = setTimeout(end, Math.max(0, ms));
-        signal?.addEventListener('abort', end, { once: true });
-      }),
+    sleep: async (ms, signal) => {
+      for (let left = ms; ; left -= LONGEST_TIMER_MS) {
+        await timer(Math.min(left, LONGEST_TIMER_MS), signal);
+        if (left <= LONGEST_TIMER_MS || signal?.aborted) return;
+      }
+    },
   };
+}
+
+function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const end = () => {
+      clearTimeout(running);
+      signal?.removeEventListener('abort', end);
+      resolve();
+    };
+    // A time that has passed meanwhile is no time; Node warns on the user's screen of a negative one.
+    const running = setTimeout(end, Math.max(0, ms));
+    signal?.addEventListener('abort', end, { once: true });
+  });
 }

@@ -23,6 +23,23 @@ it('sleeps no time until a moment that has passed, without a warning on the scre
   expect(warned).not.toHaveBeenCalled();
 });
 
+it('sleeps longer than a timer can be, without a warning on the screen', async () => {
+  const warned = vi.fn();
+  process.once('warning', warned);
+  const ending = new AbortController();
+  const slept = systemClock().sleep(Number.MAX_SAFE_INTEGER, ending.signal);
+  const first = await Promise.race([
+    slept.then(() => 'slept'),
+    systemClock()
+      .sleep(50)
+      .then(() => 'not yet'),
+  ]);
+  process.off('warning', warned);
+  ending.abort();
+  await slept;
+  expect([first, warned.mock.calls]).toEqual(['not yet', []]);
+});
+
 describe('failpoints', () => {
   it('dies at the Nth hit of its own place only', () => {
     const die = vi.fn();

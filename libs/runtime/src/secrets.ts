@@ -65,7 +65,7 @@ export function resolveTexts<Name extends string>(
 function tellRedactor(texts: Readonly<Record<string, string | undefined>>, { redactor }: SecretSources): void {
   for (const [name, text] of Object.entries(texts)) {
     if (text === undefined) continue;
-    if (SECRET_PROPERTY.test(name)) redactor?.add(text);
+    if (SECRET_PROPERTY.test(name)) for (const secret of [text, ...secretsWithin(text)]) redactor?.add(secret);
     if (text.includes('://')) for (const password of passwordsOf(text)) redactor?.add(password);
   }
 }
@@ -89,6 +89,17 @@ function secretValue(name: string, { env, directory }: SecretSources): string | 
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return env[name];
     throw new PipelineError('config', `secret ${name} cannot be read from ${folder}.`, { hint: 'Check the file’s rights.', cause: error });
+  }
+}
+
+/** The secrets of a service account's key, which is JSON: whoever reads it prints its parts. */
+function secretsWithin(text: string): readonly string[] {
+  if (!text.startsWith('{')) return [];
+  try {
+    const parts = Object.entries(JSON.parse(text) as Readonly<Record<string, unknown>>);
+    return parts.flatMap(([name, part]) => (typeof part === 'string' && /private/.test(name) ? [part] : []));
+  } catch {
+    return [];
   }
 }
 

@@ -1,5 +1,5 @@
 import type { PipelinePhase, PipelineRecord, ServiceContext } from '@nanosync/core';
-import { abortWhen, describeError, followPipelines, isKind, readRecord, stateKeys, tellTrouble } from '@nanosync/core';
+import { abortWhen, describeError, followPipelines, isKind, readRecord, stateKeys, tellTrouble, withLease } from '@nanosync/core';
 import { hasFailed, reportFailure } from './capture-record.ts';
 import type { KnownRecord } from './capture-session.ts';
 import { runCaptureSession } from './capture-session.ts';
@@ -12,10 +12,13 @@ const FOLLOWED: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streami
 
 /**
  * Runs cdc-capture: for each anchored pipeline it publishes the source's changes from L0 on, one gapless session after another,
- * until the context's signal aborts. PostgreSQL's slot lets in one reader at a time, so a second capture waits its turn.
+ * until the context's signal aborts. PostgreSQL's slot lets in one reader at a time: it alone decides who publishes. The lease before it only
+ * keeps a second capture from knocking at the slot again and again; it waits there without a word, and takes over when the first is gone.
  */
 export async function runCapture(ctx: ServiceContext): Promise<void> {
-  await followPipelines(ctx, isFollowed, (inner, { definition }) => follow(inner, definition.name));
+  await followPipelines(ctx, isFollowed, (inner, { definition: { name } }) =>
+    withLease(inner, `cdc-capture/${name}`, (_, signal) => follow({ ...inner, signal }, name)),
+  );
 }
 
 /** Session after session while the pipeline keeps its anchor; a break begins a new one at the acknowledged position. */

@@ -1,7 +1,9 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { apply } from './commands/apply.ts';
 import type { CommonOptions } from './commands/common.ts';
+import { health } from './commands/health.ts';
 import { resnapshot } from './commands/resnapshot.ts';
+import { SERVICE_NAMES, service } from './commands/service.ts';
 import { start } from './commands/start.ts';
 import { status } from './commands/status.ts';
 import { tap } from './commands/tap.ts';
@@ -45,6 +47,7 @@ function buildProgram(context: CliContext, version: string, run: Runner): Comman
   const common = (command: Command) => shared(command, program);
   example(program, 'nanosync start -f pipelines.yaml');
   addFileCommands(context, program, common, run);
+  addClusterCommands(context, program, common, run);
   addStateCommands(context, program, common, run);
   addTap(context, program, common, run);
   return program;
@@ -58,13 +61,15 @@ function addFileCommands(context: CliContext, program: Command, common: (command
 
   const starting = withFile(program.command('start').description('Run everything in this process until Ctrl-C.'), false)
     .addOption(dataDir())
-    .addOption(new Option('--log-format <format>', 'human on a terminal, else json').choices(['human', 'json']))
-    .option('--server <file>', 'server settings (YAML)')
+    .addOption(serverFile())
+    .addOption(logFormat())
+    .addOption(healthOption())
     .action(() => run(() => start(context, starting.opts().file, common(starting))));
   example(starting, 'nanosync start -f pipelines.yaml --data-dir ./nanosync-data');
 
   const applying = withFile(program.command('apply').description('Store the pipelines of a file for the server.'), true)
     .addOption(dataDir())
+    .addOption(serverFile())
     .action(() => run(() => apply(context, applying.opts().file, common(applying))));
   example(applying, 'nanosync apply -f pipelines.yaml');
 
@@ -82,6 +87,7 @@ function addStateCommands(context: CliContext, program: Command, common: (comman
     .argument('[pipeline]', 'only this one')
     .option('--json', 'one JSON object on one line')
     .addOption(dataDir())
+    .addOption(serverFile())
     .action((name: string | undefined) => run(() => status(context, name, common(showing))));
   example(showing, 'nanosync status --json');
 
@@ -92,6 +98,7 @@ function addStateCommands(context: CliContext, program: Command, common: (comman
     .description('Copy the tables anew, beside the old ones until the new ones are complete.')
     .argument('<name>', 'the pipeline')
     .addOption(dataDir())
+    .addOption(serverFile())
     .action((name: string) => run(() => resnapshot(context, name, common(again))));
   example(again, 'nanosync pipeline resnapshot orders-pipeline');
 }
@@ -111,8 +118,29 @@ function addTap(context: CliContext, program: Command, common: (command: Command
     .option('--limit <lines>', 'stop after so many lines, 0 for no end (default: 1000, no end with --follow)')
     .option('--json', 'one JSON object a line')
     .addOption(dataDir())
+    .addOption(serverFile())
     .action((name: string) => run(() => tap(context, name, common(tapping))));
   example(tapping, 'nanosync tap orders-pipeline --table orders --key 42 --follow');
+}
+
+function addClusterCommands(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const one = program
+    .command('service')
+    .description('Run one service of a cluster as a process of its own, until Ctrl-C.')
+    .addArgument(new Argument('<service>', 'which one').choices(SERVICE_NAMES))
+    .addOption(serverFile().makeOptionMandatory())
+    .addOption(logFormat())
+    .addOption(healthOption())
+    .action((name: string) => run(() => service(context, name, common(one))));
+  example(one, 'nanosync service snapshot-worker --config server.yaml');
+
+  const well = program
+    .command('health')
+    .description('Say whether a serving process is well, and whether the engines of a server file answer; exit status 1 when not.')
+    .addOption(serverFile())
+    .addOption(healthOption())
+    .action(() => run(() => health(context, common(well))));
+  example(well, 'nanosync health --health-file /tmp/nanosync-health');
 }
 
 function withFile(command: Command, required: boolean): Command {
@@ -123,6 +151,18 @@ function withFile(command: Command, required: boolean): Command {
 
 function dataDir(): Option {
   return new Option('--data-dir <directory>', 'where bus and state are (default: ./nanosync-data)');
+}
+
+function serverFile(): Option {
+  return new Option('--config <file>', 'the server file (YAML): where bus and state are; without it both are embedded');
+}
+
+function logFormat(): Option {
+  return new Option('--log-format <format>', 'human on a terminal, else json').choices(['human', 'json']);
+}
+
+function healthOption(): Option {
+  return new Option('--health-file <file>', 'what a serving process writes while it is well (default: $NANOSYNC_HEALTH_FILE)');
 }
 
 function example(command: Command, line: string): void {

@@ -35,3 +35,40 @@ export function duckdbThreads(connection: ConnectionDefinition): number | undefi
     });
   return Number(threads);
 }
+
+/** Where a BigQuery connection leads, and as whom. Without a key the application default credentials are taken. */
+export interface BigQueryPlace {
+  readonly project: string;
+  readonly dataset: string;
+  readonly location: string | undefined;
+  readonly keyFile: string | undefined;
+  readonly credentials: { readonly client_email: string; readonly private_key: string } | undefined;
+  readonly endpoint: string | undefined;
+}
+
+/** The place of a BigQuery connection; its `credentials` are the JSON of a service account's key. */
+export function bigQueryPlace(connection: ConnectionDefinition): BigQueryPlace {
+  const { project = '', dataset = '', location, key_file: keyFile, credentials, endpoint } = connection.properties;
+  return { project, dataset, location, keyFile, endpoint, credentials: serviceAccount(connection.name, credentials) };
+}
+
+function serviceAccount(name: string, json: string | undefined): BigQueryPlace['credentials'] {
+  if (json === undefined) return undefined;
+  try {
+    const { client_email, private_key } = JSON.parse(json) as Partial<NonNullable<BigQueryPlace['credentials']>>;
+    if (typeof client_email === 'string' && typeof private_key === 'string') return { client_email, private_key };
+  } catch {
+    // Said below, and without the text.
+  }
+  throw new PipelineError('config', `connection ${name}: credentials are not the JSON of a service account's key.`, {
+    hint: 'Give the whole file, as ${secret:NAME}, or its path as key_file.',
+  });
+}
+
+/** Throws PipelineError `config` for a connection of another type than the role has. */
+export function requireType(connection: ConnectionDefinition, types: readonly string[], role: 'source' | 'sink'): void {
+  if (types.includes(connection.type)) return;
+  throw new PipelineError('config', `connection ${connection.name} is of type ${connection.type}, which is no ${role} here.`, {
+    hint: types.length === 1 ? `The ${role} that exists is ${types[0]}.` : `There are ${types.join(' and ')}.`,
+  });
+}

@@ -14,8 +14,9 @@ import type {
   TableSchema,
 } from '@nanosync/core';
 import type { Environment, Redactor } from '@nanosync/runtime';
+import type { Place } from './place.ts';
 
-/** One of the services that `start` runs side by side. */
+/** A service: `start` runs all side by side, `service` one. */
 export interface Service {
   readonly name: string;
   readonly run: (ctx: ServiceContext) => Promise<void>;
@@ -37,16 +38,26 @@ export interface SinkCheckRequest {
 
 /** What stands behind the ports in this process. Connections are handed over with their secrets resolved. */
 export interface Adapters {
-  /** `forgetLeases` is for the holder of the data directory's lock alone. */
-  openState(directory: string, options?: { readonly forgetLeases: boolean }): Promise<State>;
-  openBus(directory: string): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
-  /** For a look beside a running server: writes nothing. */
-  openBusForReading(directory: string): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
+  /** Throws `unavailable` when it does not answer. */
+  openState(place: Place, options?: StateOptions): Promise<State>;
+  /** Throws `unavailable` when bus or registry do not answer. */
+  openBus(place: Place, log: Log): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
+  /** For a look beside running services: writes nothing. */
+  openBusForReading(place: Place, log: Log): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
   openSource(connection: ConnectionDefinition, log: Log): Promise<Source>;
   openSink(connection: ConnectionDefinition, options: SinkOptions): Promise<Sink>;
   /** Problems that would keep the tables from being written; creates nothing, not even an absent warehouse file. */
   checkSink(connection: ConnectionDefinition, request: SinkCheckRequest, options: SinkOptions): Promise<readonly Problem[]>;
-  readonly services: readonly Service[];
+  /** The services; a snapshot worker reads so many partitions at once. */
+  services(workerSlots: number): readonly Service[];
+}
+
+/** How a state store is opened. */
+export interface StateOptions {
+  /** For the holder of the data directory's lock alone. */
+  readonly forgetLeases?: boolean;
+  /** For services: gets warnings of what the store may lose. */
+  readonly log?: Log;
 }
 
 /** Everything a command needs from the process it runs in. */
@@ -62,6 +73,8 @@ export interface CliContext {
   /** Aborts when nobody reads what is written any more (a pager that was left, `head`). */
   readonly outputGone: AbortSignal;
   readonly isTerminal: boolean;
+  /** This process, for messages. */
+  readonly pid: number;
   /** Ends the process at once. */
   readonly exitNow: (status: number) => void;
   /** Ends a serving command as Ctrl-C does; absent: the process's signals do. */

@@ -1,5 +1,6 @@
 import type { PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
 import { listRecords, PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
+import { sinkPlace } from '@nanosync/runtime';
 
 /** What applying one definition would do. */
 export interface PlannedApply {
@@ -60,7 +61,7 @@ export async function storePlan(state: State, plans: readonly PlannedApply[], no
 
 /** Tables that a stored pipeline writes to the same place; the names there may ignore case. */
 function takenTargets(definition: PipelineDefinition, existing: readonly PipelineDefinition[]): readonly string[] {
-  const place = ({ sink: { connection } }: PipelineDefinition) => connection.dsn ?? connection.properties.path ?? connection.name;
+  const place = ({ sink }: PipelineDefinition) => sinkPlace(sink.connection);
   const ignoresCase = definition.sink.connection.type === 'duckdb';
   const name = (table: string) => (ignoresCase ? table.toLowerCase() : table);
   return definition.source.tables.flatMap((table) => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRedactor, processEnvironment, randomIds, systemClock } from '@nanosync/runtime';
-import { embeddedAdapters } from './adapters.ts';
+import { realAdapters } from './adapters.ts';
 import { runCli } from './cli.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_FAILED } from './context.ts';
@@ -9,16 +9,18 @@ import { reportError } from './report.ts';
 /** The composition root: makes what stands behind the ports, runs the command line and ends the process with its status. */
 export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const clock = systemClock();
+  const ids = randomIds();
   const outputGone = new AbortController();
   const context: CliContext = {
-    adapters: embeddedAdapters(clock),
+    adapters: realAdapters(clock, ids),
     clock,
-    ids: randomIds(),
+    ids,
     env: processEnvironment(),
     redactor: createRedactor(),
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),
     outputGone: outputGone.signal,
+    pid: process.pid,
     isTerminal: process.stdout.isTTY === true,
     exitNow: (status) => process.exit(status),
   };

@@ -2,6 +2,8 @@ import type { Clock, Log, ServiceContext } from '@nanosync/core';
 import { describeError, PipelineError } from '@nanosync/core';
 import { backoffMs } from '@nanosync/runtime';
 import type { Service } from './context.ts';
+import type { Health } from './health.ts';
+import { NO_HEALTH } from './health.ts';
 
 /** A service that ran this long before it failed is restarted without counting its earlier failures. */
 const STEADY_MS = 60_000;
@@ -20,7 +22,7 @@ export interface Served {
  * Runs the services side by side until the context's signal aborts or one fails for good. A service that fails with an error
  * whose policy is not `never` is started again after a growing wait: everything it knows is in `state`, bus, sink and source.
  */
-export async function serve(services: readonly Service[], ctx: ServiceContext): Promise<Served> {
+export async function serve(services: readonly Service[], ctx: ServiceContext, health: Health = NO_HEALTH): Promise<Served> {
   const ending = new AbortController();
   const end = () => ending.abort();
   ctx.signal.addEventListener('abort', end, { once: true });
@@ -30,7 +32,7 @@ export async function serve(services: readonly Service[], ctx: ServiceContext): 
   let failure: unknown;
   const all = services.map(async (service) => {
     try {
-      await supervise(service, inner);
+      await supervise(service, inner, health);
     } catch (error) {
       failure ??= error;
       end();
@@ -43,15 +45,17 @@ export async function serve(services: readonly Service[], ctx: ServiceContext): 
   return { failure, late: [...running] };
 }
 
-async function supervise(service: Service, ctx: ServiceContext): Promise<void> {
+async function supervise(service: Service, ctx: ServiceContext, health: Health): Promise<void> {
   const { clock, log, signal } = ctx;
   let failures = 0;
   while (!signal.aborted) {
     const startedMs = clock.monotonicMs();
+    health.set(service.name, null);
     const error = await outcome(service, ctx);
     failures = clock.monotonicMs() - startedMs > STEADY_MS ? 1 : failures + 1;
     if (isFinal(error, failures)) throw error;
     if (signal.aborted) return;
+    health.set(service.name, describeError(error));
     await waitBeforeRestart({ service, error, failures, clock, log, signal });
   }
 }

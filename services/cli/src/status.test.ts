@@ -103,6 +103,6 @@ it('makes no directory where there is none', async () => {
   using _ = cli;
   expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(2);
   expect(cli.err[0]).toBe(
-    `${cli.dataDir} holds no pipelines. Name the right directory with --data-dir, or begin with: nanosync start -f pipelines.yaml`,
+    `${cli.dataDir} holds no pipelines. Name the right directory with --data-dir or the right server file with --config, or begin with: nanosync start -f pipelines.yaml`,
   );
 });

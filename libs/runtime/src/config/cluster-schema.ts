@@ -3,11 +3,13 @@ import { hasReference, referenceProblem } from '../secrets.ts';
 import { parseSize } from './units.ts';
 import type { ConfigPath, ConfigProblems } from './yaml-file.ts';
 
+const file = z.string().optional();
+
 /** `true` stands for an empty section: TLS with the system's authorities. `false` is as if it were not there. */
 const tls = z
   .preprocess(
     (written) => (written === true ? {} : written === false ? undefined : written),
-    z.strictObject({ ca: z.string().optional(), cert: z.string().optional(), key: z.string().optional() }).optional(),
+    z.strictObject({ ca: file, cert: file, key: file }).optional(),
   )
   .optional();
 
@@ -28,7 +30,14 @@ export const BUS_SECTION = z.strictObject({
       sasl: z.strictObject({ mechanism, username: z.string(), password: z.string() }).optional(),
     })
     .optional(),
-  registry: z.strictObject({ url: z.string(), username: z.string().optional(), password: z.string().optional(), tls }).optional(),
+  registry: z
+    .strictObject({
+      url: z.string(),
+      username: z.string().optional(),
+      password: z.string().optional(),
+      tls: z.strictObject({ ca: z.string() }).optional(),
+    })
+    .optional(),
 });
 
 /** The section `state` of a server file. */

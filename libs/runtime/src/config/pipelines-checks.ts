@@ -1,6 +1,7 @@
 import { referenceProblem } from '../secrets.ts';
 import type { LooseConnection, LooseFile, LoosePipeline } from './pipelines-loose.ts';
-import { CONNECTION_TYPES, REPLICATION_NAMES } from './pipelines-schema.ts';
+import type { ConnectionType } from './pipelines-schema.ts';
+import { CONNECTION_TYPES, REPLICATION_NAMES, sinkPlace } from './pipelines-schema.ts';
 import { nearest } from './suggest.ts';
 import type { ConfigPath, ConfigProblems } from './yaml-file.ts';
 
@@ -37,6 +38,8 @@ function checkConnection(connection: LooseConnection, path: ConfigPath, problems
     problems.add(path, 'has neither dsn nor properties; give one of the two');
   if (typeName === 'duckdb' && (dsn ?? properties?.path) === ':memory:')
     problems.add(path, 'is in memory, which does not survive the process; name a file');
+  if (type?.propertiesOnly === true && dsn !== undefined)
+    problems.add([...path, 'dsn'], `does not go with ${typeName}; give properties: ${type.needed.join(', ')}`, 'key');
   if (dsn === '') problems.add([...path, 'dsn'], 'is empty');
   const badDsn = dsn === undefined ? undefined : referenceProblem(dsn);
   if (badDsn !== undefined) problems.add([...path, 'dsn'], badDsn);
@@ -45,7 +48,7 @@ function checkConnection(connection: LooseConnection, path: ConfigPath, problems
 
 function checkProperties(
   properties: Readonly<Record<string, unknown>>,
-  type: (typeof CONNECTION_TYPES)[string],
+  type: ConnectionType,
   path: ConfigPath,
   problems: ConfigProblems,
 ): void {
@@ -54,9 +57,11 @@ function checkProperties(
     const bad = referenceProblem(String(value));
     if (bad !== undefined) problems.add([...path, key], bad);
   }
-  const needed = type.properties[0] as string;
-  if (!properties[needed] && !Object.keys(properties).some((key) => nearest(key, type.properties) === needed))
-    problems.add(path, `has no ${needed}, which is needed`, 'key');
+  const misspelt = Object.keys(properties).map((key) => nearest(key, type.properties));
+  for (const needed of type.needed)
+    if (!properties[needed] && !misspelt.includes(needed)) problems.add(path, `has no ${needed}, which is needed`, 'key');
+  if (properties.key_file !== undefined && properties.credentials !== undefined)
+    problems.add([...path, 'credentials'], 'stands beside key_file; keep one of the two', 'key');
 }
 
 function checkPipeline(pipeline: LoosePipeline, path: ConfigPath, connections: readonly LooseConnection[], problems: ConfigProblems): void {
@@ -117,7 +122,7 @@ function checkTargets({ pipelines, connections }: LooseFile, problems: ConfigPro
       if (sink === undefined || table === undefined) continue;
       const connection = connections.find(({ name }) => name === sink);
       const ignoresCase = connection?.type === 'duckdb';
-      const place = String(connection?.dsn ?? connection?.properties?.path ?? sink);
+      const place = sinkPlace(connection ?? { name: sink });
       const target = JSON.stringify([place, ignoresCase ? table.toLowerCase() : table]);
       const other = writers.get(target) ?? { index, table };
       writers.set(target, other);
@@ -142,7 +147,8 @@ function unknownType(written: string): string {
 
 function readyTypes(): string {
   const ready = Object.entries(CONNECTION_TYPES).filter(([, type]) => type.ready);
-  return `known are ${ready.map(([name, type]) => `${name} (${type.role})`).join(' and ')}`;
+  const words = ready.map(([name, type]) => `${name} (${type.role})`);
+  return `known are ${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 }
 
 function unknownProperty(key: string, known: readonly string[]): string {

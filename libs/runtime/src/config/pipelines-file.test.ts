@@ -95,6 +95,44 @@ describe('a pipelines file', () => {
   });
 });
 
+describe('a bigquery connection', () => {
+  const connections = (properties: string) => CONNECTIONS.replace(/type: duckdb[\s\S]*/, `type: bigquery\n    ${properties}\n`);
+  const refusals = (properties: string) => problems(connections(properties) + SPEC_PIPELINE);
+
+  it('has project, dataset and a key, whose path is relative to the file', () => {
+    const written = 'properties: { project: p, dataset: d, location: EU, key_file: k.json }';
+    expect(parse(SPEC_PIPELINE, connections(written))[0]?.sink.connection).toEqual({
+      ...{ name: 'warehouse', type: 'bigquery', dsn: null },
+      properties: { project: 'p', dataset: 'd', location: 'EU', key_file: '/etc/nanosync/k.json' },
+    });
+  });
+
+  it('is refused with all that is wrong with it', () => {
+    expect(refusals('properties: { dataste: d, region: EU }')).toEqual([
+      'p.yaml:7: connections[1].properties.dataste is not a known property; did you mean dataset?',
+      'p.yaml:7: connections[1].properties.region is not a known property; known are project, dataset, location, key_file, credentials, endpoint',
+      'p.yaml:7: connections[1].properties has no project, which is needed',
+    ]);
+    expect(refusals('properties: { project: p, dataset: d, key_file: k, credentials: x }')).toEqual([
+      'p.yaml:7: connections[1].properties.credentials stands beside key_file; keep one of the two',
+    ]);
+    expect(refusals('dsn: bigquery://p/d')).toEqual([
+      'p.yaml:7: connections[1].dsn does not go with bigquery; give properties: project, dataset',
+    ]);
+  });
+
+  it('is one sink with another of the same dataset', () => {
+    const twice = connections(
+      'properties: { project: p, dataset: d }\n  - { name: twin, type: bigquery, properties: { project: p, dataset: d } }',
+    );
+    const other = SPEC_PIPELINE.replace('pipelines:\n', '')
+      .replace('orders-pipeline', 'other')
+      .replace('connection: warehouse', 'connection: twin');
+    expect(problems(twice + SPEC_PIPELINE + other)).toEqual([expect.stringContaining('is already written to twin by orders-pipeline')]);
+    expect(parse(SPEC_PIPELINE + other, twice.replace('dataset: d } }', 'dataset: e } }'))).toHaveLength(2);
+  });
+});
+
 describe('a wrong pipelines file', () => {
   it('is refused with file, line, path and the likely key', () => {
     expect(refused('sink:\n      connection', 'sink:\n      connexion')).toEqual([
@@ -124,8 +162,7 @@ describe('a wrong pipelines file', () => {
     ['connection: warehouse', 'connection: warehous', '"warehous" is not among the connections; did you mean warehouse?'],
     ['connection: warehouse', 'connection: elsewhere', 'known are prod-postgres, warehouse'],
     ['connection: warehouse', 'connection: prod-postgres', '"prod-postgres" is of type postgres, which is a source; name a sink here'],
-    ['type: duckdb', 'type: snowflake', '"snowflake" is not a known type; known are postgres (source) and duckdb (sink)'],
-    ['type: duckdb', 'type: bigquery', 'connections[1].type bigquery is not there yet; known are postgres (source) and duckdb (sink)'],
+    ['type: duckdb', 'type: snowflake', '"snowflake" is not a known type; known are postgres (source), duckdb (sink) and bigquery (sink)'],
     ['type: postgres', 'type: sqlserver', 'connections[0].type sqlserver is not there yet'],
     ['type: postgres', 'type: postgresql', 'did you mean postgres?'],
     ['${env:PGPASSWORD}', '${PGPASSWORD}', 'connections[0].dsn has a ${...} that is no reference; write ${env:NAME} or ${secret:NAME}'],

@@ -51,6 +51,8 @@ function definitionsOf(data: PipelinesFileData, options: ParseOptions): Pipeline
 
 function connectionOf(written: PipelinesFileData['connections'][number], file: string): ConnectionDefinition {
   const properties = Object.fromEntries(Object.entries(written.properties ?? {}).map(([name, value]) => [name, String(value)]));
+  const { key_file: keyFile } = properties;
+  if (written.type === 'bigquery' && keyFile !== undefined && !hasReference(keyFile)) properties.key_file = resolve(dirname(file), keyFile);
   if (written.type !== 'duckdb') return { name: written.name, type: written.type, dsn: written.dsn ?? null, properties };
   // A warehouse file lies beside the pipelines file, wherever the server is started from later: a relative path must not
   // come to mean another, empty warehouse.

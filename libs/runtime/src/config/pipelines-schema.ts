@@ -10,15 +10,42 @@ export const REPLICATION_NAMES = {
   query: 'query',
 } as const;
 
-/** The types of connections: what they can be used for, which properties they take, and whether they exist already. */
-export const CONNECTION_TYPES: Readonly<
-  Record<string, { readonly role: 'source' | 'sink'; readonly ready: boolean; readonly properties: readonly string[] }>
-> = {
-  postgres: { role: 'source', ready: true, properties: ['host', 'port', 'user', 'password', 'database', 'sslmode'] },
-  sqlserver: { role: 'source', ready: false, properties: [] },
-  duckdb: { role: 'sink', ready: true, properties: ['path', 'memory_limit', 'threads'] },
-  bigquery: { role: 'sink', ready: false, properties: [] },
+/** What a type of connection can be used for, which properties it takes, and whether it exists already. */
+export interface ConnectionType {
+  readonly role: 'source' | 'sink';
+  readonly ready: boolean;
+  readonly properties: readonly string[];
+  /** Those without which nothing can be opened. */
+  readonly needed: readonly string[];
+  /** True where there is no connection string for it. */
+  readonly propertiesOnly?: boolean;
+}
+
+/** The types of connections. */
+export const CONNECTION_TYPES: Readonly<Record<string, ConnectionType>> = {
+  postgres: { role: 'source', ready: true, properties: ['host', 'port', 'user', 'password', 'database', 'sslmode'], needed: ['host'] },
+  sqlserver: { role: 'source', ready: false, properties: [], needed: [] },
+  duckdb: { role: 'sink', ready: true, properties: ['path', 'memory_limit', 'threads'], needed: ['path'] },
+  bigquery: {
+    role: 'sink',
+    ready: true,
+    properties: ['project', 'dataset', 'location', 'key_file', 'credentials', 'endpoint'],
+    needed: ['project', 'dataset'],
+    propertiesOnly: true,
+  },
 };
+
+/** What says that two sink connections lead to one place: a file, or a dataset. */
+export function sinkPlace(connection: {
+  readonly name?: string | undefined;
+  readonly type?: string | undefined;
+  readonly dsn?: string | null | undefined;
+  readonly properties?: Readonly<Record<string, unknown>> | undefined;
+}): string {
+  const { name, type, dsn, properties = {} } = connection;
+  if (type === 'bigquery') return JSON.stringify([properties.endpoint ?? null, properties.project, properties.dataset].map(String));
+  return String(dsn ?? properties.path ?? name);
+}
 
 const name = z.string();
 const count = z.int().min(1, 'must be at least 1');
@@ -29,7 +56,7 @@ export const PIPELINES_FILE = z.strictObject({
     .array(
       z.strictObject({
         name: name.describe('What pipelines call this connection.'),
-        type: z.string().describe('postgres (a source) or duckdb (a sink).'),
+        type: z.string().describe('postgres (a source), duckdb or bigquery (sinks).'),
         dsn: z.string().optional().describe('Connection string; ${env:NAME} and ${secret:NAME} are filled in when it is opened.'),
         properties: z
           .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))

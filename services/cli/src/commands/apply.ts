@@ -3,9 +3,10 @@ import { PipelineError } from '@nanosync/core';
 import { loadPipelines } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
-import { dataDirectoryOf, isInUse, makeRoot } from '../data-directory.ts';
+import { isInUse, makeRoot } from '../data-directory.ts';
 import type { PlannedApply } from '../definitions.ts';
 import { differences, planApply, storedPipelines, storePlan } from '../definitions.ts';
+import { answering, placeOf } from '../place.ts';
 import { preflight } from '../preflight.ts';
 import type { CommonOptions } from './common.ts';
 import { commandLog, serverSettings } from './common.ts';
@@ -19,11 +20,11 @@ const ROUNDS = 5;
  */
 export async function apply(context: CliContext, file: string, options: CommonOptions): Promise<number> {
   const settings = serverSettings(options);
-  const directory = dataDirectoryOf(settings.dataDirectory);
+  const place = placeOf(context, options);
   const definitions = loadPipelines(file);
   await using resources = new AsyncDisposableStack();
-  const open = async () => resources.use(await context.adapters.openState(directory.state));
-  const existing = isInUse(directory) ? await open() : undefined;
+  const open = async () => resources.use(await answering(context.adapters.openState(place)));
+  const existing = place.kind === 'cluster' || isInUse(place.directory) ? await open() : undefined;
   const plans = await planApply(existing, definitions);
   const held = existing === undefined ? [] : (await storedPipelines(existing)).map((record) => record.definition);
   await preflight(
@@ -31,7 +32,7 @@ export async function apply(context: CliContext, file: string, options: CommonOp
     plans.filter((plan) => plan.outcome === 'created').map((plan) => plan.definition),
     { log: commandLog(context, options), memoryLimitBytes: settings.memoryLimitBytes, isSinkHeld: (sink) => isSinkOf(held, sink) },
   );
-  makeRoot(directory);
+  if (place.kind === 'embedded') makeRoot(place.directory);
   const state = existing ?? (await open());
   for (const { definition, outcome } of await storeDefinitions(context, state, plans)) context.out(`${definition.name}: ${outcome}`);
   return EXIT_OK;

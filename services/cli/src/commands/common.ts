@@ -4,20 +4,25 @@ import { PipelineError } from '@nanosync/core';
 import type { LogFormat, ServerSettings } from '@nanosync/runtime';
 import { createLog, DEFAULT_SERVER_SETTINGS, loadServerSettings, logFormatFor } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
-import type { DataDirectory } from '../data-directory.ts';
-import { dataDirectoryOf, isInUse } from '../data-directory.ts';
 
 /** Options that several commands take. */
 export interface CommonOptions {
   readonly dataDir?: string;
-  readonly server?: string;
+  /** The server file. */
+  readonly config?: string;
+  /** Where a serving process says that it is well. */
+  readonly healthFile?: string;
   readonly logFormat?: LogFormat;
   readonly debug?: boolean;
 }
 
 /** The server file's settings, with what the command line says above them. */
 export function serverSettings(options: CommonOptions): ServerSettings {
-  const settings = options.server === undefined ? DEFAULT_SERVER_SETTINGS : loadServerSettings(options.server);
+  const settings = options.config === undefined ? DEFAULT_SERVER_SETTINGS : loadServerSettings(options.config);
+  if (settings.cluster !== null && options.dataDir !== undefined)
+    throw new PipelineError('config', `--data-dir has no use beside ${options.config}, which names a bus and a state store.`, {
+      hint: 'Leave one of them out.',
+    });
   return {
     ...settings,
     dataDirectory: resolve(options.dataDir ?? settings.dataDirectory),
@@ -47,14 +52,5 @@ export function commandLog(context: CliContext, options: CommonOptions): Log {
     level: options.debug ? 'debug' : 'warn',
     redact: context.redactor.redact,
     write: (line) => context.err(line.trimEnd()),
-  });
-}
-
-/** The data directory of the options; throws PipelineError `config` when nothing was ever stored there. */
-export function existingDirectory(options: CommonOptions): DataDirectory {
-  const directory = dataDirectoryOf(serverSettings(options).dataDirectory);
-  if (isInUse(directory)) return directory;
-  throw new PipelineError('config', `${directory.root} holds no pipelines.`, {
-    hint: 'Name the right directory with --data-dir, or begin with: nanosync start -f pipelines.yaml',
   });
 }

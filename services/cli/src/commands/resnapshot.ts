@@ -4,12 +4,12 @@ import { nearest } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
 import { storedPipelines } from '../definitions.ts';
+import { answering, existingPlace } from '../place.ts';
 import type { CommonOptions } from './common.ts';
-import { existingDirectory } from './common.ts';
 
 /** Asks the planner to copy a pipeline's tables anew, beside the old ones until the new ones are complete. */
 export async function resnapshot(context: CliContext, name: string, options: CommonOptions): Promise<number> {
-  await using state = await context.adapters.openState(existingDirectory(options).state);
+  await using state = await answering(context.adapters.openState(existingPlace(context, options)));
   let alreadyAsked = false;
   const stored = await updateRecord<PipelineRecord>(state, stateKeys.pipeline(name), (record) => {
     if (PIPELINE_MACHINE[record.phase].resnapshot === null)

@@ -1,9 +1,10 @@
 import type { PipelineRecord, TableRecord } from '@nanosync/core';
-import { listRecords, PipelineError, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { listenForShutdown } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
 import { storedPipelines } from '../definitions.ts';
+import { answering, existingPlace, topicsAt } from '../place.ts';
 import { instantText } from '../tap/cell-json.ts';
 import { entryJson } from '../tap/entry.ts';
 import { entryText } from '../tap/entry-text.ts';
@@ -11,7 +12,7 @@ import { readTap } from '../tap/read.ts';
 import type { TapOptions } from '../tap/selection.ts';
 import { selectionOf } from '../tap/selection.ts';
 import type { CommonOptions } from './common.ts';
-import { existingDirectory } from './common.ts';
+import { commandLog } from './common.ts';
 import { unknownPipeline } from './resnapshot.ts';
 
 /** Lines that are printed unless told otherwise; following has no such end. */
@@ -20,14 +21,14 @@ const DEFAULT_LIMIT = 1000;
 /** Prints the decoded messages of a pipeline's topics. Writes nothing anywhere, so it may run beside a server. */
 export async function tap(context: CliContext, name: string, options: CommonOptions & TapOptions): Promise<number> {
   const limit = limitOf(options);
-  const directory = existingDirectory(options);
+  const place = existingPlace(context, options);
   using shutdown = listenForShutdown(context.exitNow);
-  await using state = await context.adapters.openState(directory.state);
+  await using state = await answering(context.adapters.openState(place));
   const pipeline = (await readRecord<PipelineRecord>(state, stateKeys.pipeline(name)))?.value;
   if (pipeline === undefined) throw unknownPipeline(name, await storedPipelines(state));
   const tables = (await listRecords<TableRecord>(state, stateKeys.tables(name))).map(({ value }) => value);
-  const selection = selectionOf(pipeline, tables, topicsOf(), { options, nowMs: context.clock.nowMs() });
-  const { bus, registry } = await context.adapters.openBusForReading(directory.bus);
+  const selection = selectionOf(pipeline, tables, topicsAt(place), { options, nowMs: context.clock.nowMs() });
+  const { bus, registry } = await answering(context.adapters.openBusForReading(place, commandLog(context, options)));
   await using _bus = bus;
   const signal = AbortSignal.any([shutdown.signal, context.outputGone, ...(context.stop === undefined ? [] : [context.stop])]);
   const note = (sentence: string) => context.err(`note: ${sentence}`);

@@ -5,6 +5,7 @@ import type { Bus, ConnectionDefinition, Problem, Registry, ServiceContext, Sink
 import { createRedactor, randomIds, systemClock } from '@nanosync/runtime';
 import { runCli } from '../cli.ts';
 import type { Adapters, CliContext, Service } from '../context.ts';
+import type { Place } from '../place.ts';
 
 /** A state store in memory. Shared by everyone who opens the same directory, which it makes like the real one. */
 export class MemoryState implements State {
@@ -66,6 +67,8 @@ export interface FakeOptions {
   /** The bus that `tap` reads. */
   readonly bus?: () => Promise<{ readonly bus: Bus; readonly registry: Registry }>;
   readonly onState?: (state: MemoryState) => void;
+  /** Errors with which a cluster's engines are opened. */
+  readonly engines?: { readonly state?: Error; readonly bus?: Error };
 }
 
 /** A command line with fake adapters and a temporary folder. */
@@ -76,6 +79,10 @@ export class TestCli implements Disposable {
   readonly outputGone = new AbortController();
   out: string[] = [];
   err: string[] = [];
+  /** Places whose state was opened. */
+  readonly places: Place[] = [];
+  /** Slots that the services were asked for with. */
+  workerSlots: number | undefined;
   /** Connections as the adapters got them. */
   readonly opened: ConnectionDefinition[] = [];
   private readonly options: FakeOptions;
@@ -102,6 +109,11 @@ export class TestCli implements Disposable {
     return new MemoryState(join(this.dataDir, 'state'));
   }
 
+  /** The state of a cluster. */
+  clusterState(): MemoryState {
+    return new MemoryState(join(this.root, 'redis'));
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.root, { recursive: true });
   }
@@ -116,6 +128,7 @@ export class TestCli implements Disposable {
       out: (line) => this.out.push(line),
       err: (line) => this.err.push(line),
       outputGone: this.outputGone.signal,
+      pid: 4242,
       isTerminal: this.options.isTerminal ?? true,
       exitNow: () => {},
       stop: this.stop.signal,
@@ -129,14 +142,18 @@ export class TestCli implements Disposable {
       return result;
     };
     return {
-      openState: async (directory) => {
-        const state = new MemoryState(directory);
+      openState: async (place) => {
+        this.places.push(place);
+        if (this.options.engines?.state instanceof Error) throw this.options.engines.state;
+        const state = new MemoryState(place.kind === 'embedded' ? place.directory.state : join(this.root, 'redis'));
         onState?.(state);
         return state;
       },
-      openBus: async (directory) => {
-        mkdirSync(directory, { recursive: true });
-        return { bus: { [Symbol.asyncDispose]: async () => {} } as unknown as Bus, registry: {} as unknown as Registry };
+      openBus: async (place) => {
+        if (this.options.engines?.bus instanceof Error) throw this.options.engines.bus;
+        if (place.kind === 'embedded') mkdirSync(place.directory.bus, { recursive: true });
+        const bus = { topic: async () => undefined, [Symbol.asyncDispose]: async () => {} };
+        return { bus: bus as unknown as Bus, registry: {} as unknown as Registry };
       },
       openBusForReading: async () => this.options.bus?.() ?? Promise.reject(new Error('this test has no bus')),
       openSource: async (connection) => {
@@ -155,7 +172,10 @@ export class TestCli implements Disposable {
         this.opened.push(connection);
         return settled(sinkProblems);
       },
-      services,
+      services: (slots) => {
+        this.workerSlots = slots;
+        return services;
+      },
     };
   }
 }
