@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
+import type { Warehouse } from '../compare/sink-end.ts';
 import type { DemoOptions } from './demo-options.ts';
 import type { PipelineProcess } from './pipeline-process.ts';
 import type { Progress, ProgressReader } from './progress.ts';
@@ -18,6 +19,7 @@ export interface DemoContext {
   readonly screen: Screen;
   readonly signal: AbortSignal;
   readonly workplace: Workplace;
+  readonly warehouse: Warehouse;
   readonly dsn: string;
   /** A connection to the source for the demo's own questions. */
   readonly admin: pg.Client;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { PostgresServer } from '@nanosync/testkit';
+import { duckdbWarehouse } from '../compare/duckdb-end.ts';
 import { compareAll, selfCheck } from './check-step.ts';
 import { connect } from './connect.ts';
 import { type DemoContext, DemoFailure } from './demo-context.ts';
@@ -57,7 +58,20 @@ async function steps(
   const pipeline = launch({ screen, workplace });
   const progress = await progressOnce(workplace, pipeline, signal);
   stack.use(progress);
-  const context: DemoContext = { options, screen, signal, workplace, dsn: server.dsn(), admin, writers, progress, tables, pipeline };
+  const warehouse = duckdbWarehouse(workplace.duckdb);
+  const context: DemoContext = {
+    options,
+    screen,
+    signal,
+    workplace,
+    warehouse,
+    dsn: server.dsn(),
+    admin,
+    writers,
+    progress,
+    tables,
+    pipeline,
+  };
   stack.defer(() => context.pipeline.kill());
   const memory = watchMemory(context);
   stack.use(memory);
