@@ -11,7 +11,8 @@ const SPOILED = 'public.products';
 
 /** Compares all tables, printing a line for each and naming the first differences. */
 export async function compareAll(context: DemoContext): Promise<readonly TableComparison[]> {
-  const { screen, tables, options, warehouse } = context;
+  const { screen, tables, options } = context;
+  const { warehouse } = context.deployment;
   if (options.tamper !== undefined) screen.detail(`(as asked: ${await tamper(warehouse, SPOILED, options.tamper)})`);
   const results: TableComparison[] = [];
   for (const table of tables) {
@@ -29,7 +30,7 @@ export async function compareAll(context: DemoContext): Promise<readonly TableCo
 
 /** Spoils one cell in a copy and compares it: true when exactly that is found and named. */
 export async function selfCheck(context: DemoContext, before: readonly TableComparison[]): Promise<boolean> {
-  await using copy = await context.warehouse.copyOf(SPOILED);
+  await using copy = await context.deployment.warehouse.copyOf(SPOILED);
   const spoiled = await tamper(copy, SPOILED, 'cell');
   const result = await compareIn(context, copy, SPOILED);
   const clean = before.find(({ table }) => table === SPOILED);
