@@ -3,7 +3,7 @@ export interface ColumnPair {
   readonly name: string;
   /** `typname` of the source's column. */
   readonly sourceType: string;
-  /** DuckDB's name of the sink's type. */
+  /** The sink's own name of its type. */
   readonly sinkType: string;
 }
 
@@ -12,10 +12,12 @@ export interface CanonicalColumn {
   readonly name: string;
   /** SQL on PostgreSQL; never null where the cell is not. */
   readonly source: string;
-  /** SQL on DuckDB. */
+  /** SQL on the sink. */
   readonly sink: string;
   /** True when the text may hold any character: it then needs its length in front of it. */
   readonly free: boolean;
+  /** What is still to be done to the sink's text, where its SQL cannot; never sees null. */
+  readonly read?: (text: string) => string;
 }
 
 /** A name as an SQL identifier of both ends. */
@@ -38,7 +40,8 @@ export function canonicalColumn(pair: ColumnPair): CanonicalColumn {
   return { name, source: forms.source(x), sink: forms.sink(x), free: false };
 }
 
-interface Forms {
+/** The text forms of a type on the two ends. */
+export interface Forms {
   readonly source: (x: string) => string;
   readonly sink: (x: string) => string;
 }
@@ -50,7 +53,8 @@ const instant: Forms = {
   sink: (x) => finiteOr(x, `CAST(epoch_us(${x}) AS VARCHAR)`),
 };
 
-const FORMS: Readonly<Record<string, Forms>> = {
+/** Of the source's types that have a form of their own on both ends. */
+export const FORMS: Readonly<Record<string, Forms>> = {
   bool: plain,
   int2: plain,
   int4: plain,

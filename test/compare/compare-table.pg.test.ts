@@ -6,6 +6,7 @@ import { startPostgres } from '@nanosync/testkit';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareTable } from './compare-table.ts';
+import { duckdbEnd } from './duckdb-end.ts';
 import { openSink, type SinkFile } from './sink-table.ts';
 import { connectSource } from './source-table.ts';
 
@@ -86,7 +87,7 @@ test('equal cells of every type compare as equal, and each single spoiled cell i
     await client.query(`INSERT INTO public.types VALUES ('k${row % 4}', ${row}, ${cells.map(([source]) => source).join(', ')})`);
     await sink.connection.run(`INSERT INTO public.types VALUES ('k${row % 4}', ${row}, ${cells.map(([, value]) => value).join(', ')}, 1)`);
   }
-  expect(await compareTable(client, sink, 'public.types')).toEqual({
+  expect(await compareTable(client, duckdbEnd(sink), 'public.types')).toEqual({
     table: 'public.types',
     sourceRows: 9,
     sinkRows: 9,
@@ -98,12 +99,14 @@ test('equal cells of every type compare as equal, and each single spoiled cell i
   for (const [name, , , values] of COLUMNS) {
     const [, original] = literals(values, 0);
     await sink.connection.run(`UPDATE public.types SET ${name} = NULL WHERE part = 0`);
-    const { findings, different } = await compareTable(client, sink, 'public.types');
+    const { findings, different } = await compareTable(client, duckdbEnd(sink), 'public.types');
     expect({ findings, different }).toEqual({ findings: [`public.types (code=k0, part=0): differs in ${name}`], different: 1 });
     await sink.connection.run(`UPDATE public.types SET ${name} = ${original} WHERE part = 0`);
   }
   await sink.connection.run(`UPDATE public.types SET word = 'a' || chr(31) || 'c', day = DATE '1999-01-01' WHERE part = 2`);
-  expect((await compareTable(client, sink, 'public.types')).findings).toEqual(['public.types (code=k2, part=2): differs in word, day']);
+  expect((await compareTable(client, duckdbEnd(sink), 'public.types')).findings).toEqual([
+    'public.types (code=k2, part=2): differs in word, day',
+  ]);
 });
 
 test('doubles of any bits have the same text on both ends', async () => {
@@ -119,7 +122,12 @@ test('doubles of any bits have the same text on both ends', async () => {
   ]);
   const rows = [...doubles].map((x, index) => `(${index + 1}, '${x}'::DOUBLE)`);
   await sink.connection.run(`INSERT INTO public.doubles VALUES ${rows.join(', ')}`);
-  expect(await compareTable(client, sink, 'public.doubles')).toMatchObject({ sourceRows: 4000, different: 0, missing: 0, extra: 0 });
+  expect(await compareTable(client, duckdbEnd(sink), 'public.doubles')).toMatchObject({
+    sourceRows: 4000,
+    different: 0,
+    missing: 0,
+    extra: 0,
+  });
 });
 
 test('a table of more columns than one call of concat_ws takes is compared whole', async () => {
@@ -129,12 +137,14 @@ test('a table of more columns than one call of concat_ws takes is compared whole
   const insert = `INSERT INTO public.broad VALUES (1, ${names.map((name) => `'${name}'`).join(', ')})`;
   await client.query(insert);
   await sink.connection.run(insert);
-  expect(await compareTable(client, sink, 'public.broad')).toMatchObject({ sinkRows: 1, different: 0, findings: [] });
+  expect(await compareTable(client, duckdbEnd(sink), 'public.broad')).toMatchObject({ sinkRows: 1, different: 0, findings: [] });
   await sink.connection.run("UPDATE public.broad SET c7 = 'x', c140 = 'x', c229 = NULL");
-  expect((await compareTable(client, sink, 'public.broad')).findings).toEqual(['public.broad (id=1): differs in c7, c140, c229']);
+  expect((await compareTable(client, duckdbEnd(sink), 'public.broad')).findings).toEqual([
+    'public.broad (id=1): differs in c7, c140, c229',
+  ]);
 });
 
 test('a table or column that the sink lacks is said', async () => {
   await client.query('CREATE TABLE public.absent (id int PRIMARY KEY)');
-  await expect(compareTable(client, sink, 'public.absent')).rejects.toThrow('public.absent lacks at the sink: the whole table');
+  await expect(compareTable(client, duckdbEnd(sink), 'public.absent')).rejects.toThrow('public.absent lacks at the sink: the whole table');
 });

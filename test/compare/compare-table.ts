@@ -1,11 +1,10 @@
 import type pg from 'pg';
 import type { CanonicalColumn } from './canonical.ts';
-import { canonicalColumn, quoteName } from './canonical.ts';
+import { selectSql } from './duckdb-end.ts';
 import type { Difference, KeyOrder } from './merge.ts';
 import { mergeRows } from './merge.ts';
-import { differingColumns, rowTextSql } from './row-text.ts';
-import type { SinkFile } from './sink-table.ts';
-import { describeSink, sinkRows } from './sink-table.ts';
+import { differingColumns } from './row-text.ts';
+import type { SinkEnd } from './sink-end.ts';
 import { describeSource, sourceRows } from './source-table.ts';
 
 /** How one table compares: counts, and the first rows that are not the same, in words. */
@@ -25,44 +24,26 @@ const NAMED = 5;
 const INTEGERS = new Set(['int2', 'int4', 'int8']);
 
 /** Compares every row and every column of a table (`schema.table`), as text, in key order, streaming both ends. */
-export async function compareTable(client: pg.Client, sink: SinkFile, table: string, signal?: AbortSignal): Promise<TableComparison> {
+export async function compareTable(client: pg.Client, sink: SinkEnd, table: string, signal?: AbortSignal): Promise<TableComparison> {
   const { columns, key } = await describeSource(client, table);
   if (key.length === 0) throw new Error(`${table} has no primary key to compare by`);
-  const sinkTypes = await describeSink(sink, table);
+  const sinkTypes = await sink.describe(table);
   const absent = columns.filter((column) => !sinkTypes.has(column.name)).map((column) => column.name);
   if (absent.length > 0) throw new Error(`${table} lacks at the sink: ${sinkTypes.size === 0 ? 'the whole table' : absent.join(', ')}`);
   const pairs = columns.map((column) =>
-    canonicalColumn({ name: column.name, sourceType: column.type, sinkType: sinkTypes.get(column.name) ?? '' }),
+    sink.canonical({ name: column.name, sourceType: column.type, sinkType: sinkTypes.get(column.name) ?? '' }),
   );
   const orders = key.map(
     (name): KeyOrder => (INTEGERS.has(columns.find((column) => column.name === name)?.type ?? '') ? 'integer' : 'text'),
   );
   const counts = { missing: 0, extra: 0, different: 0 };
   const findings: string[] = [];
-  const query = (end: 'source' | 'sink') => selectSql(table, pairs, key, orders, end);
-  const rows = await mergeRows(sourceRows(client, query('source'), signal), sinkRows(sink, query('sink')), orders, (difference) => {
+  const request = { table, columns: pairs, key, orders };
+  const rows = await mergeRows(sourceRows(client, selectSql(request, 'source'), signal), sink.rows(request), orders, (difference) => {
     counts[difference.kind]++;
     if (findings.length < NAMED) findings.push(describe(table, key, pairs, difference));
   });
   return { table, ...rows, ...counts, findings };
-}
-
-function selectSql(
-  table: string,
-  pairs: readonly CanonicalColumn[],
-  key: readonly string[],
-  orders: readonly KeyOrder[],
-  end: 'source' | 'sink',
-): string {
-  const keyPairs = key.map((name) => pairs.find((pair) => pair.name === name) as CanonicalColumn);
-  const binary = end === 'source' ? ' COLLATE "C"' : '';
-  // Qualified, because a bare name would mean the text of the select list.
-  const order = keyPairs.map((pair, index) =>
-    orders[index] === 'integer' ? `compared.${quoteName(pair.name)}` : `(${pair[end]})${binary}`,
-  );
-  const select = [...keyPairs.map((pair) => pair[end]), rowTextSql(pairs, end)];
-  const from = table.split('.').map(quoteName).join('.');
-  return `SELECT ${select.join(', ')} FROM ${from} AS compared ORDER BY ${order.join(', ')}`;
 }
 
 function describe(table: string, key: readonly string[], pairs: readonly CanonicalColumn[], difference: Difference): string {

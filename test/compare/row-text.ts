@@ -31,6 +31,21 @@ export function differingColumns(columns: readonly CanonicalColumn[], source: st
   return columns.map((column) => column.name).filter((name) => differing.has(name));
 }
 
+/**
+ * The same text out of cells that an end gave one by one, as text or null.
+ */
+export function rowTextOf(columns: readonly CanonicalColumn[], cells: readonly (string | null)[]): string {
+  const texts = new Map(columns.map((column, index) => [column, cellText(column, cells[index] ?? null)]));
+  return inTextOrder(columns)
+    .map((column) => texts.get(column))
+    .join(String.fromCharCode(SEPARATOR));
+}
+
+function cellText({ free }: CanonicalColumn, cell: string | null): string {
+  if (cell === null) return NULL_MARK;
+  return free ? `${Buffer.byteLength(cell)}:${cell}` : cell;
+}
+
 /** Grouping moves whole groups to the end; this repeats it on the columns. */
 function inTextOrder(columns: readonly CanonicalColumn[]): readonly CanonicalColumn[] {
   const parts: CanonicalColumn[][] = columns.map((column) => [column]);

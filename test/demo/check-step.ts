@@ -1,8 +1,6 @@
-import { copyFileSync, existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { TableComparison } from '../compare/compare-table.ts';
 import { compareTable } from '../compare/compare-table.ts';
-import { openSink } from '../compare/sink-table.ts';
+import type { Warehouse } from '../compare/sink-end.ts';
 import { connectSource } from '../compare/source-table.ts';
 import { tamper } from '../compare/tamper.ts';
 import type { DemoContext } from './demo-context.ts';
@@ -14,10 +12,11 @@ const SPOILED = 'public.products';
 /** Compares all tables, printing a line for each and naming the first differences. */
 export async function compareAll(context: DemoContext): Promise<readonly TableComparison[]> {
   const { screen, tables, options } = context;
-  if (options.tamper !== undefined) screen.detail(`(as asked: ${await tamper(context.workplace.duckdb, SPOILED, options.tamper)})`);
+  const { warehouse } = context.deployment;
+  if (options.tamper !== undefined) screen.detail(`(as asked: ${await tamper(warehouse, SPOILED, options.tamper)})`);
   const results: TableComparison[] = [];
   for (const table of tables) {
-    const result = await compareIn(context, context.workplace.duckdb, table);
+    const result = await compareIn(context, warehouse, table);
     results.push(result);
     const wrong = result.missing + result.extra + result.different;
     const verdict = wrong === 0 ? 'all equal' : `${result.missing} missing, ${result.extra} extra, ${result.different} different`;
@@ -31,26 +30,21 @@ export async function compareAll(context: DemoContext): Promise<readonly TableCo
 
 /** Spoils one cell in a copy and compares it: true when exactly that is found and named. */
 export async function selfCheck(context: DemoContext, before: readonly TableComparison[]): Promise<boolean> {
-  const copy = join(context.workplace.directory, 'spoiled.duckdb');
-  for (const suffix of ['', '.wal']) {
-    if (existsSync(context.workplace.duckdb + suffix)) copyFileSync(context.workplace.duckdb + suffix, copy + suffix);
-  }
+  await using copy = await context.deployment.warehouse.copyOf(SPOILED);
   const spoiled = await tamper(copy, SPOILED, 'cell');
   const result = await compareIn(context, copy, SPOILED);
-  for (const suffix of ['', '.wal']) rmSync(copy + suffix, { force: true });
   const clean = before.find(({ table }) => table === SPOILED);
   const found = result.different === (clean?.different ?? 0) + 1 && result.findings.includes(spoiled);
   context.screen.detail(found ? `one cell spoiled in a copy was found: ${spoiled}` : `a spoiled cell was NOT found: ${spoiled}`);
   return found;
 }
 
-async function compareIn(context: DemoContext, file: string, table: string): Promise<TableComparison> {
+async function compareIn(context: DemoContext, warehouse: Warehouse, table: string): Promise<TableComparison> {
   const client = await connectSource(context.dsn);
-  const sink = await openSink(file);
   try {
+    await using sink = await warehouse.open();
     return await compareTable(client, sink, table, context.signal);
   } finally {
-    sink.close();
     await client.end();
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { DemoOptions } from './demo-options.ts';
-import type { PipelineProcess } from './pipeline-process.ts';
+import type { Deployment } from './deployment.ts';
 import type { Progress, ProgressReader } from './progress.ts';
 import type { Screen } from './screen.ts';
 import type { Workplace } from './workplace.ts';
@@ -24,8 +24,8 @@ export interface DemoContext {
   readonly writers: Writers;
   readonly progress: ProgressReader;
   readonly tables: readonly string[];
-  /** The running pipeline; replaced when it is started again. */
-  pipeline: PipelineProcess;
+  /** The running pipeline. */
+  readonly deployment: Deployment;
 }
 
 /** How long nothing may move before the demo gives up. */
@@ -44,8 +44,8 @@ export async function watch(
   let before = '';
   let movedAt = performance.now();
   for (;;) {
-    const ended = context.pipeline.end();
-    if (ended !== null) throw new DemoFailure([ended, 'Its last lines were:', ...context.pipeline.tail(15)].join('\n'));
+    const broken = context.deployment.broken();
+    if (broken !== null) throw new DemoFailure(broken);
     const progress = await context.progress.read();
     if (progress?.failure != null) throw new DemoFailure(`The pipeline failed: ${progress.failure}`);
     if (progress !== undefined && (await done(progress))) return progress;
@@ -55,7 +55,7 @@ export async function watch(
     if (performance.now() - movedAt > STUCK_MS) {
       const reason = progress?.waiting == null ? '' : ` It waits: ${progress.waiting}`;
       throw new DemoFailure(
-        [`Nothing moved for ${STUCK_MS / 1000} s while waiting for ${what}.${reason}`, ...context.pipeline.tail(15)].join('\n'),
+        [`Nothing moved for ${STUCK_MS / 1000} s while waiting for ${what}.${reason}`, ...context.deployment.tail()].join('\n'),
       );
     }
     await pause(everyMs, undefined, { signal: context.signal });

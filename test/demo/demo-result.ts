@@ -1,5 +1,6 @@
 import type { OverlapCounts } from '@nanosync/core';
 import type { TableComparison } from '../compare/compare-table.ts';
+import type { ProcessMemory } from './deployment.ts';
 import type { Progress } from './progress.ts';
 import { lsnOf } from './progress.ts';
 import { count, type Screen } from './screen.ts';
@@ -28,6 +29,8 @@ export interface DemoResult {
   readonly l0: string;
   readonly l1: string;
   readonly rss_mb: number;
+  /** The same for each process. */
+  readonly rss_mb_by_process: Readonly<Record<string, number>>;
   readonly phases: Readonly<Record<string, number>>;
   readonly seconds: number;
 }
@@ -38,7 +41,7 @@ export interface DemoParts {
   readonly snapshot: SnapshotSeen;
   readonly comparisons: readonly TableComparison[];
   readonly selfCheck: boolean;
-  readonly rssMb: number;
+  readonly memory: readonly ProcessMemory[];
   readonly phases: Readonly<Record<string, number>>;
   readonly seconds: number;
 }
@@ -77,7 +80,8 @@ export function demoResult(parts: DemoParts): DemoResult {
     self_check: parts.selfCheck,
     l0: final.anchor === null ? '' : lsnOf(final.anchor.l0),
     l1: positions.length === 0 ? '' : lsnOf(positions.at(-1)!),
-    rss_mb: parts.rssMb,
+    rss_mb: Math.max(...parts.memory.map(({ mb }) => mb)),
+    rss_mb_by_process: Object.fromEntries(parts.memory.map(({ name, mb }) => [name, mb])),
     phases: parts.phases,
     seconds: parts.seconds,
   };
@@ -101,7 +105,7 @@ export function printSummary(screen: Screen, result: DemoResult): void {
         .map(([phase, seconds]) => `${phase} ${seconds.toFixed(1)} s`)
         .join(', '),
     ],
-    ['memory', `${result.rss_mb} MB at most in the pipeline's process`],
+    ['memory', memoryText(result.rss_mb_by_process)],
     ['compared', `${count(result.rows_compared)} rows, every column`],
     ['missing', count(result.missing)],
     ['extra', count(result.extra)],
@@ -113,6 +117,12 @@ export function printSummary(screen: Screen, result: DemoResult): void {
   if (result.changes_while_partly_read === 0)
     screen.detail('FAILED: nothing fell into the overlap of a partly read table; try more --rows.');
   screen.line(result.ok ? '\nThe sink equals the source.' : '\nFAILED.');
+}
+
+function memoryText(byProcess: Readonly<Record<string, number>>): string {
+  return `at most ${Object.entries(byProcess)
+    .map(([name, mb]) => `${mb} MB in the ${name}`)
+    .join(', ')}`;
 }
 
 function overlapChanges(overlap: OverlapCounts): number {

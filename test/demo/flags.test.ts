@@ -16,7 +16,7 @@ test('flags have defaults and are read in both spellings', () => {
 
 test('what cannot be understood is answered in one sentence', () => {
   expect(() => read('--row', '5000')).toThrow(
-    'There is no flag "--row"; the flags are --rows, --seconds, --no-crash, --keep, --json, --help.',
+    'There is no flag "--row"; the flags are --rows, --seconds, --no-crash, --clustered, --keep, --json, --help.',
   );
   expect(() => read('--rows', 'many')).toThrow('--rows takes a whole number from 1000 to 50000000, not "many".');
   expect(() => read('--rows', '12')).toThrow('not "12"');

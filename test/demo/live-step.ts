@@ -1,7 +1,7 @@
 import type { Position } from '@nanosync/core';
 import { comparePositions, positionOf } from '@nanosync/core';
 import type { DemoContext } from './demo-context.ts';
-import { DemoFailure, watch } from './demo-context.ts';
+import { watch } from './demo-context.ts';
 import { PIPELINE } from './demo-options.ts';
 import type { Progress } from './progress.ts';
 import { lsnNumber, lsnOf } from './progress.ts';
@@ -74,13 +74,6 @@ export async function drain(context: DemoContext): Promise<number> {
     20,
   );
   return (performance.now() - began) / 1000;
-}
-
-/** Ends the pipeline as Ctrl-C does. */
-export async function finish(context: DemoContext): Promise<void> {
-  const status = await context.pipeline.interrupt();
-  if (status !== 0)
-    throw new DemoFailure([`The pipeline ended with status ${status} after Ctrl-C.`, ...context.pipeline.tail(15)].join('\n'));
 }
 
 function reached(watermark: Position | null, target: Position): boolean {

@@ -1,11 +1,11 @@
 import { DemoFailure } from './demo-context.ts';
-import { DEMO_FLAGS, type DemoOptions } from './demo-options.ts';
+import { CLUSTERED_FLAGS, DEMO_FLAGS, type DemoOptions } from './demo-options.ts';
 import { helpText, readFlags, UsageError } from './flags.ts';
 import { runDemo } from './run-demo.ts';
 import { Screen } from './screen.ts';
 
 const USAGE =
-  'npm run demo -- [flags]: copies a PostgreSQL shop into DuckDB while it is being written to, and proves that nothing got lost.';
+  'npm run demo -- [flags]: copies a PostgreSQL shop into a warehouse while it is being written to, and proves that nothing got lost.';
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -13,7 +13,7 @@ async function main(args: readonly string[]): Promise<number> {
   let options: DemoOptions;
   try {
     options = readFlags(
-      DEMO_FLAGS,
+      args.includes('--clustered') ? CLUSTERED_FLAGS : DEMO_FLAGS,
       args.map((arg) => (arg === '-h' ? '--help' : arg)),
     );
   } catch (error) {

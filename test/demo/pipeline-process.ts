@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const NANOSYNC = fileURLToPath(new URL('../../services/cli/bin/nanosync.js', import.meta.url));
 
-/** A running `nanosync start`. */
+/** A running `nanosync`. */
 export interface PipelineProcess {
   readonly pid: number;
   /** Resolves with a sentence when the process ended, whoever wanted it. */
@@ -26,6 +26,21 @@ export interface PipelineProcess {
 /** How long a pipeline may take to end after Ctrl-C. */
 const PATIENCE_MS = 20_000;
 
+/** How a process is started, and what becomes of its lines. */
+export interface ProcessOptions {
+  /** What sentences call it. */
+  readonly name: string;
+  /** Arguments of `nanosync`. */
+  readonly args: readonly string[];
+  /** Its working folder. */
+  readonly directory: string;
+  /** Its log is added to this file. */
+  readonly logFile: string;
+  /** Variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly onLine: (line: string) => void;
+}
+
 /** Starts the pipeline as a user would, in a process of its own; `onLine` gets each line that it prints. */
 export function startPipeline(
   options: {
@@ -38,15 +53,22 @@ export function startPipeline(
   },
   onLine: (line: string) => void,
 ): PipelineProcess {
-  const args = [NANOSYNC, 'start', '-f', options.file, '--data-dir', options.dataDir, '--log-format', options.format];
-  const child = spawn(process.execPath, args, {
-    cwd: options.directory,
-    env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const { file, dataDir, directory, format, env = {} } = options;
+  const args = ['start', '-f', file, '--data-dir', dataDir, '--log-format', format];
+  return startNanosync({ name: "The pipeline's process", args, directory, logFile: join(directory, 'pipeline.log'), env, onLine });
+}
+
+/** Starts a `nanosync` as a user would. It does not outlive this process, not even its kill -9: see the bin of the command. */
+export function startNanosync({ name, args, directory, logFile, env, onLine }: ProcessOptions): PipelineProcess {
+  const child = spawn(process.execPath, [NANOSYNC, ...args], {
+    cwd: directory,
+    env: { ...process.env, ...env, NANOSYNC_HANDED_OVER: String(process.pid) },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
-  const log = createWriteStream(join(options.directory, 'pipeline.log'), { flags: 'a' });
+  const log = createWriteStream(logFile, { flags: 'a' });
   const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue;
     createInterface({ input: stream }).on('line', (line) => {
       log.write(`${line}\n`);
       last.push(line);
@@ -61,8 +83,8 @@ export function startPipeline(
       log.end();
       resolve(end);
     };
-    child.once('error', (error) => finish(`The pipeline's process did not start: ${error.message}.`));
-    child.once('close', (code, signal) => finish(`The pipeline's process ended with ${signal ?? `status ${code}`}.`));
+    child.once('error', (error) => finish(`${name} did not start: ${error.message}.`));
+    child.once('close', (code, signal) => finish(`${name} ended with ${signal ?? `status ${code}`}.`));
   });
   return {
     pid: child.pid ?? 0,

@@ -55,7 +55,11 @@ const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChang
 
 /** Opens the state store in a data folder for reading, beside the process that writes it. */
 export async function openProgress(dataDir: string, pipeline: string): Promise<ProgressReader> {
-  const state = await openEmbeddedState({ directory: `${dataDir}/state`, clock: systemClock() });
+  return progressIn(await openEmbeddedState({ directory: `${dataDir}/state`, clock: systemClock() }), pipeline);
+}
+
+/** Reads a pipeline's progress from any state store, which is closed with the reader. */
+export function progressIn(state: State, pipeline: string): ProgressReader {
   return {
     read: () => readProgress(state, pipeline),
     [Symbol.asyncDispose]: () => state[Symbol.asyncDispose](),

@@ -1,18 +1,34 @@
-import { existsSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { PostgresServer } from '@nanosync/testkit';
 import { compareAll, selfCheck } from './check-step.ts';
+import { clusteredDeployment } from './clustered.ts';
 import { connect } from './connect.ts';
 import { type DemoContext, DemoFailure } from './demo-context.ts';
 import { type DemoOptions, PIPELINE, targetRows, WRITERS } from './demo-options.ts';
 import { type DemoResult, demoResult, printSummary } from './demo-result.ts';
-import { drain, finish, watchHandoff, watchLive } from './live-step.ts';
-import { openProgress, type ProgressReader } from './progress.ts';
-import { bytes, count, type Screen } from './screen.ts';
-import { fillTable, SHOP, tableBytes } from './shop.ts';
-import { launch, watchSnapshot } from './snapshot-step.ts';
+import type { Deployment } from './deployment.ts';
+import { embeddedDeployment } from './embedded.ts';
+import { fillShop } from './fill-step.ts';
+import { drain, watchHandoff, watchLive } from './live-step.ts';
+import { watchMemory } from './memory-watch.ts';
+import { PhaseClock } from './phase-clock.ts';
+import { count, type Screen } from './screen.ts';
+import { SHOP } from './shop.ts';
+import { watchSnapshot } from './snapshot-step.ts';
 import { makeWorkplace, startSource, type Workplace, writePipelinesFile } from './workplace.ts';
 import { startWriters } from './writers.ts';
+
+/** What the steps are given before there is a pipeline. */
+interface Stage {
+  readonly options: DemoOptions;
+  readonly screen: Screen;
+  readonly signal: AbortSignal;
+  readonly workplace: Workplace;
+  readonly server: PostgresServer;
+  readonly stack: AsyncDisposableStack;
+  readonly clock: PhaseClock;
+}
+
+const TABLES = SHOP.map(({ name }) => name);
 
 /** Runs the whole demo. Whatever happens, no process and (unless kept) no folder is left when this returns or throws. */
 export async function runDemo(options: DemoOptions, screen: Screen, signal: AbortSignal): Promise<DemoResult> {
@@ -27,40 +43,53 @@ export async function runDemo(options: DemoOptions, screen: Screen, signal: Abor
   stack.defer(() => server.stop());
   signal.throwIfAborted();
   screen.detail(`PostgreSQL 18 on 127.0.0.1:${server.port}`);
+  const stage: Stage = { options, screen, signal, workplace, server, stack, clock };
+  const deployment = await orAborted(deploy(stage), signal);
   try {
-    return await orAborted(steps(options, screen, signal, workplace, server, stack, clock), signal);
+    return await orAborted(steps(stage, deployment), signal);
   } finally {
-    if (options.keep && !signal.aborted) tellHowToLook(screen, workplace, server);
+    if (options.keep && !signal.aborted) tellHowToLook(stage, deployment);
   }
 }
 
-async function steps(
-  options: DemoOptions,
-  screen: Screen,
-  signal: AbortSignal,
-  workplace: Workplace,
-  server: PostgresServer,
-  stack: AsyncDisposableStack,
-  clock: PhaseClock,
-): Promise<DemoResult> {
+/** Makes ready what the pipeline runs on, as far as it needs something of its own, and writes its file. */
+async function deploy({ options, screen, signal, workplace, server, stack, clock }: Stage): Promise<Deployment> {
+  const pipeline = { name: PIPELINE, dsn: server.dsn(), tables: TABLES, targetRows: targetRows(options.rows) };
+  if (options.clustered) {
+    const deployment = await clusteredDeployment({ workplace, screen, signal, pipeline, resources: stack });
+    clock.lap('start');
+    return stack.use(deployment);
+  }
+  writePipelinesFile(workplace, pipeline);
+  return stack.use(embeddedDeployment(workplace, screen));
+}
+
+async function steps(stage: Stage, deployment: Deployment): Promise<DemoResult> {
+  const { options, screen, signal, workplace, server, stack, clock } = stage;
   screen.step(`Fill a shop: ${count(options.rows)} orders and what belongs to them`);
   await fillShop(server.dsn(), options.rows, screen);
   clock.lap('fill');
 
   const admin = await connect(server.dsn());
   stack.defer(() => admin.end());
-  const tables = SHOP.map(({ name }) => name);
-  writePipelinesFile(workplace, { name: PIPELINE, dsn: server.dsn(), tables, targetRows: targetRows(options.rows) });
-  screen.step(`Copy it into DuckDB while ${WRITERS} connections keep inserting, updating and deleting in the same tables`);
+  screen.step(`Copy it into ${deployment.sinkName} while ${WRITERS} connections keep inserting, updating and deleting in the same tables`);
   const writers = await startWriters(server.dsn(), WRITERS, options.rows);
   stack.defer(() => writers.stop().catch(() => undefined));
-  const pipeline = launch({ screen, workplace });
-  const progress = await progressOnce(workplace, pipeline, signal);
-  stack.use(progress);
-  const context: DemoContext = { options, screen, signal, workplace, dsn: server.dsn(), admin, writers, progress, tables, pipeline };
-  stack.defer(() => context.pipeline.kill());
-  const memory = watchMemory(context);
-  stack.use(memory);
+  await deployment.launch();
+  const memory = stack.use(watchMemory(deployment));
+  const progress = stack.use(await deployment.openProgress(signal));
+  const context: DemoContext = {
+    options,
+    screen,
+    signal,
+    workplace,
+    deployment,
+    dsn: server.dsn(),
+    admin,
+    writers,
+    progress,
+    tables: TABLES,
+  };
 
   const snapshot = await watchSnapshot(context);
   clock.lap('snapshot');
@@ -75,7 +104,7 @@ async function steps(
   screen.detail(`the sink had all of it ${seconds.toFixed(1)} s later`);
   const final = await progress.read();
   if (final === undefined) throw new DemoFailure('The state store lost the pipeline.');
-  await finish(context);
+  await deployment.finish();
   clock.lap('drain');
   screen.step('Compare source and sink with SQL alone: every row, every column, in key order');
   const comparisons = await compareAll(context);
@@ -83,56 +112,10 @@ async function steps(
   const found = await selfCheck(context, comparisons);
   clock.lap('self-check');
   screen.step('Summary');
-  const result = demoResult({
-    final,
-    snapshot,
-    comparisons,
-    selfCheck: found,
-    rssMb: memory.peakMb(),
-    phases: clock.phases,
-    seconds: clock.seconds(),
-  });
+  const measured = { memory: memory.peaks(), phases: clock.phases, seconds: clock.seconds() };
+  const result = demoResult({ final, snapshot, comparisons, selfCheck: found, ...measured });
   printSummary(screen, result);
   return result;
-}
-
-/** The wide table on one connection, the others on another: there are at least two cores. */
-async function fillShop(dsn: string, rows: number, screen: Screen): Promise<void> {
-  const [wide, ...others] = SHOP;
-  const fill = async (tables: readonly (typeof SHOP)[number][]) => {
-    const client = await connect(dsn);
-    try {
-      for (const table of tables) {
-        const filled = await fillTable(client, table, rows);
-        screen.detail(
-          `${table.name.padEnd(19)}${count(filled).padStart(11)} rows  ${bytes(await tableBytes(client, table.name)).padStart(9)}`,
-        );
-      }
-    } finally {
-      await client.end();
-    }
-  };
-  await Promise.all([fill(wide === undefined ? [] : [wide]), fill(others)]);
-}
-
-/** Opens the state store as soon as the pipeline has made it. */
-async function progressOnce(workplace: Workplace, pipeline: DemoContext['pipeline'], signal: AbortSignal): Promise<ProgressReader> {
-  while (!existsSync(`${workplace.dataDir}/state`)) {
-    const ended = pipeline.end();
-    if (ended !== null) throw new DemoFailure([ended, ...pipeline.tail(15)].join('\n'));
-    await pause(20, undefined, { signal });
-  }
-  return openProgress(workplace.dataDir, PIPELINE);
-}
-
-/** Keeps the most memory that the pipeline's processes had, by looking now and then. */
-function watchMemory(context: DemoContext): Disposable & { peakMb(): number } {
-  let peak = 0;
-  const look = () => {
-    peak = Math.max(peak, context.pipeline.peakMb());
-  };
-  const timer = setInterval(look, 200);
-  return { peakMb: () => peak, [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** Rejects as soon as the signal aborts; what was under way ends by itself when its connections are closed. */
@@ -143,34 +126,13 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return Promise.race([work, aborted]);
 }
 
-function tellHowToLook(screen: Screen, workplace: Workplace, server: PostgresServer): void {
+function tellHowToLook({ screen, workplace, server }: Stage, deployment: Deployment): void {
   const asServerUser = process.getuid?.() === 0 ? 'setpriv --reuid=65534 --regid=65534 --clear-groups ' : '';
   const flags = `-c port=${server.port} -c wal_level=logical -c max_prepared_transactions=10 -c unix_socket_directories=''`;
   screen.line(`\nThe files are in ${workplace.directory}; remove that folder when you are done. To look at them, line by line:`);
-  screen.command(`npm run -s query -- ${workplace.duckdb} "SELECT * FROM public.orders LIMIT 5"`);
   screen.command(`(cd / && exec ${asServerUser}${server.bin}/postgres -D ${workplace.postgresDirectory}/data ${flags}) 2>/dev/null &`);
   screen.command(`npm run -s query -- ${server.dsn()} "SELECT * FROM public.orders LIMIT 5"`);
-  screen.command(`npx nanosync start -f ${workplace.pipelinesFile} --data-dir ${workplace.dataDir}`);
-  screen.command(`npx nanosync status --data-dir ${workplace.dataDir}`);
+  deployment.tellHowToLook();
   screen.command('kill %1');
-  screen.detail(
-    'The second starts the PostgreSQL again and the last ends it. DuckDB lets one process have the file: not while nanosync runs.',
-  );
-}
-
-/** Times of the demo's phases. */
-class PhaseClock {
-  readonly phases: Record<string, number> = {};
-  readonly #began = performance.now();
-  #at = performance.now();
-
-  lap(phase: string): void {
-    const now = performance.now();
-    this.phases[phase] = Math.round(now - this.#at) / 1000;
-    this.#at = now;
-  }
-
-  seconds(): number {
-    return Math.round(performance.now() - this.#began) / 1000;
-  }
+  screen.detail('The first starts the PostgreSQL again and the last ends it.');
 }

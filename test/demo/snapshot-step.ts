@@ -1,7 +1,6 @@
 import type { DemoContext } from './demo-context.ts';
 import { watch } from './demo-context.ts';
 import { targetRows } from './demo-options.ts';
-import { startPipeline } from './pipeline-process.ts';
 import type { Progress, TableProgress } from './progress.ts';
 import { lsnOf } from './progress.ts';
 import { type BarLine, barOf, count } from './screen.ts';
@@ -15,25 +14,6 @@ export interface SnapshotSeen {
   readonly killed: boolean;
   /** Changes that the writers committed while their table was partly read. */
   readonly whilePartlyRead: number;
-}
-
-/** The lines of the pipeline's log that a newcomer should see. */
-const TOLD = /nanosync serving|INF pipeline resuming|INF snapshot in progress|^(?:WRN|ERR) /;
-const FIRST_OF_TABLE = /INF snapshotting table=(\S+)/;
-
-/** Starts the pipeline's process and shows the lines of its log that tell the story. */
-export function launch(context: Pick<DemoContext, 'screen' | 'workplace'>): DemoContext['pipeline'] {
-  const { screen, workplace } = context;
-  const seen = new Set<string>();
-  return startPipeline(
-    { file: workplace.pipelinesFile, dataDir: workplace.dataDir, directory: workplace.directory, format: 'human' },
-    (line) => {
-      const table = FIRST_OF_TABLE.exec(line)?.[1];
-      const first = table !== undefined && !seen.has(table);
-      if (table !== undefined) seen.add(table);
-      if (first || TOLD.test(line)) screen.detail(`│ ${line}`);
-    },
-  );
 }
 
 /** Watches the snapshot until every table is built, killing the pipeline on the way unless that was declined. */
@@ -67,9 +47,10 @@ export async function watchSnapshot(context: DemoContext): Promise<SnapshotSeen>
 async function killAndRestart(context: DemoContext, progress: Progress, read: number): Promise<void> {
   const { screen } = context;
   const reading = progress.tables.reduce((sum, table) => sum + table.reading, 0);
-  await context.pipeline.kill();
-  screen.step(`Kill the pipeline's process with -9 (${Math.round(read * 100)} % read, ${reading} partitions under way) and start it again`);
-  context.pipeline = launch(context);
+  const { deployment } = context;
+  await deployment.killVictim();
+  screen.step(`Kill ${deployment.victim} with -9 (${Math.round(read * 100)} % read, ${reading} partitions under way) and start it again`);
+  await deployment.restartVictim();
 }
 
 function fractionRead(context: DemoContext, progress: Progress): number {

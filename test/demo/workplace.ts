@@ -43,16 +43,20 @@ export function writePipelinesFile(
     readonly tables: readonly string[];
     readonly targetRows: number;
     readonly concurrency?: number;
+    /** Where it writes; the workplace's DuckDB file unless told otherwise. */
+    readonly sink?: { readonly type: string; readonly properties: Readonly<Record<string, string>> };
   },
 ): void {
+  const sink = pipeline.sink ?? { type: 'duckdb', properties: { path: workplace.duckdb } };
+  const properties = Object.entries(sink.properties).map(([name, value]) => `      ${name}: ${JSON.stringify(value)}`);
   const text = `connections:
   - name: ${pipeline.name}-postgres
     type: postgres
     dsn: ${pipeline.dsn}
-  - name: ${pipeline.name}-duckdb
-    type: duckdb
+  - name: ${pipeline.name}-${sink.type}
+    type: ${sink.type}
     properties:
-      path: ${JSON.stringify(workplace.duckdb)}
+${properties.join('\n')}
 pipelines:
   - name: ${pipeline.name}
     replication_type: cdc_backfill
@@ -60,7 +64,7 @@ pipelines:
       connection: ${pipeline.name}-postgres
       tables: [${pipeline.tables.join(', ')}]
     sink:
-      connection: ${pipeline.name}-duckdb
+      connection: ${pipeline.name}-${sink.type}
     snapshot:
       target_rows_per_partition: ${pipeline.targetRows}
 ${pipeline.concurrency === undefined ? '' : `      concurrency: ${pipeline.concurrency}\n`}`;

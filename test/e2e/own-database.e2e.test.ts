@@ -7,6 +7,7 @@ import { type PostgresServer, startPostgres } from '@nanosync/testkit';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { compareTable } from '../compare/compare-table.ts';
+import { duckdbEnd } from '../compare/duckdb-end.ts';
 import { openSink } from '../compare/sink-table.ts';
 import { connectSource } from '../compare/source-table.ts';
 import { lsnNumber } from '../demo/progress.ts';
@@ -111,7 +112,7 @@ async function compare(duckdb: string, tables: readonly string[], findings: read
   const sink = await openSink(at(duckdb));
   try {
     const found: string[] = [];
-    for (const table of tables) found.push(...(await compareTable(client, sink, table)).findings);
+    for (const table of tables) found.push(...(await compareTable(client, duckdbEnd(sink), table)).findings);
     expect(found.sort()).toEqual([...findings].sort());
   } finally {
     sink.close();

@@ -7,6 +7,7 @@ import type { PostgresServer } from '@nanosync/testkit';
 import type pg from 'pg';
 import type { TableComparison } from '../compare/compare-table.ts';
 import { compareTable } from '../compare/compare-table.ts';
+import { duckdbEnd } from '../compare/duckdb-end.ts';
 import { openSink } from '../compare/sink-table.ts';
 import { connectSource } from '../compare/source-table.ts';
 import { connect } from '../demo/connect.ts';
@@ -200,7 +201,7 @@ export class Scenario implements AsyncDisposable {
     const sink = await openSink(this.workplace.duckdb);
     try {
       const results: TableComparison[] = [];
-      for (const table of tables) results.push(await compareTable(client, sink, table));
+      for (const table of tables) results.push(await compareTable(client, duckdbEnd(sink), table));
       return results;
     } finally {
       sink.close();

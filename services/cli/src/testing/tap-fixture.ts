@@ -15,7 +15,8 @@ import {
   positionOf,
   QUARANTINED,
   ROW_BATCH,
-  rowSchemaJson,
+  rowBlockSchemaJson,
+  rowOrigin,
   stateKeys,
   tableIdOf,
   topicsOf,
@@ -102,10 +103,13 @@ export class TapPublisher {
 
   async rows(schema: TableSchema, rows: readonly Row[]): Promise<void> {
     const { registry } = this.#opened;
-    const rowSchemaId = await registry.register('row', rowSchemaJson(schema));
+    const rowSchemaId = await registry.register('row', rowBlockSchemaJson(schema));
     const writer = new AvroWriter();
-    for (const row of rows) for (const [at, column] of schema.columns.entries()) writeCell(writer, column.type, row[at] ?? null);
     const name = { table: schema.table, epoch: EPOCH, partition: 3, attempt: 'a1a1a1a1a1a1a1a1' };
+    for (const row of rows) {
+      writer.raw(rowOrigin(name.partition, name.attempt));
+      for (const [at, column] of schema.columns.entries()) writeCell(writer, column.type, row[at] ?? null);
+    }
     const batch = { ...name, batch: 0, rows: rows.length, codec: 'zstandard', rowSchemaId, block: zstdCompressSync(writer.copy()) };
     const batchId = await registry.register('batch', ROW_BATCH.schema);
     const endId = await registry.register('end', END_MARKER.schema);
