@@ -68,6 +68,8 @@ export interface PartitionRecord {
   readonly attempt: string | null;
   /** How many attempts began; above 1 the partition was repeated. */
   readonly attempts: number;
+  /** The worker process that last took it, a random id of its own; tells the planner who reads what. */
+  readonly reader: string | null;
   readonly rows: number;
   readonly bytes: number;
   /** A reason the range could not be read that voids the plan (a rewrite), or null. */

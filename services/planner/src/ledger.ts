@@ -48,6 +48,11 @@ export class Ledger {
     return this.moving.has(partition) && ['planned', 'reading'].includes(this.at(partition).value.phase);
   }
 
+  /** The worker that last took this partition, or null. */
+  readerOf(partition: number): string | null {
+    return this.at(partition).value.reader;
+  }
+
   /** Bytes that are published and not yet durable at the sink. */
   get undurableBytes(): number {
     let bytes = 0;

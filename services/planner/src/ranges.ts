@@ -115,6 +115,7 @@ function plannedPartition(partition: number, range: string): PartitionRecord {
     emitted: false,
     attempt: null,
     attempts: 0,
+    reader: null,
     rows: 0,
     bytes: 0,
     voided: null,

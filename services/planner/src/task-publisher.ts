@@ -21,13 +21,18 @@ export interface TaskToSend {
 /**
  * Publishes the partition tasks of one pipeline, with one producer that is kept open and thrown away after any failure.
  *
- * A task goes to the bus partition with the fewest tasks in flight, the lowest number first. So the next task follows the one that was just
- * finished to the worker that finished it: each worker gets as much as it can read, without knowing of the others.
+ * A task goes to the bus partition whose worker has the fewest tasks in flight: which worker that is, is known from who took the tasks before. Among
+ * equals it goes where none has gone for longest, which finds the workers that came. So each gets as much as it can read.
  */
 export class TaskPublisher implements AsyncDisposable {
   private readonly ctx: ServiceContext;
   private producer: Producer | undefined;
   private places: Place[] = [];
+  /** Who took the last task of each bus partition. */
+  private readonly readers: (string | undefined)[] = [];
+  /** The number of the last task of each bus partition. */
+  private readonly used: (number | undefined)[] = [];
+  private sent = 0;
 
   constructor(ctx: ServiceContext) {
     this.ctx = ctx;
@@ -39,7 +44,7 @@ export class TaskPublisher implements AsyncDisposable {
     const { partition, range } = record;
     const { table: id, epoch, partitions } = table;
     const value = encodeMessage(PARTITION_TASK, schemaId, { pipeline: name, table: id, epoch, partition, partitions, order, range });
-    const busPartition = this.leastBusy();
+    const busPartition = this.choose();
     try {
       this.producer ??= await ctx.bus.producer();
       await this.producer.send(ctx.topics.tasks, busPartition, [{ key: Buffer.from(`${name}/${id}/${partition}`), value }]);
@@ -48,6 +53,7 @@ export class TaskPublisher implements AsyncDisposable {
       throw error;
     }
     this.places.push({ busPartition, ledger, partition });
+    this.used[busPartition] = ++this.sent;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -56,10 +62,25 @@ export class TaskPublisher implements AsyncDisposable {
     await producer?.[Symbol.asyncDispose]();
   }
 
-  private leastBusy(): number {
+  private choose(): number {
+    for (const { busPartition, ledger, partition } of this.places)
+      this.readers[busPartition] = ledger.readerOf(partition) ?? this.readers[busPartition];
     this.places = this.places.filter(({ ledger, partition }) => ledger.isInFlight(partition));
-    const load = new Array<number>(this.ctx.tasksBusPartitions).fill(0);
-    for (const { busPartition } of this.places) load[busPartition] = (load[busPartition] ?? 0) + 1;
-    return load.indexOf(Math.min(...load));
+    const all = Array.from({ length: this.ctx.tasksBusPartitions }, (_, busPartition) => busPartition);
+    const rank = new Map(all.map((busPartition) => [busPartition, this.rank(busPartition)]));
+    return all.reduce((best, other) => (before(rank.get(other), rank.get(best)) ? other : best));
   }
+
+  /** What makes a bus partition a worse choice: tasks of its worker, then its own, then a late use. */
+  private rank(busPartition: number): readonly number[] {
+    const reader = this.readers[busPartition];
+    const own = this.places.filter((place) => place.busPartition === busPartition).length;
+    const ofReader = reader === undefined ? own : this.places.filter((place) => this.readers[place.busPartition] === reader).length;
+    return [ofReader, own, this.used[busPartition] ?? 0];
+  }
+}
+
+function before(a: readonly number[] = [], b: readonly number[] = []): boolean {
+  const at = a.findIndex((value, index) => value !== b[index]);
+  return at >= 0 && (a[at] as number) < (b[at] as number);
 }

@@ -17,6 +17,8 @@ import type { SourcePool } from './source-pool.ts';
 
 /** What the slots of a worker share. */
 export interface ReadTools {
+  /** The worker's own random id. */
+  readonly reader: string;
   readonly sources: SourcePool;
   readonly publisher: BatchPublisher;
   readonly limits: ReadLimits;
@@ -38,7 +40,7 @@ export async function readPartition(ctx: ServiceContext, task: PartitionTask, to
   const pipeline = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(task.pipeline)))?.value;
   const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
   if (pipeline === undefined || table === undefined || table.epoch !== task.epoch || !isReading(pipeline)) return;
-  const attempt = await take(ctx, task);
+  const attempt = await take(ctx, task, tools.reader);
   if (attempt === undefined) return;
   ctx.failpoint('partition-taken');
   ctx.log.info('snapshotting', { table: task.table, partition: `${task.order}/${task.partitions}` });
@@ -58,11 +60,11 @@ function isReading(pipeline: PipelineRecord): boolean {
 }
 
 /** Takes the partition by compare-and-set under a new attempt id; undefined when there is nothing left to read, or another range. */
-async function take(ctx: ServiceContext, task: PartitionTask): Promise<string | undefined> {
+async function take(ctx: ServiceContext, task: PartitionTask, reader: string): Promise<string | undefined> {
   const attempt = ctx.ids.next();
   const taken = await updateRecord<PartitionRecord>(ctx.state, partitionKey(task), (record) => {
     const next = record.voided === null && record.range === task.range ? PARTITION_MACHINE[record.phase].take : null;
-    return next === null ? undefined : { ...record, phase: next, attempt, attempts: record.attempts + 1 };
+    return next === null ? undefined : { ...record, phase: next, attempt, attempts: record.attempts + 1, reader };
   });
   return taken?.value.attempt === attempt ? attempt : undefined;
 }

@@ -52,6 +52,7 @@ const PARTITION: PartitionRecord = {
   emitted: true,
   attempt: null,
   attempts: 0,
+  reader: null,
   rows: 0,
   bytes: 0,
   voided: null,

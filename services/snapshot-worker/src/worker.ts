@@ -23,7 +23,7 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
   await using member = await ctx.bus.group(ctx.topics.tasks, GROUP);
   await using sources = new SourcePool(ctx);
   await using publisher = new BatchPublisher(ctx);
-  const limits = new ReadLimits(ctx.clock);
+  const tools: ReadTools = { reader: ctx.ids.next(), sources, publisher, limits: new ReadLimits(ctx.clock) };
   const ending = new AbortController();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
   const slot = async () => {
@@ -33,7 +33,7 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
       if (schemaIdOf(delivery.message.value) !== taskSchema)
         throw new PipelineError('defect', 'The task topic holds a message that is no task.');
       const task = decodeMessage(PARTITION_TASK, delivery.message.value);
-      await work({ ctx: inner, task, delivery, tools: { sources, publisher, limits } });
+      await work({ ctx: inner, task, delivery, tools });
       if (inner.signal.aborted) return;
       await finish(ctx, delivery, task);
     }
