@@ -76,7 +76,19 @@ const report: SinkReport = {
 };
 
 function partition(number: number, phase: PartitionRecord['phase'], attempts: number): PartitionRecord {
-  return { v: 1, partition: number, range: '', phase, emitted: true, attempt: null, attempts, reader: null, rows: 100, bytes: 1000, voided: null };
+  return {
+    v: 1,
+    partition: number,
+    range: '',
+    phase,
+    emitted: true,
+    attempt: null,
+    attempts,
+    reader: null,
+    rows: 100,
+    bytes: 1000,
+    voided: null,
+  };
 }
 
 /** A store with these records; only reading is asked of it. */
