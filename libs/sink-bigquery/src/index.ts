@@ -1,1 +1,3 @@
-export {};
+export type { BigQuerySinkOptions } from './bigquery-sink.ts';
+export { openBigQuerySink } from './bigquery-sink.ts';
+export { namingProblems } from './check.ts';

@@ -1,0 +1,81 @@
+import type { GenerationId, Sink } from '@nanosync/core';
+import type { ApiOptions } from './api.ts';
+import { Applier } from './applier.ts';
+import { build } from './build.ts';
+import { check } from './check.ts';
+import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
+import { explain, GoogleError } from './google-error.ts';
+import { claimRows } from './loader.ts';
+import { hashOf } from './names.ts';
+import type { BlockCodec } from './stage.ts';
+import { Stager } from './stage.ts';
+import { staged } from './staged-ledger.ts';
+import { Warehouse } from './warehouse.ts';
+
+/** How a BigQuery sink is opened. */
+export interface BigQuerySinkOptions extends ApiOptions {
+  /** Where the dataset is, such as `EU`; asked of the dataset when left out. */
+  readonly location?: string | undefined;
+  /** The codec under which row batches are loaded: `null` unpacks them first. As they came, except with an `endpoint`. */
+  readonly blockCodec?: BlockCodec | undefined;
+}
+
+/**
+ * Opens a dataset of BigQuery as a warehouse. Nothing is asked of BigQuery before the first step; the dataset must exist then. Several
+ * processes may have sinks on one dataset: each generation and each pipeline's rows have one owner, by tokens.
+ */
+export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Sink> {
+  const warehouse = new Warehouse(options);
+  const codec = options.blockCodec ?? (options.endpoint === undefined ? 'zstandard' : 'null');
+  const stagers = new Map<string, Stager>();
+  const appliers = new Map<string, Applier>();
+  const beside = new Set<Promise<void>>();
+  const aside = (work: Promise<void>) => {
+    const done = work.catch(() => undefined).finally(() => beside.delete(done));
+    beside.add(done);
+  };
+  const told = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof GoogleError && error.isNotFound) warehouse.forget();
+      throw explain(error, options);
+    }
+  };
+  const step = <T>(work: () => Promise<T>) => told(() => warehouse.prepare().then(work));
+  const look = <T>(work: () => Promise<T>, otherwise: T) => told(async () => ((await warehouse.isPrepared()) ? work() : otherwise));
+  const stagerOf = (pipeline: string) => once(stagers, pipeline, () => new Stager(warehouse, pipeline, codec));
+  const applierOf = (id: GenerationId) => once(appliers, hashOf(id), () => new Applier(warehouse, id, aside));
+  return {
+    check: (pipeline, tables, schemas = []) => told(() => check(warehouse, pipeline, tables, schemas)),
+    claimRows: (pipeline, owner, stream, busPartitions) =>
+      step(async () => {
+        const row = await claimRows(warehouse, { pipeline, owner, stream, busPartitions });
+        stagerOf(pipeline).begin(row);
+        return row.next;
+      }),
+    stage: (request) => step(() => stagerOf(request.pipeline).stage(request)),
+    staged: (generation) => look(() => staged(warehouse, generation), []),
+    discard: (generation) => step(() => discard(warehouse, generation)),
+    build: (request) => step(() => build(warehouse, request)),
+    generation: (generation) => look(() => generationStatus(warehouse, generation), undefined),
+    generations: (pipeline, table) => look(() => generationsOf(warehouse, pipeline, table), []),
+    claim: (generation, owner) =>
+      step(async () => {
+        applierOf(generation).forget();
+        return claim(warehouse, generation, owner);
+      }),
+    apply: (request) => step(() => applierOf(request.generation).apply(request)),
+    switchTo: (generation) => step(() => switchTo(warehouse, generation)),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(beside);
+      warehouse[Symbol.dispose]();
+    },
+  };
+}
+
+function once<T>(known: Map<string, T>, key: string, make: () => T): T {
+  const there = known.get(key) ?? make();
+  known.set(key, there);
+  return there;
+}

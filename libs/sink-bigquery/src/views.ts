@@ -1,0 +1,168 @@
+import type { GenerationId, Problem, TableId } from '@nanosync/core';
+import { PipelineError, tableSchemaOf } from '@nanosync/core';
+import { epochState, notThere, of, whereEpoch } from './epochs.ts';
+import { GoogleError, raisedBy } from './google-error.ts';
+import { hash, physicalName, viewName } from './names.ts';
+import { column, demand, META, text, transaction } from './sql.ts';
+import type { Warehouse } from './warehouse.ts';
+
+/** Which generation has a name; `id` changes with each change of the row. */
+interface NameRow {
+  readonly name: string;
+  readonly id: string;
+  readonly owner: GenerationId;
+}
+
+/** The epoch that has the table's name, or undefined when none of the pipeline's has it. */
+export async function currentEpoch(warehouse: Warehouse, pipeline: string, table: TableId): Promise<string | undefined> {
+  const owner = (await nameRow(warehouse, table))?.owner;
+  return owner?.pipeline === pipeline && owner.table === table && owner.epoch !== '' ? owner.epoch : undefined;
+}
+
+/**
+ * Gives the table's name to a generation: in any case (`switch`), and then the table's other generations are gone from the same moment, or only
+ * where no other one has it (`if free`). Returns the epoch that had the name before. The view is another step: {@link showView}.
+ */
+export async function giveName(warehouse: Warehouse, id: GenerationId, how: 'switch' | 'if free'): Promise<string> {
+  for (;;) {
+    await requireName(warehouse, id.pipeline, id.table);
+    const row = (await nameRow(warehouse, id.table)) ?? (await addNameRow(warehouse, id.table));
+    const { owner } = row;
+    if (owner.pipeline === id.pipeline && owner.table === id.table && owner.epoch === id.epoch) return id.epoch;
+    if (how === 'if free' && (await isBuilt(warehouse, owner))) return owner.epoch;
+    try {
+      await moveName(warehouse, id, row, how);
+      return owner.epoch;
+    } catch (error) {
+      const raised = raisedBy(error);
+      if (raised === 'not there') throw notThere(id);
+      if (raised !== 'name moved') throw error;
+    }
+  }
+}
+
+async function moveName(warehouse: Warehouse, id: GenerationId, row: NameRow, how: 'switch' | 'if free'): Promise<void> {
+  const { ids } = warehouse.api.options;
+  const [names, generations] = [warehouse.meta('names'), warehouse.meta('generations')];
+  const same = `name = ${text(row.name)} AND id = ${text(row.id)}`;
+  const events = (event: string) => `(SELECT COUNT(*) FROM ${generations} WHERE ${whereEpoch(id)} AND event = '${event}')`;
+  const jobs = await warehouse.jobs();
+  await jobs.change(
+    'name',
+    transaction([
+      demand(`(SELECT COUNT(*) FROM ${names} WHERE ${same}) = 1`, 'name moved'),
+      demand(`${events('built')} > 0 AND ${events('gone')} = 0`, 'not there'),
+      `UPDATE ${names} SET pipeline = ${text(id.pipeline)}, tbl = ${text(id.table)}, epoch = ${text(id.epoch)}, id = ${text(ids.next())} WHERE ${same}`,
+      ...(how === 'if free'
+        ? []
+        : [
+            `INSERT INTO ${generations} (pipeline, tbl, epoch, event, id)
+             SELECT DISTINCT pipeline, tbl, epoch, 'gone', ${text(ids.next())} FROM ${generations}
+             WHERE pipeline = ${text(id.pipeline)} AND tbl = ${text(id.table)} AND epoch != ${text(id.epoch)} AND event = 'built'`,
+          ]),
+    ]),
+  );
+}
+
+/**
+ * Makes the view of a table's name show the generation that has it. It looks again after each change: of several that do so at the same time
+ * the last one sees the row as it is.
+ */
+export async function showView(warehouse: Warehouse, table: TableId): Promise<void> {
+  const jobs = await warehouse.jobs();
+  const name = viewName(table);
+  for (;;) {
+    const row = await nameRow(warehouse, table);
+    if (row === undefined || row.owner.table !== table) return;
+    const epoch = await epochState(warehouse, row.owner);
+    if (epoch.state !== 'built') return;
+    const physical = physicalName(row.owner);
+    if ((await viewDefinition(warehouse, name))?.includes(physical) === true) return;
+    const columns = tableSchemaOf(epoch.rowSchema).columns.map((one) => column(one.name));
+    const about = `Rows of ${table}, kept in step by pipeline ${row.owner.pipeline} of nanosync.`;
+    try {
+      await jobs.change(
+        'view',
+        `CREATE OR REPLACE VIEW ${warehouse.table(name)} OPTIONS (description = ${text(about)}) AS
+SELECT ${columns.join(', ')} FROM ${warehouse.table(physical)}`,
+      );
+    } catch (error) {
+      // The generation may have been dropped meanwhile; then another one has the name, and its view is made.
+      if (!(error instanceof GoogleError) || (await nameRow(warehouse, table))?.id === row.id) throw error;
+    }
+  }
+}
+
+async function viewDefinition(warehouse: Warehouse, name: string): Promise<string | undefined> {
+  const { project, dataset } = warehouse.api.options;
+  const jobs = await warehouse.jobs();
+  const [row] = await jobs.query(
+    `SELECT view_definition FROM \`${project}.${dataset}\`.INFORMATION_SCHEMA.VIEWS WHERE table_name = ${text(name)}`,
+  );
+  return row?.view_definition ?? undefined;
+}
+
+/** Refuses a name that is not this pipeline's to take. */
+export async function requireName(warehouse: Warehouse, pipeline: string, table: TableId): Promise<void> {
+  const problem = await nameProblem(warehouse, pipeline, table, true);
+  if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
+}
+
+/** What keeps a pipeline from having a table's name, or undefined when the name is free or its own. `prepared`: our tables are there. */
+export async function nameProblem(warehouse: Warehouse, pipeline: string, table: TableId, prepared: boolean): Promise<Problem | undefined> {
+  const name = viewName(table);
+  const { dataset } = warehouse.api.options;
+  const rows = prepared ? await rowsOfName(warehouse, name) : [];
+  for (const { owner } of rows) {
+    if (owner.epoch === '' || (owner.pipeline === pipeline && owner.table === table) || !(await isBuilt(warehouse, owner))) continue;
+    return {
+      what: `${dataset}.${name}, the name of ${table} in BigQuery, belongs to table ${owner.table} of pipeline ${owner.pipeline}.`,
+      cure: `Give this pipeline a dataset of its own, or delete pipeline ${owner.pipeline} with its tables first.`,
+    };
+  }
+  const known = await warehouse.describe(name);
+  const ours = rows.some((row) => row.name === name && row.owner.epoch !== '');
+  if (known === undefined || (ours && known.type === 'VIEW')) return undefined;
+  const kind = known.type === 'VIEW' ? 'view' : 'table';
+  return {
+    what: `${dataset}.${name}, the name of ${table} in BigQuery, is a ${kind} that nanosync did not make.`,
+    cure: `Rename or drop it, or choose another dataset: DROP ${kind.toUpperCase()} ${warehouse.table(name)}.`,
+  };
+}
+
+async function isBuilt(warehouse: Warehouse, id: GenerationId): Promise<boolean> {
+  return id.epoch !== '' && (await epochState(warehouse, id)).state === 'built';
+}
+
+async function nameRow(warehouse: Warehouse, table: TableId): Promise<NameRow | undefined> {
+  const name = viewName(table);
+  return (await rowsOfName(warehouse, name)).find((row) => row.name === name);
+}
+
+/** The rows of a name, however it is spelt: a dataset may ignore case. */
+async function rowsOfName(warehouse: Warehouse, name: string): Promise<readonly NameRow[]> {
+  const jobs = await warehouse.jobs();
+  const rows = await jobs.query(`SELECT * FROM ${warehouse.meta('names')} WHERE LOWER(name) = LOWER(${text(name)})`);
+  return rows.map((row) => ({
+    name: String(row.name),
+    id: String(row.id),
+    owner: { pipeline: String(row.pipeline), table: String(row.tbl) as TableId, epoch: String(row.epoch) },
+  }));
+}
+
+/** Adds the row of a name, once: from then on it is only changed, so that two who want it meet in it. */
+async function addNameRow(warehouse: Warehouse, table: TableId): Promise<NameRow> {
+  const names = warehouse.meta('names');
+  const name = viewName(table);
+  const created = (await warehouse.describe(`${META}_names`))?.creationTime;
+  const jobs = await warehouse.jobs();
+  await jobs.once(
+    `name_${hash(JSON.stringify([warehouse.api.options.dataset, created, name]))}`,
+    `INSERT INTO ${names} (name, pipeline, tbl, epoch, id)
+     SELECT ${text(name)}, ${of({ pipeline: '', table: '' as TableId, epoch: '' })}, 'free' FROM (SELECT 1)
+     WHERE NOT EXISTS (SELECT 1 FROM ${names} WHERE name = ${text(name)})`,
+  );
+  const row = await nameRow(warehouse, table);
+  if (row === undefined) throw new PipelineError('defect', `the name ${name} has no row in ${names}.`);
+  return row;
+}
