@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Bus, Message, OutMessage, PartitionReader, Registry } from '@nanosync/core';
+import type { Bus, GroupMember, Message, OutMessage, PartitionReader, Registry } from '@nanosync/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakeClock } from './fake-clock.ts';
 
@@ -138,7 +138,7 @@ export function describeBus(name: string, start: (clock: FakeClock) => Promise<B
 
     test('out of range is a gap, never a reset', async () => {
       await bus.ensureTopic(topic, 1);
-      await send(0, 'a', 'b', 'c');
+      for (const value of ['a', 'b', 'c']) await send(0, value);
       await expect(readAll(await bus.reader(topic, 0, 4))).rejects.toMatchObject({ kind: 'gap' });
       const behind = await bus.reader(topic, 0, 0);
       expect(await behind.read({ maxBytes: 1, waitMs: 0 })).toHaveLength(1);
@@ -197,36 +197,42 @@ export function describeBus(name: string, start: (clock: FakeClock) => Promise<B
       await bus.ensureTopic(topic, 2);
       await send(0, 'a', 'b');
       await send(1, 'c', 'd');
-      const [one, two, other] = [await bus.group(topic, 'g'), await bus.group(topic, 'g'), await bus.group(topic, 'other')];
-      const got: string[] = [];
-      for (const member of [one, two, one, two]) {
-        const delivery = await member?.next(never);
-        got.push(text(delivery?.message.value as Uint8Array));
-        await delivery?.heartbeat();
-        await delivery?.done();
-      }
-      expect(got.sort()).toEqual(['a', 'b', 'c', 'd']);
-      expect(await other?.next(never)).toBeDefined();
-      const waiting = one?.next(never);
+      await using one = await bus.group(topic, 'g');
+      await using two = await bus.group(topic, 'g');
+      await using other = await bus.group(topic, 'other');
+      expect((await finishNext(4, one, two)).sort()).toEqual(['a', 'b', 'c', 'd']);
+      expect((await finishNext(4, other)).sort()).toEqual(['a', 'b', 'c', 'd']);
+      const waiting = finishNext(1, one, two);
       await send(0, 'e');
-      expect(text((await waiting)?.message.value as Uint8Array)).toBe('e');
+      expect(await waiting).toEqual(['e']);
       const stop = new AbortController();
-      const stopped = two?.next(stop.signal);
+      const stopped = two.next(stop.signal);
       stop.abort();
       expect(await stopped).toBeUndefined();
     });
 
+    test('a member takes several messages before the first is done', async () => {
+      await bus.ensureTopic(topic, 1);
+      await send(0, 'a', 'b', 'c');
+      await using member = await bus.group(topic, 'g');
+      const deliveries = [await member.next(never), await member.next(never), await member.next(never)];
+      expect(deliveries.map((one) => text(one?.message.value as Uint8Array))).toEqual(['a', 'b', 'c']);
+    });
+
     test('what a member did not finish goes to another when it ends', async () => {
       await bus.ensureTopic(topic, 1);
-      await send(0, 'a', 'b');
-      const [first, second] = [await bus.group(topic, 'g'), await bus.group(topic, 'g')];
-      const held = await first?.next(never);
-      await (await second?.next(never))?.done();
-      const again = second?.next(never);
-      await first?.[Symbol.asyncDispose]();
-      expect(text((await again)?.message.value as Uint8Array)).toBe('a');
-      await expect(held?.done()).rejects.toMatchObject({ kind: 'conflict' });
-      expect(await first?.next(never)).toBeUndefined();
+      await send(0, 'a');
+      const members = [await bus.group(topic, 'g'), await bus.group(topic, 'g')];
+      const waiting = members.map((member) => member.next(never));
+      const first = await Promise.race(waiting.map(async (next, at) => ({ at, delivery: await next })));
+      await first.delivery?.heartbeat();
+      await members[first.at]?.[Symbol.asyncDispose]();
+      await expect(first.delivery?.done()).rejects.toMatchObject({ kind: 'conflict' });
+      await expect(first.delivery?.heartbeat()).rejects.toMatchObject({ kind: 'conflict' });
+      expect(await members[first.at]?.next(never)).toBeUndefined();
+      const again = await waiting[1 - first.at];
+      expect(text(again?.message.value as Uint8Array)).toBe('a');
+      await again?.done();
     });
 
     test('done in any order survives; what was not done is delivered again', async () => {
@@ -256,16 +262,18 @@ export function describeBus(name: string, start: (clock: FakeClock) => Promise<B
       await expect(later.next(never)).rejects.toMatchObject({ kind: 'gap' });
     });
 
-    test('the registry gives a schema one id for ever', async () => {
-      const id = await registry.register('a-value', '"string"');
-      const other = await registry.register('a-value', '"long"');
+    test('the registry gives a schema one id for ever, and its text back with all attributes', async () => {
+      const subject = `${topic}-value`;
+      const [first, second] = [recordOf('id'), recordOf('id', 'added')];
+      const id = await registry.register(subject, first);
+      const other = await registry.register(subject, second);
       expect(other).not.toBe(id);
-      expect(await registry.register('a-value', '"string"')).toBe(id);
-      const both = await Promise.all([registry.register('b-value', '"int"'), registry.register('b-value', '"int"')]);
+      expect(await registry.register(subject, first)).toBe(id);
+      const both = await Promise.all([registry.register(`${topic}-b`, recordOf('b')), registry.register(`${topic}-b`, recordOf('b'))]);
       expect(both[0]).toBe(both[1]);
       await reopen();
-      expect(await registry.register('a-value', '"long"')).toBe(other);
-      expect(await registry.schema(id)).toBe('"string"');
+      expect(await registry.register(subject, second)).toBe(other);
+      expect(JSON.parse(await registry.schema(id))).toEqual(JSON.parse(first));
       await expect(registry.schema(1_000_000)).rejects.toMatchObject({ kind: 'gap' });
     });
 
@@ -280,6 +288,28 @@ export function describeBus(name: string, start: (clock: FakeClock) => Promise<B
       await open();
     });
   });
+}
+
+/** What so many deliveries held, whichever members got and finished them. */
+async function finishNext(count: number, ...members: readonly GroupMember[]): Promise<string[]> {
+  const got: string[] = [];
+  const stop = new AbortController();
+  const pull = async (member: GroupMember) => {
+    for (let delivery = await member.next(stop.signal); delivery !== undefined; delivery = await member.next(stop.signal)) {
+      await delivery.heartbeat();
+      await delivery.done();
+      got.push(text(delivery.message.value));
+      if (got.length === count) stop.abort();
+    }
+  };
+  await Promise.all(members.map(pull));
+  return got;
+}
+
+/** A record of these columns, each with a default and an attribute that Avro does not know. */
+function recordOf(...columns: readonly string[]): string {
+  const fields = columns.map((name) => ({ name, type: 'string', default: '', 'nanosync.type': `text of ${name}` }));
+  return JSON.stringify({ type: 'record', name: 'Contract', namespace: 'nanosync.test', fields, 'nanosync.key': columns });
 }
 
 async function readAll(reader: PartitionReader): Promise<readonly Message[]> {

@@ -1,0 +1,14 @@
+import { clusterStack, describeBus } from '@nanosync/testkit';
+import { openTestBus, realClock } from './kafka-fixture.ts';
+import { openSchemaRegistry } from './schema-registry.ts';
+
+describeBus('kafka', async (clock) => {
+  const { kafka, registry } = await clusterStack('kafka', 'registry');
+  return {
+    open: async () => ({
+      bus: await openTestBus({ brokers: kafka.brokers, clock: realClock(clock), sessionTimeoutMs: 6000 }),
+      registry: openSchemaRegistry(registry),
+    }),
+    [Symbol.asyncDispose]: async () => {},
+  };
+});
