@@ -28,7 +28,7 @@ export async function measureLatency(bench: ClusterBench, cluster: BenchCluster,
   await using bus = await openKafkaBus({
     ...{ brokers: bench.engines.kafka.address.brokers, clientId: 'bench', log: silent, clock: systemClock() },
   });
-  const registry = await openSchemaRegistry({ url: bench.engines.registry.address.url, clock: systemClock() });
+  const registry = await openSchemaRegistry({ url: bench.engines.registry.address.url });
   cluster.forget();
   cluster.start('cdc-capture', 'cdc-capture');
   await cluster.untilSaid('capture session begins', 1);
