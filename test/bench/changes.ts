@@ -15,7 +15,6 @@ export interface ChangesBench {
 /** Brings a small table live, so that what follows is nothing but changes. */
 export async function prepareChanges(context: BenchContext): Promise<ChangesBench> {
   await makeBenchTable(context.admin, TABLE, FIRST_ROWS);
-  await context.admin.query(`CREATE PUBLICATION ${PUBLICATION} FOR TABLE ${TABLE}`);
   const pipeline = benchPipeline(context, 'changes', TABLE);
   await oneLife(context, pipeline, async ({ process: child }) => {
     await until(context, pipeline, child, ({ tables }) => tables.length === 1 && tables[0]?.phase === 'following');
@@ -30,26 +29,42 @@ export async function prepareChanges(context: BenchContext): Promise<ChangesBenc
   };
 }
 
-async function measure(context: BenchContext, pipeline: BenchPipeline, from: number, changes: number) {
+/**
+ * Makes changes wait in a slot of the bare reader's and in those that are there already, lets the bare reader drain its own, and then
+ * measures `drain`.
+ */
+export async function measureWaiting<T>(
+  context: BenchContext,
+  { table, from, changes }: { readonly table: string; readonly from: number; readonly changes: number },
+  drain: () => Promise<T>,
+): Promise<T & { readonly baseline: number }> {
   await context.admin.query(`SELECT pg_create_logical_replication_slot('${SLOT}', 'pgoutput')`);
+  await context.admin.query(`CREATE PUBLICATION ${PUBLICATION} FOR TABLE ${table}`);
   try {
-    await insertInTransactions(context.admin, TABLE, from, changes);
+    await insertInTransactions(context.admin, table, from, changes);
     const { rows } = await context.admin.query<{ lsn: string }>(
       "SELECT pg_current_wal_lsn() AS lsn FROM pg_logical_emit_message(true, 'bench', '')",
     );
     const baseline = await context.baselines.stream(context.dsn, SLOT, PUBLICATION, rows[0]?.lsn ?? '0/0');
-    const all = from - FIRST_ROWS - 1 + changes;
-    return await oneLife(context, pipeline, async ({ process: child, saidAt }) => {
+    return { ...(await drain()), baseline };
+  } finally {
+    await context.admin.query(`SELECT pg_drop_replication_slot('${SLOT}')`);
+    await context.admin.query(`DROP PUBLICATION ${PUBLICATION}`);
+  }
+}
+
+async function measure(context: BenchContext, pipeline: BenchPipeline, from: number, changes: number) {
+  const all = from - FIRST_ROWS - 1 + changes;
+  return measureWaiting(context, { table: TABLE, from, changes }, () =>
+    oneLife(context, pipeline, async ({ process: child, saidAt }) => {
       const published = await until(context, pipeline, child, ({ capture }) => (capture?.tables[TABLE as never]?.changes ?? 0) >= all);
       const began = saidAt('capture session begins');
       if (began === undefined) throw new Error('the pipeline did not say when it began to read the slot');
       // The sink goes on applying; let it finish, so that the next run begins with an empty bus.
       await until(context, pipeline, child, ({ tables }) => (tables[0]?.sink?.changesApplied ?? 0) >= all);
-      return { seconds: (published - began) / 1000, baseline };
-    });
-  } finally {
-    await context.admin.query(`SELECT pg_drop_replication_slot('${SLOT}')`);
-  }
+      return { seconds: (published - began) / 1000 };
+    }),
+  );
 }
 
 async function oneLife<T>(

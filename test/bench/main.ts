@@ -8,6 +8,7 @@ import type { BenchContext } from './bench-context.ts';
 import { makeBenchTable } from './bench-table.ts';
 import { prepareChanges } from './changes.ts';
 import { run } from './child.ts';
+import { measureClustered } from './clustered.ts';
 import { measureEndToEnd } from './end-to-end.ts';
 import { report, type Series } from './report.ts';
 
@@ -15,6 +16,7 @@ const FLAGS = {
   rows: { kind: 'number', initial: 2_000_000, least: 1_000, most: 100_000_000, help: 'rows of the copied table (2000000)' },
   changes: { kind: 'number', initial: 500_000, least: 1_000, most: 10_000_000, help: 'changes in the slot (500000)' },
   runs: { kind: 'number', initial: 5, least: 1, most: 100, help: 'how often everything is measured (5)' },
+  clustered: { kind: 'switch', help: 'measure the services as processes, up to Kafka' },
   json: { kind: 'switch', help: 'end with one line of JSON' },
   help: { kind: 'switch', help: 'show this' },
 } as const;
@@ -70,7 +72,7 @@ async function bench(flags: FlagValues<typeof FLAGS>, signal: AbortSignal): Prom
   context.say(`filling ${count(flags.rows)} rows ...`);
   await makeBenchTable(admin, TABLE, flags.rows);
   context.say(`measured against ${context.baselines.copyWith} and ${context.baselines.streamWith}`);
-  const series = await measureAll(context, flags);
+  const series = await (flags.clustered ? measureClustered(context, flags) : measureAll(context, flags));
   const about = {
     rows: flags.rows,
     changes: flags.changes,

@@ -43,6 +43,7 @@ export function writePipelinesFile(
     readonly tables: readonly string[];
     readonly targetRows: number;
     readonly concurrency?: number;
+    readonly maxRowsPerSecond?: number;
     /** Where it writes; the workplace's DuckDB file unless told otherwise. */
     readonly sink?: { readonly type: string; readonly properties: Readonly<Record<string, string>> };
   },
@@ -67,6 +68,10 @@ pipelines:
       connection: ${pipeline.name}-${sink.type}
     snapshot:
       target_rows_per_partition: ${pipeline.targetRows}
-${pipeline.concurrency === undefined ? '' : `      concurrency: ${pipeline.concurrency}\n`}`;
+${optional('concurrency', pipeline.concurrency)}${optional('max_rows_per_second', pipeline.maxRowsPerSecond)}`;
   writeFileSync(workplace.pipelinesFile, text, { mode: 0o600 });
+}
+
+function optional(key: string, value: number | undefined): string {
+  return value === undefined ? '' : `      ${key}: ${value}\n`;
 }
