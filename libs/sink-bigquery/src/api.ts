@@ -96,13 +96,14 @@ export class BigQueryApi implements Disposable {
 
   /** Sends a request once. */
   once({ method, path, query, json, media }: ApiRequest): Promise<ApiAnswer> {
+    const { uri, qs } = this.addressOf(path, query);
     return new Promise((resolve, reject) => {
       this.client.request(
         {
           method,
-          uri: /^https?:/.test(path) ? path : path.startsWith('/upload') ? this.uploadAddress(path) : path,
+          uri,
+          qs,
           timeout: TIMEOUT_MS,
-          ...(query === undefined ? {} : { qs: query }),
           ...(json === undefined ? {} : { json }),
           ...(media === undefined ? {} : { body: media.bytes, headers: { ...media.headers, 'Content-Type': media.type } }),
         } as Parameters<BigQuery['request']>[0],
@@ -112,6 +113,13 @@ export class BigQueryApi implements Disposable {
         },
       );
     });
+  }
+
+  /** The client puts what it adds behind a question mark of its own, so an address goes to it without the query that it has. */
+  private addressOf(path: string, query: ApiRequest['query']) {
+    if (!/^https?:/.test(path)) return { uri: path.startsWith('/upload') ? this.uploadAddress(path) : path, qs: query };
+    const { origin, pathname, searchParams } = new URL(path);
+    return { uri: origin + pathname, qs: { ...Object.fromEntries(searchParams), ...query } };
   }
 
   private uploadAddress(path: string): string {
