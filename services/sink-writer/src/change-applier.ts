@@ -1,6 +1,7 @@
 import type { BusProgress, CaptureRecord, GenerationId, GenerationStatus, Message, Position, TableSchema, TopicInfo } from '@nanosync/core';
 import { comparePositions, leastPosition, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { ChangeDecoder } from './change-decoder.ts';
+import { gather } from './gather.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
 import { PartitionsReader } from './partitions-reader.ts';
 import type { Step } from './progress-step.ts';
@@ -50,13 +51,14 @@ export class ChangeApplier {
 
   /** Applies until the signal aborts, the table gets another epoch, or something breaks. */
   async run(): Promise<void> {
-    const { ctx } = this.parts;
+    const { ctx, sink } = this.parts;
+    const enough = { bytes: sink.pace?.applyBytes ?? READ_BYTES, waitMs: sink.pace?.applyWaitMs ?? 0 };
     const offsets = this.progress.map(({ next }) => next);
     const trimmer = new Trimmer(ctx, this.topic);
     await using reader = await PartitionsReader.open(ctx.bus, this.topic, offsets, { maxBytes: READ_BYTES, signal: ctx.signal });
     await this.report(true);
     while (!ctx.signal.aborted) {
-      const read = await reader.next(WAIT_MS);
+      const read = await gather(reader, { clock: ctx.clock, signal: ctx.signal, idleMs: WAIT_MS }, enough);
       if (read.length > 0) await this.apply(read);
       else if (await this.isSuperseded()) return;
       if (!this.status.current && (await this.hasReachedL1())) await this.switchOver();

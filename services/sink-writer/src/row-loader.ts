@@ -23,11 +23,12 @@ import {
   withLease,
 } from '@nanosync/core';
 import { markDurable, markStagedDurable } from './durable-partitions.ts';
+import { gather } from './gather.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
 import { PartitionsReader } from './partitions-reader.ts';
 import { Trimmer } from './trimmer.ts';
 
-/** Bytes of row batches staged in one transaction, about: one read of each bus partition. */
+/** Bytes read of each bus partition at a time; staged in one transaction, about, where the sink does not say what it wants. */
 const READ_BYTES = 4_000_000;
 const WAIT_MS = 500;
 /** How often an idle loader looks whether all that was published has arrived, in milliseconds. */
@@ -55,8 +56,10 @@ async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sin
   const decode = await RowsDecoder.open(ctx);
   const trimmer = new Trimmer(ctx, topic.name);
   await using reader = await PartitionsReader.open(ctx.bus, topic.name, from, { maxBytes: READ_BYTES, signal: ctx.signal });
+  const { stageBytes = READ_BYTES, stageWaitMs = 0 } = sink.pace ?? {};
+  const enough = { bytes: stageBytes, waitMs: stageWaitMs, isWhole: (read: readonly PartitionMessages[]) => decode.areEnded(read) };
   while (!ctx.signal.aborted) {
-    const read = await reader.next(WAIT_MS);
+    const read = await gather(reader, { clock: ctx.clock, signal: ctx.signal, idleMs: WAIT_MS }, enough);
     await trimmer.trim(offsets);
     if (read.length === 0 && ctx.clock.monotonicMs() >= compareAtMs) {
       compareAtMs = ctx.clock.monotonicMs() + COMPARE_EVERY_MS;
@@ -131,6 +134,11 @@ class RowsDecoder {
   static async open(ctx: ServiceContext): Promise<RowsDecoder> {
     const batch = await ctx.registry.register('nanosync.rows-RowBatch', ROW_BATCH.schema);
     return new RowsDecoder(ctx, batch, await ctx.registry.register('nanosync.rows-EndMarker', END_MARKER.schema));
+  }
+
+  /** True when each bus partition ends with an end marker: nobody is waited for. */
+  areEnded(read: readonly PartitionMessages[]): boolean {
+    return read.every(({ messages }) => schemaIdOf(messages.at(-1)?.value as Uint8Array) === this.endSchema);
   }
 
   async all(read: readonly PartitionMessages[]): Promise<{

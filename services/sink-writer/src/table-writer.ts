@@ -4,7 +4,7 @@ import { ChangeApplier } from './change-applier.ts';
 import { findGenerationStart } from './generation-start.ts';
 import type { TableReport } from './table-report.ts';
 
-/** How often the gate is looked at while a table is being staged, in milliseconds. */
+/** How often the gate is looked at while a table is being staged, in milliseconds, where the sink does not say it. */
 const GATE_EVERY_MS = 100;
 
 /** What a table's writer works on. */
@@ -78,7 +78,7 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
         return true;
       }
     }
-    await ctx.clock.sleep(GATE_EVERY_MS, ctx.signal);
+    await ctx.clock.sleep(sink.pace?.lookEveryMs ?? GATE_EVERY_MS, ctx.signal);
   }
 }
 

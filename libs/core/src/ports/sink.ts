@@ -85,6 +85,18 @@ export interface StagedPartition {
   readonly quarantined: number;
 }
 
+/** How much a sink wants of a step: where each costs much however little it holds, more is gathered before it. */
+export interface SinkPace {
+  /** Bytes of row batches, and of changes, that are worth a step. */
+  readonly stageBytes: number;
+  readonly applyBytes: number;
+  /** How long they are gathered at most, in milliseconds; 0: what is there is taken. */
+  readonly stageWaitMs: number;
+  readonly applyWaitMs: number;
+  /** How often what is staged is asked for while a table waits for its last partition, in milliseconds. */
+  readonly lookEveryMs: number;
+}
+
 /**
  * A warehouse. Every method is one atomic step that may be repeated after a lost answer: a repetition changes nothing or fails
  * with `conflict`. A writer names its owner token; a step under another token than the last claimed one fails with `conflict`
@@ -92,6 +104,9 @@ export interface StagedPartition {
  * there, gone or shown, and changes nothing that users see.
  */
 export interface Sink extends AsyncDisposable {
+  /** Without one its steps are cheap. */
+  readonly pace?: SinkPace | undefined;
+
   /**
    * Problems that would keep these tables from being written (taken names, rights, columns); touches nothing. `schemas` are
    * those of the tables whose columns are known.
