@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 const everywhere = ['libs/**', 'services/**', 'tools/**', 'test/**'];
 const named = (suffix: string) => everywhere.map((root) => `${root}/*.${suffix}test.ts`);
 
+/** Nothing runs before a test asks for it. */
+const sharedServices = 'libs/testkit/src/stack/cluster-setup.ts';
+
 export default defineConfig({
   test: {
     maxWorkers: 2,
@@ -12,14 +15,23 @@ export default defineConfig({
       {
         test: {
           name: 'cluster',
-          globalSetup: 'libs/testkit/src/stack/cluster-setup.ts',
+          globalSetup: sharedServices,
           include: named('cluster.'),
           testTimeout: 60_000,
-          hookTimeout: 120_000,
+          hookTimeout: 300_000, // The first run downloads the services.
         },
       },
       { test: { name: 'fault', include: named('fault.'), testTimeout: 120_000, hookTimeout: 60_000 } },
-      { test: { name: 'e2e', include: named('e2e.'), testTimeout: 400_000, hookTimeout: 60_000, fileParallelism: false } },
+      {
+        test: {
+          name: 'e2e',
+          globalSetup: sharedServices,
+          include: named('e2e.'),
+          testTimeout: 400_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

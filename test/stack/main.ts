@@ -1,3 +1,4 @@
+import { installStack } from '@nanosync/testkit';
 import { down } from './down.ts';
 import { HELP, readStackCommand, type StackCommand, StackUsageError } from './options.ts';
 import { say } from './say.ts';
@@ -25,5 +26,17 @@ async function main(args: readonly string[]): Promise<number> {
       return status(command);
     case 'down':
       return down(command);
+    case 'install':
+      return install();
+  }
+}
+
+async function install(): Promise<number> {
+  try {
+    await installStack(say);
+    return 0;
+  } catch (error) {
+    console.error((error as Error).message);
+    return 1;
   }
 }

@@ -3,7 +3,7 @@ import { SERVICE_NAMES, type ServiceName } from '@nanosync/testkit';
 
 /** What `npm run stack` was asked to do. */
 export interface StackCommand {
-  readonly verb: 'up' | 'status' | 'down' | 'help';
+  readonly verb: 'up' | 'status' | 'down' | 'install' | 'help';
   /** Where data, logs and the record of what runs are. */
   readonly directory: string;
   readonly services: readonly ServiceName[];
@@ -28,11 +28,12 @@ export const USUAL_PORTS: Readonly<Record<ServiceName, number>> = {
 };
 
 /** What `--help` prints. */
-export const HELP = `npm run stack -- up | status | down [flags]: ${SERVICE_NAMES.join(', ')} on this machine, without a container engine.
+export const HELP = `npm run stack -- up | status | down | install [flags]: ${SERVICE_NAMES.join(', ')} on this machine, without a container engine.
 
   up      starts the services in the background and waits until each has answered
   status  asks each service; exit status 0 when all answer
   down    stops what up started
+  install downloads what up would download
 
   --services a,b     up: only these
   --free-ports       up: any free ports instead of ${Object.values(USUAL_PORTS).join(', ')}
@@ -68,8 +69,8 @@ export function readStackCommand(args: readonly string[]): StackCommand {
     else words.push(arg);
   }
   const [verb, ...more] = words;
-  if (more.length > 0 || (verb !== 'up' && verb !== 'status' && verb !== 'down'))
-    throw new StackUsageError(`Say up, status or down${verb === undefined ? '' : `, not ${words.join(' ')}`}. --help shows more.`);
+  if (more.length > 0 || (verb !== 'up' && verb !== 'status' && verb !== 'down' && verb !== 'install'))
+    throw new StackUsageError(`Say up, status, down or install${verb === undefined ? '' : `, not ${words.join(' ')}`}. --help shows more.`);
   return { verb, ...options };
 }
 

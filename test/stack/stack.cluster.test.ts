@@ -51,7 +51,7 @@ test('status names a service that has died, and its keeper ends the others howev
   signalProcess(record.keeper, 'SIGKILL');
   await hasEnded(record.keeper, 10_000);
   const port = Number(new URL((record.services.find(({ name }) => name === 'postgres')?.address as { dsn: string }).dsn).port);
-  await expect.poll(() => isFree(port), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => isFree(port), { timeout: 60_000 }).toBe(true);
   expect(await stack('down')).toMatchObject({ code: 0, output: expect.stringContaining('ended before') });
 });
 
@@ -81,7 +81,7 @@ test('up names a port that is taken, and the way out', async () => {
 
 test.each([
   [['--help'], 0, /npm run stack -- up/],
-  [[], 2, /Say up, status or down/],
+  [[], 2, /Say up, status, down or install/],
   [['up', '--service', 'x'], 2, /no flag --service/],
   [['up', '--services', 'oracle'], 2, /no service oracle; there are kafka/],
   [['up', '--services'], 2, /--services needs a value/],

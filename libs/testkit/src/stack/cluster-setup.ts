@@ -6,11 +6,33 @@ import type { TestProject } from 'vitest/node';
 import type { Service } from './service.ts';
 import { removeStack, SERVICE_NAMES, type ServiceName, startNamed } from './stack.ts';
 
+/** The services of one test run, which several of vitest's projects may use. */
+interface SharedStack {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** vitest loads this file once for each project, all in one process. */
+const shared = globalThis as { nanosyncStack?: { users: number; readonly stack: Promise<SharedStack> } };
+
 /**
  * vitest's global set-up: offers the shared services to the tests. Each is started when the first test asks for it, so a run that
  * needs Redis alone waits for nothing else; all are stopped at the end.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  shared.nanosyncStack ??= { users: 0, stack: openShared() };
+  const mine = shared.nanosyncStack;
+  mine.users++;
+  const stack = await mine.stack;
+  project.provide('stackUrl', stack.url);
+  return async () => {
+    if (--mine.users > 0) return;
+    delete shared.nanosyncStack;
+    await stack.close();
+  };
+}
+
+async function openShared(): Promise<SharedStack> {
   const directory = mkdtempSync(join(tmpdir(), 'nanosync-stack-'));
   const started = new Map<ServiceName, Promise<Service<unknown>>>();
   const start = (name: ServiceName) => {
@@ -26,13 +48,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
       (error: Error) => response.end(JSON.stringify({ error: error.message })),
     );
   });
-  project.provide('stackUrl', await listening(server));
-  return async () => {
+  const close = async () => {
     server.close();
     const outcomes = await Promise.allSettled(started.values());
     await Promise.all(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value[Symbol.asyncDispose]() : undefined)));
     removeStack(directory);
   };
+  return { url: await listening(server), close };
 }
 
 function listening(server: Server): Promise<string> {

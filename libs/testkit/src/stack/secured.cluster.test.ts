@@ -14,7 +14,7 @@ import { removeStack } from './stack.ts';
 const directory = mkdtempSync(join(tmpdir(), 'nanosync-secured-'));
 afterAll(() => removeStack(directory));
 
-test('Redis asks for TLS, a user and a password', async () => {
+test('Redis asks for TLS, a user and a password', { timeout: 300_000 }, async () => {
   await using redis = await startRedis({ directory: join(directory, 'redis'), secured: true });
   const { port, secured } = redis.address;
   await expect(redis.check()).resolves.toBeUndefined();
@@ -22,7 +22,7 @@ test('Redis asks for TLS, a user and a password', async () => {
   await expect(talk(port, undefined, 'PING\r\n')).rejects.toThrow(/certificate/);
 });
 
-test('Kafka has listeners that ask for TLS', async () => {
+test('Kafka has listeners that ask for TLS', { timeout: 300_000 }, async () => {
   await using kafka = await startKafka({ directory: join(directory, 'kafka'), secured: true });
   const { secured } = kafka.address;
   for (const place of [secured?.tls[0], secured?.saslTls[0]]) {
@@ -38,7 +38,7 @@ describe('the schema registry behind a password', () => {
     tls = await makeCertificates(join(directory, 'registry'));
   });
 
-  test('answers those who know it, over TLS', async () => {
+  test('answers those who know it, over TLS', { timeout: 300_000 }, async () => {
     const { registry } = await clusterStack('registry');
     await using proxy = await startAuthProxy({ upstream: registry.url, username: 'u', password: 'p', tls });
     const status = (auth: string) =>

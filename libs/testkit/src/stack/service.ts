@@ -43,8 +43,8 @@ export interface ServiceKind<Address> {
   readonly check: (signal: AbortSignal) => Promise<void>;
 }
 
-/** How long a service may take until it answers. */
-const START_MS = 90_000;
+/** How long a service may take until it answers; a JVM on a machine that does much else took 44 s. */
+const START_MS = 180_000;
 const CALL_MS = 5_000;
 const POLL_MS = 50;
 

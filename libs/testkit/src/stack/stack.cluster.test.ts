@@ -8,7 +8,7 @@ import { removeStack, SERVICE_NAMES, startNamed } from './stack.ts';
 const directory = mkdtempSync(join(tmpdir(), 'nanosync-stack-test-'));
 afterAll(() => removeStack(directory));
 
-describe.each(SERVICE_NAMES)('%s', (name) => {
+describe.each(SERVICE_NAMES)('%s', { timeout: 300_000 }, (name) => {
   test('answers, can be killed and is back at the same place', async () => {
     await using service = await startNamed(name, { directory });
     await service.check();
