@@ -38,6 +38,12 @@ function binaryIn(folder: string): EmulatorBinary {
 }
 
 async function makeEnvironment(folder: string): Promise<void> {
+  const version =
+    /Python (\d+)\.(\d+)/
+      .exec(await runTool('python3', { args: ['--version'], cure: CURE }))
+      ?.slice(1)
+      .map(Number) ?? [];
+  if (!isNewEnough(version)) throw new Error(`python3 is version ${version.join('.')}: ${CURE}`);
   try {
     await runTool('python3', { args: ['-m', 'venv', folder], cure: CURE });
   } catch (cause) {
@@ -45,4 +51,9 @@ async function makeEnvironment(folder: string): Promise<void> {
       throw new Error(`This Python makes no virtual environments: ${CURE}`, { cause });
     throw cause;
   }
+}
+
+/** The pinned numpy wants 3.11. */
+function isNewEnough([major = 0, minor = 0]: readonly number[]): boolean {
+  return major > 3 || (major === 3 && minor >= 11);
 }

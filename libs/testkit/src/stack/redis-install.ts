@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { installOnce } from './cache.ts';
 import { runTool } from './tool.ts';
@@ -29,6 +29,7 @@ export async function unpackRedis(log?: (line: string) => void): Promise<RedisBi
     await download(folder);
     for (const file of readdirSync(folder).filter((name) => name.endsWith('.deb')))
       await runTool('dpkg', { args: ['-x', join(folder, file), folder], cure: CURE });
+    for (const name of readdirSync(folder).filter((each) => each !== 'usr')) rmSync(join(folder, name), { recursive: true });
     if (!(await isNewEnough(binaryIn(folder))))
       throw new Error(`The redis-server of this system's packages does not run or is too old: ${CURE}`);
   });
