@@ -104,7 +104,7 @@ describe('uploads', () => {
     expect((await put(place, 'bytes 0-3/8')).status).toBe(308);
     const done = await put(place, 'bytes 4-7/8');
     expect([done.status, await done.json()]).toEqual([200, expect.objectContaining({ id: 'p:US.r' })]);
-    const again = await put(place, 'bytes 4-7/8');
+    const again = await put(`${place}&prettyPrint=false`, 'bytes 4-7/8');
     expect([again.status, await again.json()]).toEqual([200, expect.objectContaining({ id: 'p:US.r' })]);
     expect((await put(await startUpload('r'), 'bytes 0-7/8')).status).toBe(409);
     expect(emulator.asked.filter((line) => line.startsWith('PUT'))).toHaveLength(2);

@@ -27,13 +27,13 @@ export class UploadSessions {
     if (location === undefined) return answer;
     const place = new URL(location, 'http://proxy');
     const path = `${place.pathname}${place.search}`;
-    this.#sessions.set(path, { start: request });
+    this.#sessions.set(idOf(path), { start: request });
     return { ...answer, headers: { ...answer.headers, location: `http://${exchange.headers.host}${path}` } };
   }
 
   /** A part of the bytes, or the question how many have arrived. */
   async put(exchange: Exchange, met?: MetFault): Promise<Answer> {
-    const session = this.#sessions.get(exchange.path);
+    const session = this.#sessions.get(idOf(exchange.path));
     if (session?.done !== undefined) return session.done;
     const job = session?.start.job;
     if (session === undefined || job === undefined || !isLast(exchange)) return this.#upstream.send(exchange);
@@ -41,6 +41,11 @@ export class UploadSessions {
     if (answer.status < 300) session.done = answer;
     return answer;
   }
+}
+
+/** What tells a session from others; clients may add to the rest of its address. */
+function idOf(path: string): string {
+  return new URL(path, 'http://proxy').searchParams.get('upload_id') ?? path;
 }
 
 /** Whether these are the last bytes of an upload: `bytes 0-9/10`, or everything at once. */
