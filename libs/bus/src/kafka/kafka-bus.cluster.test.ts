@@ -5,8 +5,8 @@ import { openSchemaRegistry } from './schema-registry.ts';
 describeBus('kafka', async (clock) => {
   const { kafka, registry } = await clusterStack('kafka', 'registry');
   return {
-    open: async () => ({
-      bus: await openTestBus({ brokers: kafka.brokers, clock: realClock(clock), sessionTimeoutMs: 6000 }),
+    open: async (limits) => ({
+      bus: await openTestBus({ brokers: kafka.brokers, clock: realClock(clock), sessionTimeoutMs: 6000, ...limits }),
       registry: openSchemaRegistry(registry),
     }),
     [Symbol.asyncDispose]: async () => {},
