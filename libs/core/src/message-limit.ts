@@ -12,8 +12,8 @@ export function fittingPayload(payload: Uint8Array, maxMessageBytes: number): Ui
 }
 
 /** Why a row or a change is quarantined instead of sent. */
-export function tooLargeReason(what: string, bytes: number, maxMessageBytes: number): string {
-  return `The ${what} takes ${bytes} bytes on the bus, which takes ${maxMessageBytes} at most; the payload is its beginning.`;
+export function tooLargeReason(what: string, maxMessageBytes: number): string {
+  return `The ${what} is larger than the ${maxMessageBytes} bytes that the bus takes; the payload is its beginning.`;
 }
 
 /** Throws `prerequisite` when a message is above the limit of the bus; for adapters. Whoever has large messages looks before it sends. */
