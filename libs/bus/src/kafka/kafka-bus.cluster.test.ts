@@ -1,6 +1,6 @@
 import { clusterStack, describeBus } from '@nanosync/testkit';
-import { openTestBus, realClock } from './kafka-fixture.ts';
 import { openSchemaRegistry } from './schema-registry.ts';
+import { openTestBus, realClock } from './testing/test-bus.ts';
 
 describeBus('kafka', async (clock) => {
   const { kafka, registry } = await clusterStack('kafka', 'registry');
