@@ -111,7 +111,7 @@ export function pipelineError(error: unknown, what: string, settings: KafkaSetti
     `${what}: Kafka at ${brokers} ${answer === undefined ? 'does not answer' : `answers ${answer}`}.`,
     {
       ...cause,
-      hint: `Start the brokers, or correct their addresses in the server file; tried again by itself. (${messageOf(error)})`,
+      hint: `Start the brokers${/TLS/.test(messageOf(error)) ? ', see that this listener speaks TLS' : ''}, or correct their addresses in the server file. (${messageOf(error)})`,
     },
   );
 }
