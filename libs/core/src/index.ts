@@ -17,6 +17,7 @@ export type { Folded, KeyChanges, KeyOutcome, NotHeld, Quarantine } from './fold
 export { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
 export { abortWhen, followPipelines } from './follow-pipelines.ts';
 export { withLease } from './lease.ts';
+export { fittingPayload, refuseTooLarge, tooLargeReason } from './message-limit.ts';
 export type { ControlEvent, ControlKind, EndMarker, PartitionTask, Quarantined, RowBatch } from './messages.ts';
 export { CONTROL_EVENT, END_MARKER, PARTITION_TASK, QUARANTINED, ROW_BATCH } from './messages.ts';
 export type { PartitionEvent, PartitionPhase, PipelineEvent, PipelinePhase, TableEvent, TablePhase } from './phases.ts';

@@ -5,7 +5,7 @@ import { FakeClock } from './fake-clock.ts';
 
 /** A bus under test: `open` may be called again after the opened bus was disposed, and finds what was there. */
 export interface BusStoreUnderTest extends AsyncDisposable {
-  open(): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
+  open(limits?: { readonly maxMessageBytes: number }): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
 }
 
 const never = new AbortController().signal;
@@ -181,6 +181,24 @@ export function describeBus(name: string, start: (clock: FakeClock) => Promise<B
       await expect(producer.send(topic, 0, [message('later')])).rejects.toThrow();
       expect(await readAll(await bus.reader(topic, 0, 0))).toHaveLength(1);
       expect(await send(0, 'fresh producer')).toBe(2);
+    });
+
+    test('a message above the limit is refused, one at the limit is not', async () => {
+      await bus.ensureTopic(topic, 1);
+      await bus[Symbol.asyncDispose]();
+      ({ bus, registry } = await store.open({ maxMessageBytes: 20_000 }));
+      const limit = bus.maxMessageBytes;
+      expect(limit).toBeLessThanOrEqual(20_000);
+      const producer = await bus.producer();
+      const sized = (bytes: number) => ({ key: Buffer.alloc(10), value: randomBytes(bytes - 10) });
+      await producer.send(topic, 0, [sized(limit), sized(10), sized(limit), sized(limit)]);
+      await expect(producer.send(topic, 0, [sized(limit + 1)])).rejects.toMatchObject({ kind: 'prerequisite' });
+      expect((await readAll(await bus.reader(topic, 0, 0))).map(({ value }) => value.length)).toEqual([
+        limit - 10,
+        0,
+        limit - 10,
+        limit - 10,
+      ]);
     });
 
     test('everything survives a reopening: ids, offsets, messages, trims', async () => {

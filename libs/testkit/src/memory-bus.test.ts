@@ -5,5 +5,5 @@ import { memoryBusStore, openMemoryBus } from './memory-bus.ts';
 describeBus('memory', async (clock) => {
   const store = memoryBusStore();
   const ids = { next: () => randomBytes(8).toString('hex') };
-  return { open: () => openMemoryBus({ clock, ids, store }), [Symbol.asyncDispose]: async () => undefined };
+  return { open: (limits) => openMemoryBus({ clock, ids, store, ...limits }), [Symbol.asyncDispose]: async () => undefined };
 });

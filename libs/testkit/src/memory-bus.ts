@@ -8,6 +8,7 @@ import {
   PipelineError,
   type Producer,
   type Registry,
+  refuseTooLarge,
   type Sent,
   type TopicInfo,
 } from '@nanosync/core';
@@ -25,9 +26,10 @@ export async function openMemoryBus(options: {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly store?: MemoryBusStore;
+  readonly maxMessageBytes?: number;
 }): Promise<{ readonly bus: Bus; readonly registry: Registry }> {
   const store = options.store ?? memoryBusStore();
-  return { bus: new MemoryBus(store, options.clock, options.ids), registry: memoryRegistry(store) };
+  return { bus: new MemoryBus(store, options.clock, options.ids, options.maxMessageBytes), registry: memoryRegistry(store) };
 }
 
 function memoryRegistry(store: MemoryBusStore): Registry {
@@ -53,7 +55,10 @@ export class MemoryBus implements Bus {
   readonly #waiting = new Set<() => void>();
   #closed = false;
 
-  constructor(store: MemoryBusStore, clock: Clock, ids: Ids) {
+  readonly maxMessageBytes: number;
+
+  constructor(store: MemoryBusStore, clock: Clock, ids: Ids, maxMessageBytes = 64 * 1_048_576) {
+    this.maxMessageBytes = maxMessageBytes;
     this.#store = store;
     this.clock = clock;
     this.#ids = ids;
@@ -140,6 +145,7 @@ export class MemoryBus implements Bus {
   /** Appends messages and wakes who waits. */
   append(name: string, partition: number, messages: readonly OutMessage[]): Sent {
     const log = this.partition(name, partition);
+    refuseTooLarge(name, messages, this.maxMessageBytes);
     for (const { key, value } of messages) {
       log.messages.push({ key: Buffer.from(key), value: Buffer.from(value), offset: endOf(log), timestampMs: this.clock.nowMs() });
     }

@@ -2,7 +2,6 @@ import type {
   Anchor,
   CaptureRecord,
   ControlKind,
-  Log,
   PipelineRecord,
   Position,
   ServiceContext,
@@ -20,6 +19,7 @@ import {
   unreachable,
   wireHeader,
 } from '@nanosync/core';
+import { ChangeQuarantine } from './change-quarantine.ts';
 import type { Sent } from './outbox.ts';
 import { Outbox } from './outbox.ts';
 import type { SessionProgress } from './session-progress.ts';
@@ -49,21 +49,17 @@ export class EventPublisher implements AsyncDisposable {
   private readonly session: number;
   private readonly outbox: Outbox;
   private readonly tables: ReadonlyMap<TableId, PublishedTable>;
-  private readonly ids: { readonly control: number; readonly quarantined: number };
-  private readonly quarantineTopic: string;
-  private readonly log: Log;
-  /** Changes that went to quarantine since the last flush, by what the log says of them. */
-  private readonly rejections = new Map<string, { readonly table: TableId; readonly reason: string; changes: number }>();
+  private readonly controlId: number;
+  private readonly quarantine: ChangeQuarantine;
 
   private constructor(parts: {
-    log: Log;
     pipeline: string;
     anchor: Anchor;
     session: number;
     outbox: Outbox;
     tables: ReadonlyMap<TableId, PublishedTable>;
-    ids: { control: number; quarantined: number };
-    quarantineTopic: string;
+    controlId: number;
+    quarantine: ChangeQuarantine;
   }) {
     this.pipeline = parts.pipeline;
     this.cure = `Run: nanosync pipeline resnapshot ${parts.pipeline}`;
@@ -72,9 +68,8 @@ export class EventPublisher implements AsyncDisposable {
     this.session = parts.session;
     this.outbox = parts.outbox;
     this.tables = parts.tables;
-    this.ids = parts.ids;
-    this.quarantineTopic = parts.quarantineTopic;
-    this.log = parts.log;
+    this.controlId = parts.controlId;
+    this.quarantine = parts.quarantine;
   }
 
   static async open(
@@ -92,21 +87,18 @@ export class EventPublisher implements AsyncDisposable {
       const header = wireHeader(await ctx.registry.register(`${topic}-value`, codec.avro));
       published.set(table, { topic, partitions: busPartitions, codec, header });
     }
-    const ids = {
-      control: await ctx.registry.register('nanosync.control-value', CONTROL_EVENT.schema),
-      quarantined: await ctx.registry.register('nanosync.quarantine-value', QUARANTINED.schema),
-    };
+    const controlId = await ctx.registry.register('nanosync.control-value', CONTROL_EVENT.schema);
+    const quarantineId = await ctx.registry.register('nanosync.quarantine-value', QUARANTINED.schema);
     const outbox = await Outbox.open(ctx.bus);
     const { session } = record;
     return new EventPublisher({
-      log: ctx.log,
       pipeline: name,
       anchor,
       session,
       outbox,
       tables: published,
-      ids,
-      quarantineTopic: ctx.topics.quarantine(name),
+      controlId,
+      quarantine: new ChangeQuarantine(ctx, name, outbox, quarantineId),
     });
   }
 
@@ -118,7 +110,7 @@ export class EventPublisher implements AsyncDisposable {
   /** Sends what waits; resolves when all of it is durable on the bus. */
   async flush(): Promise<Sent> {
     const sent = await this.outbox.flush();
-    this.logRejections();
+    this.quarantine.flushed();
     return sent;
   }
 
@@ -186,6 +178,8 @@ export class EventPublisher implements AsyncDisposable {
       if (keyed === null) throw new PipelineError('defect', `A change of ${event.table} carries no row.`);
       const key = target.codec.key(keyed);
       const value = target.codec.encode({ ...common, op, before, after, rowless }, target.header, this.origin);
+      const reason = this.quarantine.reasonAgainst(key, value);
+      if (reason !== undefined) return this.rejected({ ...event, reason, payload: value }, progress);
       this.outbox.add(target.topic, busPartitionOf(key, target.partitions), key, value);
     }
     progress.changed(event);
@@ -213,25 +207,19 @@ export class EventPublisher implements AsyncDisposable {
     this.control(table, { kind: 'schema', epoch, position, tsMs: 0, detail: sentence });
   }
 
-  private rejected({ table, position, reason, payload }: SourceEvent & { readonly kind: 'rejected' }, progress: SessionProgress): void {
+  /** Not sent to its topic, and counted: what comes after it goes on. */
+  private rejected(
+    { table, position, reason, payload }: Omit<SourceEvent & { readonly kind: 'rejected' }, 'kind' | 'commitMs'>,
+    progress: SessionProgress,
+  ): void {
     const { epoch } = progress.table(table);
-    const value = encodeMessage(QUARANTINED, this.ids.quarantined, { table, epoch, origin: position, reason, payload });
-    this.outbox.add(this.quarantineTopic, 0, Buffer.from(table), value);
+    this.quarantine.add({ table, epoch, position, reason, payload });
     progress.quarantined(table, position);
-    const known = this.rejections.get(`${table} ${reason}`);
-    if (known === undefined) this.rejections.set(`${table} ${reason}`, { table, reason, changes: 1 });
-    else known.changes++;
-  }
-
-  /** One line for each reason, however many changes: why rows are missing must be readable without the quarantine topic. */
-  private logRejections(): void {
-    for (const rejected of this.rejections.values()) this.log.warn('changes quarantined', { ...rejected });
-    this.rejections.clear();
   }
 
   private control(table: TableId, { kind, epoch, position, tsMs, detail }: Control): void {
     const { topic, partitions } = this.target(table);
-    const value = encodeMessage(CONTROL_EVENT, this.ids.control, {
+    const value = encodeMessage(CONTROL_EVENT, this.controlId, {
       kind,
       table,
       anchor: this.anchor,

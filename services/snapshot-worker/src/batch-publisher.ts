@@ -1,8 +1,24 @@
+import { promisify } from 'node:util';
+import { zstdDecompress } from 'node:zlib';
 import type { EndMarker, PartitionTask, Producer, RejectedRow, RowBlock, ServiceContext } from '@nanosync/core';
-import { END_MARKER, encodeMessage, PipelineError, QUARANTINED, ROW_BATCH, ROWS_BUS_PARTITIONS } from '@nanosync/core';
+import {
+  END_MARKER,
+  encodeMessage,
+  fittingPayload,
+  PipelineError,
+  QUARANTINED,
+  ROW_BATCH,
+  ROWS_BUS_PARTITIONS,
+  tooLargeReason,
+} from '@nanosync/core';
+
+const decompress = promisify(zstdDecompress);
 
 /** A COPY that waits holds locks at the source: give it up when the bus has refused for this long. */
 const BUS_PATIENCE_MS = 30_000;
+
+/** Names, counts and key that a batch's message has besides its block, at most. */
+const BATCH_OVERHEAD_BYTES = 2048;
 
 /** Names one attempt at one partition, and the schema its rows are encoded with. */
 export interface AttemptName {
@@ -20,6 +36,16 @@ export class BatchPublisher implements AsyncDisposable {
     this.ctx = ctx;
   }
 
+  /** Bytes of rows in a block that surely fits into a message. */
+  get maxBlockBytes(): number {
+    return Math.max(1024, Math.floor((this.ctx.bus.maxMessageBytes - BATCH_OVERHEAD_BYTES) * 0.98)); // What does not shrink grows a little.
+  }
+
+  /** True when the bus takes a batch of this block. */
+  fits({ block }: RowBlock): boolean {
+    return block.length + BATCH_OVERHEAD_BYTES <= this.ctx.bus.maxMessageBytes;
+  }
+
   async batch(name: AttemptName, batch: number, { rows, codec, block }: RowBlock): Promise<void> {
     const { task, attempt, rowSchemaId } = name;
     const { table, epoch, partition } = task;
@@ -35,6 +61,15 @@ export class BatchPublisher implements AsyncDisposable {
     this.ctx.failpoint('end-marker-published');
   }
 
+  /** Quarantines the row of a block that the bus does not take. Blocks of several rows have a size that fits. */
+  async quarantineLarge(name: AttemptName, { rows, codec, block }: RowBlock): Promise<RejectedRow> {
+    if (rows !== 1) throw new PipelineError('defect', `A block of ${rows} rows is larger than the bus takes.`);
+    const payload = codec === 'null' ? block : await decompress(block);
+    const row = { reason: tooLargeReason('row', this.ctx.bus.maxMessageBytes), payload };
+    await this.quarantine(name, row);
+    return row;
+  }
+
   async quarantine(name: AttemptName, row: RejectedRow): Promise<void> {
     const { task, attempt } = name;
     const schemaId = await this.ctx.registry.register('nanosync.quarantine-value', QUARANTINED.schema);
@@ -44,7 +79,7 @@ export class BatchPublisher implements AsyncDisposable {
       epoch: task.epoch,
       origin,
       reason: row.reason,
-      payload: row.payload,
+      payload: fittingPayload(row.payload, this.ctx.bus.maxMessageBytes),
     });
     await this.sendTo(this.ctx.topics.quarantine(task.pipeline), 0, Buffer.from(task.table), value);
   }

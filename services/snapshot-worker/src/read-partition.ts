@@ -1,4 +1,4 @@
-import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext, TableRecord } from '@nanosync/core';
+import type { PartitionRecord, PartitionTask, PipelineRecord, RejectedRow, ServiceContext, TableRecord } from '@nanosync/core';
 import {
   isKind,
   PARTITION_MACHINE,
@@ -91,11 +91,19 @@ async function publishRange(
   const reasons = new Map<string, number>();
   let [rows, bytes, batches, quarantined] = [0, 0, 0, 0];
   const origin = rowOrigin(task.partition, attempt);
-  for await (const output of source.readRange(table, task.range, { targetBytes: BLOCK_BYTES, origin, signal: ctx.signal })) {
+  const reject = ({ reason }: RejectedRow) => {
+    quarantined++;
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  };
+  const targetBytes = Math.min(BLOCK_BYTES, publisher.maxBlockBytes);
+  for await (const output of source.readRange(table, task.range, { targetBytes, origin, signal: ctx.signal })) {
     if (output.kind === 'rejected') {
       await publisher.quarantine(name, output.row);
-      quarantined++;
-      reasons.set(output.row.reason, (reasons.get(output.row.reason) ?? 0) + 1);
+      reject(output.row);
+      continue;
+    }
+    if (!publisher.fits(output.block)) {
+      reject(await publisher.quarantineLarge(name, output.block));
       continue;
     }
     rows += output.block.rows;

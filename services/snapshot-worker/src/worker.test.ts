@@ -1,5 +1,28 @@
-import type { Bus, PartitionRecord, PartitionTask, PipelineRecord, Producer, ServiceContext, Source, TableRecord } from '@nanosync/core';
-import { encodeMessage, PARTITION_TASK, PipelineError, positionOf, RECORD_VERSION, stateKeys, topicsOf } from '@nanosync/core';
+import { randomBytes } from 'node:crypto';
+import type {
+  Bus,
+  PartitionRecord,
+  PartitionTask,
+  PipelineRecord,
+  Producer,
+  RangeOptions,
+  ServiceContext,
+  Source,
+  TableRecord,
+} from '@nanosync/core';
+import {
+  decodeMessage,
+  END_MARKER,
+  encodeMessage,
+  PARTITION_TASK,
+  PipelineError,
+  positionOf,
+  QUARANTINED,
+  RECORD_VERSION,
+  ROW_BATCH,
+  stateKeys,
+  topicsOf,
+} from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState, order, rowBatchOf } from '@nanosync/testkit';
 import { describe, expect, it } from 'vitest';
 import { runSnapshotWorker } from './worker.ts';
@@ -59,10 +82,14 @@ const PARTITION: PartitionRecord = {
 };
 
 /** A worker's surroundings in memory; `read` stands for the source's read of a range, by pipeline. */
-async function surroundings(read: (pipeline: string) => AsyncIterable<unknown>, wrap: (bus: Bus) => Bus = (bus) => bus) {
+async function surroundings(
+  read: (pipeline: string, targetBytes: number) => AsyncIterable<unknown>,
+  wrap: (bus: Bus) => Bus = (bus) => bus,
+  limits = {},
+) {
   const clock = new FakeClock();
   let ids = 0;
-  const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => `t${++ids}` } });
+  const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => `t${++ids}` }, ...limits });
   const state = openMemoryState({ clock });
   const ending = new AbortController();
   const line = () => {};
@@ -78,7 +105,11 @@ async function surroundings(read: (pipeline: string) => AsyncIterable<unknown>, 
     log,
     clock,
     ids: { next: () => `i${++ids}` },
-    openSource: async ({ name }) => ({ readRange: () => read(name), [Symbol.asyncDispose]: async () => {} }) as unknown as Source,
+    openSource: async ({ name }) =>
+      ({
+        readRange: (_table: unknown, _range: string, { targetBytes }: RangeOptions) => read(name, targetBytes),
+        [Symbol.asyncDispose]: async () => {},
+      }) as unknown as Source,
     openSink: () => Promise.reject(new Error('a worker opens no sink')),
     failpoint: () => {},
     signal: ending.signal,
@@ -86,6 +117,7 @@ async function surroundings(read: (pipeline: string) => AsyncIterable<unknown>, 
   const put = async (pipeline: string, partition: PartitionRecord = PARTITION) => {
     await bus.ensureTopic(ctx.topics.tasks, 1);
     await bus.ensureTopic(ctx.topics.rows(pipeline), 2);
+    await bus.ensureTopic(ctx.topics.quarantine(pipeline), 1);
     await state.put(stateKeys.pipeline(pipeline), pipelineRecord(pipeline), 0);
     await state.put(stateKeys.table(pipeline, ORDERS.table), TABLE, 0);
     await state.put(stateKeys.partition(pipeline, ORDERS.table, 'e1', 0), partition, 0);
@@ -183,6 +215,42 @@ describe('a snapshot worker', () => {
     expect(reads).toBe(2);
     end();
     await running;
+  });
+
+  it('quarantines a row that the bus does not take, with the reason and its beginning, and reads the rest', async () => {
+    const limit = 20_000;
+    const block = (id: number, body: string) => {
+      const names = { epoch: 'e1', partition: 0, attempt: 'x', batch: 0 };
+      const { batch } = rowBatchOf(ORDERS, [order(id, 'n', body)], names);
+      return { kind: 'block', block: { rows: 1, codec: 'zstandard', block: batch.block } };
+    };
+    const targets: number[] = [];
+    const { ctx, bus, put, send, partition, until, end } = await surroundings(
+      async function* (_, targetBytes) {
+        targets.push(targetBytes);
+        yield block(1, 'small');
+        yield block(2, randomBytes(80_000).toString('hex'));
+        yield block(3, 'x'.repeat(100_000)); // Large for PostgreSQL, small when compressed.
+      },
+      undefined,
+      { maxMessageBytes: limit },
+    );
+    await put('p');
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('p')).phase === 'read')).toBe(true);
+    end();
+    await running;
+    expect(targets.every((bytes) => bytes < limit)).toBe(true);
+    const reader = await bus.reader(ctx.topics.rows('p'), 0, 0);
+    const values = (await reader.read({ maxBytes: 1e9, waitMs: 0 })).map(({ value }) => value);
+    expect(values.slice(0, -1).map((value) => decodeMessage(ROW_BATCH, value).batch)).toEqual([0, 1]);
+    expect(decodeMessage(END_MARKER, values.at(-1) as Uint8Array)).toMatchObject({ batches: 2, rows: 2, quarantined: 1 });
+    const [row] = await (await bus.reader(ctx.topics.quarantine('p'), 0, 0)).read({ maxBytes: 1e9, waitMs: 0 });
+    const quarantined = decodeMessage(QUARANTINED, row?.value as Uint8Array);
+    expect(quarantined.reason).toMatch(/^The row is larger than the 20000 bytes that the bus takes/);
+    expect(quarantined.payload.length).toBeGreaterThan(10_000);
+    expect(row?.value.length).toBeLessThanOrEqual(limit);
   });
 
   it('gives a read up when the bus does not even open a producer', async () => {

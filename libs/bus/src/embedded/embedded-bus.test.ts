@@ -7,7 +7,7 @@ import { openEmbeddedBus } from './embedded-bus.ts';
 describeBus('embedded', async (clock) => {
   const directory = mkdtempSync(join(tmpdir(), 'nanosync-bus-'));
   return {
-    open: () => openEmbeddedBus({ directory, clock }),
+    open: (limits) => openEmbeddedBus({ directory, clock, ...limits }),
     [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
   };
 });

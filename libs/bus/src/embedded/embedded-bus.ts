@@ -14,13 +14,15 @@ export interface EmbeddedBusOptions {
   readonly clock: Clock;
   /** Size at which a segment file is full; trimmed messages leave the disk by whole segments. Default 64 MiB. */
   readonly segmentBytes?: number;
+  /** Default 64 MiB. */
+  readonly maxMessageBytes?: number;
 }
 
 /** Opens the durable bus of one directory; disposing the bus closes the registry too. Other processes may have it open as well. */
 export async function openEmbeddedBus(options: EmbeddedBusOptions): Promise<{ readonly bus: Bus; readonly registry: Registry }> {
   const store = LogStore.open(options.directory, options.clock, options.segmentBytes);
   await removeOrphans(store);
-  return { bus: new EmbeddedBus(store), registry: embeddedRegistry(store) };
+  return { bus: new EmbeddedBus(store, options.maxMessageBytes), registry: embeddedRegistry(store) };
 }
 
 /**
@@ -37,9 +39,11 @@ export async function openEmbeddedBusForReading(
 class EmbeddedBus implements Bus {
   readonly #store: LogStore;
   readonly #groups = new Map<string, GroupQueue>();
+  readonly maxMessageBytes: number;
 
-  constructor(store: LogStore) {
+  constructor(store: LogStore, maxMessageBytes = 64 * 1_048_576) {
     this.#store = store;
+    this.maxMessageBytes = maxMessageBytes;
   }
 
   async ensureTopic(name: string, partitions: number): Promise<TopicInfo> {
@@ -74,7 +78,7 @@ class EmbeddedBus implements Bus {
 
   async producer(): Promise<EmbeddedProducer> {
     this.#store.assertOpen();
-    return new EmbeddedProducer(this.#store);
+    return new EmbeddedProducer(this.#store, this.maxMessageBytes);
   }
 
   async reader(name: string, partition: number, offset: number): Promise<PartitionReader> {

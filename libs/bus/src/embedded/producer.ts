@@ -1,16 +1,18 @@
-import { type OutMessage, PipelineError, type Producer, type Sent } from '@nanosync/core';
+import { type OutMessage, PipelineError, type Producer, refuseTooLarge, type Sent } from '@nanosync/core';
 import type { LogStore } from './log-store.ts';
 
 /** Sends until a send fails; then nothing that was given after it, so that nothing can follow a gap. */
 export class EmbeddedProducer implements Producer {
   readonly #store: LogStore;
+  readonly #maxMessageBytes: number;
   readonly #pending = new Set<Promise<Sent>>();
   #sends = 0;
   #failed: { readonly send: number; readonly cause: unknown } | undefined;
   #closed = false;
 
-  constructor(store: LogStore) {
+  constructor(store: LogStore, maxMessageBytes: number) {
     this.#store = store;
+    this.#maxMessageBytes = maxMessageBytes;
   }
 
   async send(topic: string, partition: number, messages: readonly OutMessage[]): Promise<Sent> {
@@ -40,6 +42,7 @@ export class EmbeddedProducer implements Producer {
     };
     try {
       check();
+      refuseTooLarge(topic, messages, this.#maxMessageBytes);
       return await this.#store.append(topic, partition, messages, { check, failed });
     } catch (cause) {
       failed(cause);

@@ -28,8 +28,8 @@ const REFUSED: readonly string[] = [
   'POLICY_VIOLATION',
   'UNSUPPORTED_VERSION',
 ];
-/** Names of TLS failures that no waiting cures. */
-const CERTIFICATE = /CERT|SELF_SIGNED|SIGNATURE|ALTNAME|WRONG_VERSION_NUMBER|TLS|SSL/;
+/** Codes of TLS failures that no waiting cures. */
+const CERTIFICATE = /CERT|SIGNATURE|ERR_SSL|ERR_TLS|^UNABLE_TO/;
 
 /** Error codes that kafkajs has no name for. */
 const NEWER: Readonly<Record<number, string>> = {
@@ -68,9 +68,9 @@ export function hasMoved(error: unknown): boolean {
   return MOVED.includes(answerOf(error) ?? '');
 }
 
-/** True when the broker did not answer, or the connection broke. */
+/** True when the broker did not answer, or the connection broke: something that may be over the next time. */
 export function isLost(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
+  if (!(error instanceof Error) || isCertificate(error)) return false;
   return /^KafkaJS(Connection|ConnectionClosed|RequestTimeout|Lock|)(Error|Timeout)$/.test(error.name) && answerOf(error) === undefined;
 }
 
@@ -111,7 +111,7 @@ export function pipelineError(error: unknown, what: string, settings: KafkaSetti
     `${what}: Kafka at ${brokers} ${answer === undefined ? 'does not answer' : `answers ${answer}`}.`,
     {
       ...cause,
-      hint: `Start the brokers, or correct their addresses in the server file; tried again by itself. (${messageOf(error)})`,
+      hint: `Start the brokers${/TLS/.test(messageOf(error)) ? ', see that this listener speaks TLS' : ''}, or correct their addresses in the server file. (${messageOf(error)})`,
     },
   );
 }
@@ -122,8 +122,8 @@ function isAuthentication(error: unknown): boolean {
 }
 
 function isCertificate(error: unknown): boolean {
-  const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown };
-  return error instanceof Error && error.name === 'KafkaJSConnectionError' && CERTIFICATE.test(`${code} ${message}`.toUpperCase());
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return error instanceof Error && error.name === 'KafkaJSConnectionError' && typeof code === 'string' && CERTIFICATE.test(code);
 }
 
 function messageOf(error: unknown): string {

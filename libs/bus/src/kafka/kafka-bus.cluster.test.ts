@@ -1,12 +1,12 @@
 import { clusterStack, describeBus } from '@nanosync/testkit';
-import { openTestBus, realClock } from './kafka-fixture.ts';
 import { openSchemaRegistry } from './schema-registry.ts';
+import { openTestBus, realClock } from './testing/test-bus.ts';
 
 describeBus('kafka', async (clock) => {
   const { kafka, registry } = await clusterStack('kafka', 'registry');
   return {
-    open: async () => ({
-      bus: await openTestBus({ brokers: kafka.brokers, clock: realClock(clock), sessionTimeoutMs: 6000 }),
+    open: async (limits) => ({
+      bus: await openTestBus({ brokers: kafka.brokers, clock: realClock(clock), sessionTimeoutMs: 6000, ...limits }),
       registry: openSchemaRegistry(registry),
     }),
     [Symbol.asyncDispose]: async () => {},

@@ -5,6 +5,7 @@ import { KafkaMember } from './group-member.ts';
 import { type KafkaBusOptions, settingsOf } from './options.ts';
 import { KafkaProducer } from './producer.ts';
 import { KafkaReader, type ReadPlace } from './reader.ts';
+import { maxMessageBytes } from './record-batch.ts';
 import { KafkaTopics } from './topics.ts';
 
 /** Opens a bus on Kafka 3.1 or newer; throws when no broker answers, refuses the login or is too old. */
@@ -32,7 +33,7 @@ class KafkaBus implements Bus {
   }
 
   get maxMessageBytes(): number {
-    return this.#cluster.settings.maxMessageBytes;
+    return maxMessageBytes(this.#cluster.settings.maxMessageBytes);
   }
 
   ensureTopic(name: string, partitions: number): Promise<TopicInfo> {

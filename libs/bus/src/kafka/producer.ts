@@ -1,7 +1,7 @@
-import { type OutMessage, PipelineError, type Producer, type Sent } from '@nanosync/core';
+import { type OutMessage, PipelineError, type Producer, refuseTooLarge, type Sent } from '@nanosync/core';
 import type { KafkaCluster } from './cluster.ts';
 import { pipelineError } from './errors.ts';
-import { BATCH_BYTES, batchBytes, encodeBatch, RECORD_BYTES } from './record-batch.ts';
+import { BATCH_BYTES, batchBytes, encodeBatch, maxMessageBytes, RECORD_BYTES } from './record-batch.ts';
 import { Sender } from './sender.ts';
 import type { KafkaTopics } from './topics.ts';
 
@@ -108,21 +108,14 @@ export class KafkaProducer implements Producer {
 
   /** As many messages in one batch as the brokers take; a batch is the unit of their limit. */
   #chunks(topic: string, messages: readonly OutMessage[]): readonly (readonly OutMessage[])[] {
-    const { maxMessageBytes } = this.#cluster.settings;
-    if (batchBytes(messages) <= maxMessageBytes) return [messages];
+    const limit = this.#cluster.settings.maxMessageBytes;
+    if (batchBytes(messages) <= limit) return [messages];
+    refuseTooLarge(topic, messages, maxMessageBytes(limit));
     const chunks: OutMessage[][] = [];
     let size = Number.POSITIVE_INFINITY;
     for (const message of messages) {
       const bytes = message.key.length + message.value.length + RECORD_BYTES;
-      if (bytes + BATCH_BYTES > maxMessageBytes)
-        throw new PipelineError(
-          'prerequisite',
-          `A message of ${bytes} bytes for topic ${topic} is above the limit of ${maxMessageBytes}.`,
-          {
-            hint: 'Raise the limit of the bus in the server file, and max.message.bytes of the topic with it.',
-          },
-        );
-      if (size + bytes > maxMessageBytes) {
+      if (size + bytes > limit) {
         chunks.push([]);
         size = BATCH_BYTES;
       }

@@ -29,6 +29,11 @@ export function batchBytes(messages: readonly OutMessage[]): number {
   return messages.reduce((total, { key, value }) => total + key.length + value.length + RECORD_BYTES, BATCH_BYTES);
 }
 
+/** Bytes that key and value of a message may have, for a batch of it alone to stay within the brokers' limit. */
+export function maxMessageBytes(batchLimit: number): number {
+  return batchLimit - BATCH_BYTES - RECORD_BYTES;
+}
+
 /** Encodes messages as one record batch of format 2, without a producer id; compressed where that is asked for and gains something. */
 export async function encodeBatch(messages: readonly OutMessage[], timestampMs: number, tryCompress: boolean): Promise<EncodedBatch> {
   const plain = Buffer.allocUnsafe(batchBytes(messages));

@@ -63,6 +63,8 @@ export interface GroupMember extends AsyncDisposable {
  * unless its own storage is restored, which readers detect by topic id and offsets.
  */
 export interface Bus extends AsyncDisposable {
+  /** The most bytes that key and value of one message may have together; a send of a larger one is refused with `prerequisite`. */
+  readonly maxMessageBytes: number;
   /** Creates the topic when it is absent; throws PipelineError `gap` when it exists with another number of partitions. */
   ensureTopic(name: string, partitions: number): Promise<TopicInfo>;
   /** The topic as it is, or undefined. */

@@ -30,7 +30,10 @@ export interface RejectedRow {
   readonly payload: Uint8Array;
 }
 
-/** What reading a range yields, in any order; blocks are near `targetBytes` before compression. */
+/**
+ * What reading a range yields, in any order; blocks are near `targetBytes` before compression. A block of several rows is never above
+ * it: a row that would make it so has a block to itself.
+ */
 export type RangeOutput = { readonly kind: 'block'; readonly block: RowBlock } | { readonly kind: 'rejected'; readonly row: RejectedRow };
 
 /** How to read a range. */

@@ -1,7 +1,7 @@
 import type { Bus, Clock, Log } from '@nanosync/core';
 import { clusterStack, type FakeClock } from '@nanosync/testkit';
-import { openKafkaBus } from './kafka-bus.ts';
-import type { KafkaBusOptions } from './options.ts';
+import { openKafkaBus } from '../kafka-bus.ts';
+import type { KafkaBusOptions } from '../options.ts';
 
 /** A log that says nothing. */
 export const QUIET: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => QUIET };
