@@ -7,6 +7,7 @@ import { KEEPALIVE_ENTRY, readEntries } from './byte-queue.ts';
 import type { Chunk } from './chunk.ts';
 import { isSpent, newChunk } from './chunk.ts';
 import { Completion } from './completion.ts';
+import { Confirmations } from './confirmations.ts';
 import type { Connect } from './connection.ts';
 import { horizonOf } from './horizon.ts';
 import type { Lsn } from './position.ts';
@@ -34,6 +35,7 @@ export async function openChanges(connect: Connect, options: ChangesOptions, clo
   const stream = await ReplicationStream.open(connect, { pipeline, slot, publication, tables, from, clock, signal });
   return new PostgresChangeReader({
     stream,
+    confirmations: new Confirmations({ clock, afterMs: options.confirmAfterMs ?? 0, tell: (lsn) => stream.confirm(lsn) }),
     decoder: new StreamDecoder({ pipeline, plans, complete: options.complete, horizon }),
     completion: new Completion({ connect, clock, horizon }),
     from,
@@ -43,6 +45,7 @@ export async function openChanges(connect: Connect, options: ChangesOptions, clo
 
 interface Parts {
   readonly stream: ReplicationStream;
+  readonly confirmations: Confirmations;
   readonly decoder: StreamDecoder;
   readonly completion: Completion;
   readonly from: Lsn;
@@ -84,7 +87,7 @@ class PostgresChangeReader implements ChangeReader {
 
   acknowledge(position: Position): void {
     if (!this.acknowledgements.acknowledge(position)) return;
-    this.parts.stream.confirm(this.acknowledgements.confirmed);
+    this.parts.confirmations.add(this.acknowledgements.confirmed);
     // An end of the log that was held back because of this commit may be told now.
     this.parts.stream.notify();
   }
@@ -96,6 +99,7 @@ class PostgresChangeReader implements ChangeReader {
 
   private close(): void {
     this.closed = true;
+    this.parts.confirmations.close();
     this.parts.stream.close();
     this.parts.completion.close();
   }
