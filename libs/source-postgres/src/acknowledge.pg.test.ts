@@ -70,6 +70,12 @@ test('an acknowledged value is kept from the server for as long as asked, and fo
   const commit = (await capture.all(first)).find((event) => event.kind === 'commit');
   first.acknowledge(commit!.acknowledge);
   await first[Symbol.asyncDispose]();
+  // Nor by a reader that begins there.
+  const there = await capture.open({ from: commit!.acknowledge, confirmAfterMs: 60_000 });
+  await capture.all(there);
+  await vi.waitFor(async () => expect(await flushed(capture)).not.toBe(''), { interval: 5 });
+  expect(await confirmed(capture)).toBe(before);
+  await there[Symbol.asyncDispose]();
   const second = await capture.open({ confirmAfterMs: 200 });
   const again = (await capture.all(second)).find((event) => event.kind === 'commit');
   expect(again!.acknowledge).toBe(commit!.acknowledge);
