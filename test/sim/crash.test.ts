@@ -56,6 +56,18 @@ describe('the whole system', () => {
     for (const resnapshotAtMs of [40, 300, 1300]) expectSound(await runScenario({ seed: 5, resnapshotAtMs }), `at ${resnapshotAtMs} ms`);
   });
 
+  it('is right, without a repair, when the state store loses no more of its newest writes than it said', async () => {
+    for (const [atMs, byMs] of [
+      [120, 50],
+      [420, 300],
+      [780, 300],
+      [900, 900],
+      [1020, 900],
+      [1320, 900],
+    ] as const)
+      expectSound(await runScenario({ seed: 6, mayLoseMs: 1500, rewinds: [{ atMs, byMs }] }), `${byMs} ms at ${atMs} ms`);
+  });
+
   it('equals the source, or names the repair and equals it then, when the state store loses its newest writes', async () => {
     for (const [atMs, byMs] of [
       [60, 60],

@@ -50,7 +50,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
       if (slot === undefined) throw new PipelineError('gap', 'The slot is gone.');
       if (slot.holder !== null) throw new PipelineError('conflict', 'The slot is in use.');
       slot.holder = Symbol('capture');
-      return new ModelReader(db, options, slot.holder, ended.signal);
+      return new ModelReader({ db, options, holder: slot.holder, cut: ended.signal, clock });
     },
     mark: async (marker) => db.commit([], marker),
     end: async () => positionOf(db.end, 0n),
@@ -103,21 +103,31 @@ async function* readRange({ db, clock, signal, origin }: ReadContext, table: Tab
   }
 }
 
+interface ReaderParts {
+  readonly db: ModelDatabase;
+  readonly options: ChangesOptions;
+  readonly holder: symbol;
+  readonly cut: AbortSignal;
+  readonly clock: Clock;
+}
+
 /** Streams the model's log from the slot, a transaction a call. */
 class ModelReader implements ChangeReader {
   private readonly db: ModelDatabase;
   private readonly options: ChangesOptions;
   private readonly holder: symbol;
   private readonly cut: AbortSignal;
+  private readonly clock: Clock;
   private at: bigint;
   private told = -1n;
   private offered = new Set<Position>();
 
-  constructor(db: ModelDatabase, options: ChangesOptions, holder: symbol, cut: AbortSignal) {
+  constructor({ db, options, holder, cut, clock }: ReaderParts) {
     this.db = db;
     this.options = options;
     this.holder = holder;
     this.cut = cut;
+    this.clock = clock;
     const from = lsnOf(options.from);
     const confirmed = db.slot?.confirmed ?? 0n;
     this.at = from > confirmed ? from : confirmed;
@@ -145,7 +155,15 @@ class ModelReader implements ChangeReader {
     const { slot } = this.db;
     if (this.cut.aborted || slot === undefined || slot.holder !== this.holder) return;
     if (!this.offered.has(position)) throw new Error('a position was acknowledged that the stream did not offer');
-    if (lsnOf(position) > slot.confirmed) slot.confirmed = lsnOf(position);
+    const { confirmAfterMs = 0 } = this.options;
+    if (confirmAfterMs === 0) this.confirm(lsnOf(position));
+    else void this.clock.sleep(confirmAfterMs, this.cut).then(() => this.confirm(lsnOf(position)));
+  }
+
+  private confirm(lsn: bigint): void {
+    const { slot } = this.db;
+    if (this.cut.aborted || slot === undefined || slot.holder !== this.holder) return;
+    if (lsn > slot.confirmed) slot.confirmed = lsn;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -18,6 +18,8 @@ export interface Scenario {
   readonly rewrite?: boolean;
   /** The state store loses its newest writes at these virtual times: it goes back to what it was `byMs` before. */
   readonly rewinds?: readonly { readonly atMs: number; readonly byMs: number }[];
+  /** What the state store says that it may lose; see {@link State.mayLoseMs}. */
+  readonly mayLoseMs?: number;
   /** The bus loses messages at this virtual time; see {@link World.loseMessages}. */
   readonly loses?: { readonly atMs: number; readonly ending: string; readonly count: number | 'topic' };
   /** The warehouse is lost at this virtual time. */
@@ -72,7 +74,7 @@ export async function runScenario(scenario: Scenario, look: (world: World) => vo
   const db = new ModelDatabase([ORDERS, ITEMS]);
   for (const table of [ORDERS.table, ITEMS.table])
     for (let id = 1; id <= 18; id++) db.commit([{ kind: 'put', table, row: [BigInt(id), `first ${id}`, `body ${id}`] }]);
-  const world = new World(db);
+  const world = new World(db, scenario.mayLoseMs);
   await world.open([ORDERS.table, ITEMS.table], TARGET_ROWS);
   const first = Object.fromEntries(
     SERVICES.map((name) => [name, world.start(name, scenario.fates?.find(({ service }) => service === name)?.fate)]),

@@ -49,8 +49,11 @@ export class World {
   private bus: Awaited<ReturnType<typeof openMemoryBus>> | undefined;
   private readonly processes = new Map<Process, ServiceName>();
 
-  constructor(db: ModelDatabase) {
+  private readonly mayLoseMs: number;
+
+  constructor(db: ModelDatabase, mayLoseMs = 0) {
     this.db = db;
+    this.mayLoseMs = mayLoseMs;
   }
 
   async open(tables: readonly TableId[], targetRows: number): Promise<void> {
@@ -172,7 +175,7 @@ export class World {
   }
 
   state() {
-    return openMemoryState({ clock: this.clock, store: this.stateStore });
+    return openMemoryState({ clock: this.clock, store: this.stateStore, mayLoseMs: this.mayLoseMs });
   }
 
   private tables(): readonly TableId[] {

@@ -62,6 +62,30 @@ test('exactly the acknowledged value reaches the server, and nothing before it w
   expect(await confirmed(capture)).toBe(lsnOf(commits[4]!.acknowledge));
 });
 
+test('an acknowledged value is kept from the server for as long as asked, and for ever when the reader ends before', async () => {
+  await using capture = await captureOf(server, 'CREATE TABLE t (id int PRIMARY KEY)', ['t']);
+  const before = await confirmed(capture);
+  const first = await capture.open({ confirmAfterMs: 60_000 });
+  await capture.sql('INSERT INTO t VALUES (1)');
+  const commit = (await capture.all(first)).find((event) => event.kind === 'commit');
+  first.acknowledge(commit!.acknowledge);
+  await first[Symbol.asyncDispose]();
+  // Nor by a reader that begins there.
+  const there = await capture.open({ from: commit!.acknowledge, confirmAfterMs: 60_000 });
+  await capture.all(there);
+  await vi.waitFor(async () => expect(await flushed(capture)).not.toBe(''), { interval: 5 });
+  expect(await confirmed(capture)).toBe(before);
+  await there[Symbol.asyncDispose]();
+  const second = await capture.open({ confirmAfterMs: 200 });
+  const again = (await capture.all(second)).find((event) => event.kind === 'commit');
+  expect(again!.acknowledge).toBe(commit!.acknowledge);
+  expect(await confirmed(capture)).toBe(before);
+  const told = performance.now();
+  second.acknowledge(again!.acknowledge);
+  await vi.waitFor(async () => expect(await confirmed(capture)).toBe(lsnOf(again!.acknowledge)), { interval: 5 });
+  expect(performance.now() - told).toBeGreaterThan(199);
+});
+
 test('after a crash every transaction at or after the acknowledged commit comes again, neighbours included', async () => {
   await using capture = await captureOf(server, 'CREATE TABLE t (id int PRIMARY KEY)', ['t']);
   // Transactions that wait with nothing but their commits to write: each begins where the one before it ended.

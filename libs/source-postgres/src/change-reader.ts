@@ -7,6 +7,7 @@ import { KEEPALIVE_ENTRY, readEntries } from './byte-queue.ts';
 import type { Chunk } from './chunk.ts';
 import { isSpent, newChunk } from './chunk.ts';
 import { Completion } from './completion.ts';
+import { Confirmations } from './confirmations.ts';
 import type { Connect } from './connection.ts';
 import { horizonOf } from './horizon.ts';
 import type { Lsn } from './position.ts';
@@ -31,9 +32,15 @@ export async function openChanges(connect: Connect, options: ChangesOptions, clo
   const tables = plans.map((plan) => ({ oid: plan.storage.oid, name: plan.table }));
   const from = lsnOf(options.from);
   const horizon = await horizonOf(connect, options.from === options.anchor.l0);
-  const stream = await ReplicationStream.open(connect, { pipeline, slot, publication, tables, from, clock, signal });
+  const { confirmAfterMs = 0 } = options;
+  const confirmLater = confirmAfterMs > 0;
+  const stream = await ReplicationStream.open(connect, { pipeline, slot, publication, tables, from, confirmLater, clock, signal });
+  const confirmations = new Confirmations({ clock, afterMs: confirmAfterMs, tell: (lsn) => stream.confirm(lsn) });
+  // A session may have stored it just before this one began.
+  if (confirmLater) confirmations.add(from);
   return new PostgresChangeReader({
     stream,
+    confirmations,
     decoder: new StreamDecoder({ pipeline, plans, complete: options.complete, horizon }),
     completion: new Completion({ connect, clock, horizon }),
     from,
@@ -43,6 +50,7 @@ export async function openChanges(connect: Connect, options: ChangesOptions, clo
 
 interface Parts {
   readonly stream: ReplicationStream;
+  readonly confirmations: Confirmations;
   readonly decoder: StreamDecoder;
   readonly completion: Completion;
   readonly from: Lsn;
@@ -84,7 +92,7 @@ class PostgresChangeReader implements ChangeReader {
 
   acknowledge(position: Position): void {
     if (!this.acknowledgements.acknowledge(position)) return;
-    this.parts.stream.confirm(this.acknowledgements.confirmed);
+    this.parts.confirmations.add(this.acknowledgements.confirmed);
     // An end of the log that was held back because of this commit may be told now.
     this.parts.stream.notify();
   }
@@ -96,6 +104,7 @@ class PostgresChangeReader implements ChangeReader {
 
   private close(): void {
     this.closed = true;
+    this.parts.confirmations.close();
     this.parts.stream.close();
     this.parts.completion.close();
   }

@@ -6,11 +6,13 @@ import { driverLsn } from './acknowledge.ts';
 import type { Page } from './byte-queue.ts';
 import { ByteQueue, DATA_ENTRY, KEEPALIVE_ENTRY } from './byte-queue.ts';
 import type { Connect } from './connection.ts';
+import { withConnection } from './connection.ts';
 import type { Lsn } from './position.ts';
 import { formatLsn, parseLsn } from './position.ts';
 import { codeOf } from './postgres-error.ts';
 import { RawPgoutput } from './raw-pgoutput.ts';
 import { ShutdownWatch } from './shutdown-watch.ts';
+import { slotFacts } from './slot.ts';
 import type { StreamNames } from './stream-check.ts';
 import { checkStream } from './stream-check.ts';
 import { explainStreamError, publicationGone, shuttingDown } from './stream-error.ts';
@@ -25,6 +27,8 @@ const SLOT_RETRY_MS = 50;
 /** Where to stream from. */
 export interface StreamOptions extends StreamNames {
   readonly from: Lsn;
+  /** `from` is not told to the server as safe before {@link ReplicationStream.confirm} says so. */
+  readonly confirmLater?: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -44,14 +48,15 @@ export class ReplicationStream {
   private readonly shutdown = new ShutdownWatch();
   private paused = false;
   private failure: PipelineError | undefined;
-  private confirmedLsn: Lsn;
+  /** What the server is told; nothing until it is known. */
+  private confirmedLsn: Lsn | undefined;
   private wake: (() => void) | undefined;
   private noted = false;
 
   private constructor(connect: Connect, options: StreamOptions) {
     this.connect = connect;
     this.options = options;
-    this.confirmedLsn = options.from;
+    if (options.confirmLater !== true) this.confirmedLsn = options.from;
     const config = connect.config('changes', { replication: 'database' });
     // The server's word that it skips a publication is a warning; the role may be set to hear errors only.
     const startup = { ...config, options: `${config.options} -c client_min_messages=warning`, replication: 'database' } as const;
@@ -75,6 +80,7 @@ export class ReplicationStream {
       const stream = new ReplicationStream(connect, options);
       try {
         await stream.start();
+        if (options.confirmLater === true) stream.confirm(await confirmedNow(connect, options));
         stream.repeatStatus(serverTimeoutMs).catch((error: unknown) => stream.fail(error));
         return stream;
       } catch (error) {
@@ -179,7 +185,7 @@ export class ReplicationStream {
   }
 
   private sendStatus(): void {
-    if (this.closing.signal.aborted || this.failure !== undefined) return;
+    if (this.closing.signal.aborted || this.failure !== undefined || this.confirmedLsn === undefined) return;
     this.service.acknowledge(driverLsn(this.confirmedLsn)).catch((error: unknown) => this.fail(error));
   }
 
@@ -191,6 +197,13 @@ export class ReplicationStream {
     this.plugin.close();
     this.notify();
   }
+}
+
+/** Where the slot, which is ours now, stands: what the server was told last, or `from` where that is below. */
+async function confirmedNow(connect: Connect, { slot, from }: StreamOptions): Promise<Lsn> {
+  const facts = await withConnection(connect, 'changes check', (client) => slotFacts(client, slot));
+  const confirmed = parseLsn(facts?.confirmedFlushLsn ?? '');
+  return confirmed < from ? confirmed : from;
 }
 
 /**

@@ -13,15 +13,17 @@ export function memoryStateStore(): MemoryStateStore {
 }
 
 /** The state store in memory, with the semantics of the durable ones. */
-export function openMemoryState(options: { readonly clock: Clock; readonly store?: MemoryStateStore }): State {
-  return new MemoryState(options.clock, options.store ?? memoryStateStore());
+export function openMemoryState(options: { readonly clock: Clock; readonly store?: MemoryStateStore; readonly mayLoseMs?: number }): State {
+  return new MemoryState(options.clock, options.store ?? memoryStateStore(), options.mayLoseMs ?? 0);
 }
 
 class MemoryState implements State {
+  readonly mayLoseMs: number;
   readonly #clock: Clock;
   readonly #store: MemoryStateStore;
 
-  constructor(clock: Clock, store: MemoryStateStore) {
+  constructor(clock: Clock, store: MemoryStateStore, mayLoseMs: number) {
+    this.mayLoseMs = mayLoseMs;
     this.#clock = clock;
     this.#store = store;
   }

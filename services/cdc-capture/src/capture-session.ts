@@ -38,6 +38,8 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     from: start.record.acknowledged,
     tables: tables.map(({ schema, storage }) => ({ schema, storage })),
     complete: (table) => progress?.isBelowL1(table) ?? true,
+    // A store that lost its newest writes still knows all that the source was told to forget: what is missing comes again.
+    confirmAfterMs: ctx.state.mayLoseMs ?? 0,
     signal: ctx.signal,
   });
   const store = await CaptureStore.begin(ctx, name, start, await tailSession(ctx, name, tables));

@@ -62,8 +62,7 @@ export async function storePlan(state: State, plans: readonly PlannedApply[], no
 /** Tables that a stored pipeline writes to the same place; the names there may ignore case. */
 function takenTargets(definition: PipelineDefinition, existing: readonly PipelineDefinition[]): readonly string[] {
   const place = ({ sink }: PipelineDefinition) => sinkPlace(sink.connection);
-  const ignoresCase = definition.sink.connection.type === 'duckdb';
-  const name = (table: string) => (ignoresCase ? table.toLowerCase() : table);
+  const name = (table: string) => table.toLowerCase(); // Every sink that exists takes names of another case for the same.
   return definition.source.tables.flatMap((table) => {
     const other = existing.find(
       (stored) => place(stored) === place(definition) && stored.source.tables.some((one) => name(one) === name(table)),

@@ -29,12 +29,20 @@ async function runPipeline(ctx: ServiceContext, name: string): Promise<void> {
   try {
     while (!ctx.signal.aborted) {
       const outcome = await attempt(ctx, planner, name);
-      if (outcome === 'gone') return;
+      if (outcome === 'gone') {
+        if (!ctx.signal.aborted) ctx.log.error('pipeline is gone from the state store', { pipeline: name, cure: cureOfLoss(name) });
+        return;
+      }
       await ctx.clock.sleep(outcome === 'busy' ? SNAPSHOT_EVERY_MS : LOOK_EVERY_MS, ctx.signal);
     }
   } finally {
     await planner[Symbol.asyncDispose]();
   }
+}
+
+/** Nothing deletes pipelines: a store that no longer has one has lost it, while slot, topics and targets stay. */
+function cureOfLoss(name: string): string {
+  return `Run: nanosync apply -f pipelines.yaml, then: nanosync pipeline resnapshot ${name}`;
 }
 
 async function attempt(ctx: ServiceContext, planner: PipelinePlanner, name: string): Promise<'busy' | 'idle' | 'gone'> {

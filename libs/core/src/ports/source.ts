@@ -98,7 +98,7 @@ export interface ChangeReader extends AsyncDisposable {
   next(): Promise<readonly SourceEvent[] | undefined>;
   /**
    * Tells the source that everything up to this value (of a `commit` or `idle` event) is safe elsewhere; exactly this value
-   * reaches the server, at once and repeated on a timer.
+   * reaches the server, at once, or after the options' `confirmAfterMs`, and repeated on a timer. A reader that ends before has not told it.
    */
   acknowledge(position: Position): void;
 }
@@ -112,6 +112,8 @@ export interface ChangesOptions {
   readonly tables: readonly { readonly schema: TableSchema; readonly storage: string }[];
   /** True while incomplete events of the table must be completed (between its L0 and L1). Key changes always are. */
   readonly complete: (table: TableId) => boolean;
+  /** How long what was acknowledged is kept from the server, in milliseconds; absent: not at all. */
+  readonly confirmAfterMs?: number;
   readonly signal: AbortSignal;
 }
 

@@ -13,6 +13,11 @@ export interface StateEntry {
  * restored: nothing in it is truth for what is durable at the sink.
  */
 export interface State extends AsyncDisposable {
+  /**
+   * A write that returned may be lost for so long when the store's machine stops; absent: a write that returned is never lost. What must never
+   * get ahead of the store, such as what the source is told to forget, waits for so long.
+   */
+  readonly mayLoseMs?: number;
   get(key: string): Promise<StateEntry | undefined>;
   /** All entries whose key starts with `prefix`, in key order. */
   list(prefix: string): Promise<readonly StateEntry[]>;

@@ -5,6 +5,9 @@ import { CONNECTION_TYPES, REPLICATION_NAMES, sinkPlace } from './pipelines-sche
 import { nearest } from './suggest.ts';
 import type { ConfigPath, ConfigProblems } from './yaml-file.ts';
 
+/** Sinks in which names that differ in case alone are one. */
+const IGNORES_CASE: Readonly<Record<string, string>> = { duckdb: 'DuckDB', bigquery: 'BigQuery' };
+
 const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,39}$/;
 
 /** Checks what the shape of a pipelines file cannot say: names, references between its parts, and what exists so far. */
@@ -121,7 +124,7 @@ function checkTargets({ pipelines, connections }: LooseFile, problems: ConfigPro
     for (const [at, table] of (tables ?? []).entries()) {
       if (sink === undefined || table === undefined) continue;
       const connection = connections.find(({ name }) => name === sink);
-      const ignoresCase = connection?.type === 'duckdb';
+      const ignoresCase = connection?.type !== undefined && connection.type in IGNORES_CASE;
       const place = sinkPlace(connection ?? { name: sink });
       const target = JSON.stringify([place, ignoresCase ? table.toLowerCase() : table]);
       const other = writers.get(target) ?? { index, table };
@@ -130,7 +133,7 @@ function checkTargets({ pipelines, connections }: LooseFile, problems: ConfigPro
       if (other.table !== table)
         problems.add(
           path,
-          `${JSON.stringify(table)} and ${JSON.stringify(other.table)} have one name in DuckDB, which ignores case; leave one out or give it a sink of its own`,
+          `${JSON.stringify(table)} and ${JSON.stringify(other.table)} have one name in ${IGNORES_CASE[connection?.type ?? ''] ?? sink}, which ignores case; leave one out or give it a sink of its own`,
         );
       else if (other.index !== index) {
         const writer = pipelines[other.index]?.name ?? `pipelines[${other.index}]`;

@@ -8,6 +8,11 @@ import { LEASE_SCRIPT, PAGE_SCRIPT, PUT_SCRIPT, RELEASE_SCRIPT, REMOVE_SCRIPT } 
 
 /** The version of the layout in Redis. A newer one is refused. */
 const FORMAT_VERSION = 1;
+/**
+ * With appendfsync everysec Redis loses one second, two when its disk is slow; a replica that takes over lacks what had not reached it. With
+ * appendfsync always on one machine nothing is lost, yet what it is set to may change under us.
+ */
+const MAY_LOSE_MS = 3_000;
 /** Entries that are read at once by `list`. */
 const PAGE_ENTRIES = 500;
 
@@ -55,6 +60,7 @@ function keysUnder(prefix: string): Keys {
 
 /** Each method is one atomic script. One that got no reply is not repeated here: it may have been done. */
 class RedisState implements State {
+  readonly mayLoseMs = MAY_LOSE_MS;
   readonly #connection: RedisConnection;
   readonly #keys: Keys;
 

@@ -1,11 +1,10 @@
-import { openEmbeddedBus, openEmbeddedBusForReading } from '@nanosync/bus';
+import { openEmbeddedBus, openEmbeddedBusForReading, openKafkaBus, openSchemaRegistry } from '@nanosync/bus';
 import type { Bus, Clock, Log, Registry, State } from '@nanosync/core';
 import { isKind } from '@nanosync/core';
 import type { ClusterSettings } from '@nanosync/runtime';
 import { openEmbeddedState, openRedisState } from '@nanosync/state';
 import type { StateOptions } from '../context.ts';
 import type { Place } from '../place.ts';
-import { openKafkaBus, openSchemaRegistry } from './kafka.ts';
 
 /** The name under which our connections show up at the brokers. */
 const CLIENT_ID = 'nanosync';

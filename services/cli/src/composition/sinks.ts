@@ -1,10 +1,10 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock, ConnectionDefinition, Ids, Problem, Sink } from '@nanosync/core';
+import { openBigQuerySink } from '@nanosync/sink-bigquery';
 import { namingProblems, openDuckdbSink } from '@nanosync/sink-duckdb';
 import { bigQueryPlace, duckdbMemoryLimit, duckdbPath, duckdbThreads, requireType } from '../connections.ts';
 import type { SinkCheckRequest, SinkOptions } from '../context.ts';
-import { openBigQuerySink } from './bigquery.ts';
 
 /** What a sink takes of this process besides its options. */
 export interface SinkParts {
