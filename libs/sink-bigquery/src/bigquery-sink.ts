@@ -1,4 +1,4 @@
-import type { GenerationId, Sink } from '@nanosync/core';
+import type { GenerationId, Sink, SinkPace } from '@nanosync/core';
 import type { ApiOptions } from './api.ts';
 import { Applier } from './applier.ts';
 import { build } from './build.ts';
@@ -18,6 +18,27 @@ export interface BigQuerySinkOptions extends ApiOptions {
   readonly location?: string | undefined;
   /** The codec under which row batches are loaded: `null` unpacks them first. As they came, except with an `endpoint`. */
   readonly blockCodec?: BlockCodec | undefined;
+  /** How long changes are gathered before they are written, in milliseconds: {@link DEFAULT_FLUSH_MS}. Each write costs two jobs a table. */
+  readonly flushIntervalMs?: number | undefined;
+}
+
+/** Ten seconds: 8,640 writes a day and table, of which BigQuery allows 100,000 load jobs a day and project. */
+const DEFAULT_FLUSH_MS = 10_000;
+/** Row batches of a snapshot are worth a load job when they are so many bytes, or so old. */
+const STAGE_BYTES = 64_000_000;
+const STAGE_WAIT_MS = 60_000;
+/** Changes are worth a write without waiting when they are so many bytes on the bus. */
+const APPLY_BYTES = 16_000_000;
+const LOOK_MS = { least: 100, most: 5000 };
+
+function paceOf(flushMs: number): SinkPace {
+  return {
+    stageBytes: STAGE_BYTES,
+    applyBytes: APPLY_BYTES,
+    stageWaitMs: flushMs === 0 ? 0 : STAGE_WAIT_MS,
+    applyWaitMs: flushMs,
+    lookEveryMs: Math.max(LOOK_MS.least, Math.min(LOOK_MS.most, flushMs)),
+  };
 }
 
 /**
@@ -47,6 +68,7 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
   const stagerOf = (pipeline: string) => once(stagers, pipeline, () => new Stager(warehouse, pipeline, codec));
   const applierOf = (id: GenerationId) => once(appliers, hashOf(id), () => new Applier(warehouse, id, aside));
   return {
+    pace: paceOf(options.flushIntervalMs ?? DEFAULT_FLUSH_MS),
     check: (pipeline, tables, schemas = []) => told(() => check(warehouse, pipeline, tables, schemas)),
     claimRows: (pipeline, owner, stream, busPartitions) =>
       step(async () => {

@@ -12,7 +12,9 @@ export function valueSql(type: ColumnType, staged: string): string {
     case 'time':
       return `TIME_ADD(TIME '00:00:00', INTERVAL ${guarded(staged, 0, LAST_OF_DAY)} MICROSECOND)`;
     case 'timestamp': {
-      const zoned = `TIMESTAMP_MICROS(${guarded(staged, FIRST_MICROS, LAST_MICROS)})`;
+      // The emulator's TIMESTAMP_MICROS goes through a double, which moves the last microsecond of the year 9999 out of it.
+      const seconds = `TIMESTAMP_SECONDS(DIV(${guarded(staged, FIRST_MICROS, LAST_MICROS)}, 1000000))`;
+      const zoned = `TIMESTAMP_ADD(${seconds}, INTERVAL MOD(${staged}, 1000000) MICROSECOND)`;
       return type.zoned ? zoned : `DATETIME(${zoned}, 'UTC')`;
     }
     case 'text':

@@ -3,8 +3,8 @@ import type { GenerationId, TableId } from '@nanosync/core';
 import { splitTableId } from '@nanosync/core';
 import { META } from './sql.ts';
 
-/** What BigQuery does not take in a table's name: anything but letters, marks, numbers, connectors, dashes and spaces. */
-const NOT_IN_NAMES = /[^\p{L}\p{M}\p{N}\p{Pc}\p{Pd}\p{Zs}]/gu;
+/** What becomes `_` in a table's name. BigQuery would take dashes and spaces too, but few who write SQL by hand want them. */
+const NOT_IN_NAMES = /[^\p{L}\p{M}\p{N}_]/gu;
 /** Characters of a source's name that a name of ours repeats; the hash behind tells longer ones apart. */
 const READABLE = 200;
 

@@ -25,8 +25,9 @@ export async function currentEpoch(warehouse: Warehouse, pipeline: string, table
  */
 export async function giveName(warehouse: Warehouse, id: GenerationId, how: 'switch' | 'if free'): Promise<string> {
   for (;;) {
-    await requireName(warehouse, id.pipeline, id.table);
-    const row = (await nameRow(warehouse, id.table)) ?? (await addNameRow(warehouse, id.table));
+    const rows = await rowsOfName(warehouse, id.table);
+    requireNone(await problemOf(warehouse, rows, id.pipeline, id.table));
+    const row = exactly(rows, id.table) ?? (await addNameRow(warehouse, id.table));
     const { owner } = row;
     if (owner.pipeline === id.pipeline && owner.table === id.table && owner.epoch === id.epoch) return id.epoch;
     if (how === 'if free' && (await isBuilt(warehouse, owner))) return owner.epoch;
@@ -71,13 +72,12 @@ async function moveName(warehouse: Warehouse, id: GenerationId, row: NameRow, ho
 export async function showView(warehouse: Warehouse, table: TableId): Promise<void> {
   const jobs = await warehouse.jobs();
   const name = viewName(table);
-  for (;;) {
+  for (let shown: string | undefined; ; ) {
     const row = await nameRow(warehouse, table);
-    if (row === undefined || row.owner.table !== table) return;
-    const epoch = await epochState(warehouse, row.owner);
-    if (epoch.state !== 'built') return;
+    if (row === undefined || row.owner.table !== table || row.id === shown) return;
+    const [epoch, definition] = await Promise.all([epochState(warehouse, row.owner), viewDefinition(warehouse, name)]);
     const physical = physicalName(row.owner);
-    if ((await viewDefinition(warehouse, name))?.includes(physical) === true) return;
+    if (epoch.state !== 'built' || definition?.includes(physical) === true) return;
     const columns = tableSchemaOf(epoch.rowSchema).columns.map((one) => column(one.name));
     const about = `Rows of ${table}, kept in step by pipeline ${row.owner.pipeline} of nanosync.`;
     try {
@@ -86,6 +86,7 @@ export async function showView(warehouse: Warehouse, table: TableId): Promise<vo
         `CREATE OR REPLACE VIEW ${warehouse.table(name)} OPTIONS (description = ${text(about)}) AS
 SELECT ${columns.join(', ')} FROM ${warehouse.table(physical)}`,
       );
+      shown = row.id;
     } catch (error) {
       // The generation may have been dropped meanwhile; then another one has the name, and its view is made.
       if (!(error instanceof GoogleError) || (await nameRow(warehouse, table))?.id === row.id) throw error;
@@ -104,15 +105,21 @@ async function viewDefinition(warehouse: Warehouse, name: string): Promise<strin
 
 /** Refuses a name that is not this pipeline's to take. */
 export async function requireName(warehouse: Warehouse, pipeline: string, table: TableId): Promise<void> {
-  const problem = await nameProblem(warehouse, pipeline, table, true);
+  requireNone(await nameProblem(warehouse, pipeline, table, true));
+}
+
+function requireNone(problem: Problem | undefined): void {
   if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
 }
 
 /** What keeps a pipeline from having a table's name, or undefined when the name is free or its own. `prepared`: our tables are there. */
 export async function nameProblem(warehouse: Warehouse, pipeline: string, table: TableId, prepared: boolean): Promise<Problem | undefined> {
+  return problemOf(warehouse, prepared ? await rowsOfName(warehouse, table) : [], pipeline, table);
+}
+
+async function problemOf(warehouse: Warehouse, rows: readonly NameRow[], pipeline: string, table: TableId): Promise<Problem | undefined> {
   const name = viewName(table);
   const { dataset } = warehouse.api.options;
-  const rows = prepared ? await rowsOfName(warehouse, name) : [];
   for (const { owner } of rows) {
     if (owner.epoch === '' || (owner.pipeline === pipeline && owner.table === table) || !(await isBuilt(warehouse, owner))) continue;
     return {
@@ -135,14 +142,17 @@ async function isBuilt(warehouse: Warehouse, id: GenerationId): Promise<boolean>
 }
 
 async function nameRow(warehouse: Warehouse, table: TableId): Promise<NameRow | undefined> {
-  const name = viewName(table);
-  return (await rowsOfName(warehouse, name)).find((row) => row.name === name);
+  return exactly(await rowsOfName(warehouse, table), table);
+}
+
+function exactly(rows: readonly NameRow[], table: TableId): NameRow | undefined {
+  return rows.find((row) => row.name === viewName(table));
 }
 
 /** The rows of a name, however it is spelt: a dataset may ignore case. */
-async function rowsOfName(warehouse: Warehouse, name: string): Promise<readonly NameRow[]> {
+async function rowsOfName(warehouse: Warehouse, table: TableId): Promise<readonly NameRow[]> {
   const jobs = await warehouse.jobs();
-  const rows = await jobs.query(`SELECT * FROM ${warehouse.meta('names')} WHERE LOWER(name) = LOWER(${text(name)})`);
+  const rows = await jobs.query(`SELECT * FROM ${warehouse.meta('names')} WHERE LOWER(name) = LOWER(${text(viewName(table))})`);
   return rows.map((row) => ({
     name: String(row.name),
     id: String(row.id),

@@ -7,8 +7,8 @@ import { ORDERS } from './sink-fixtures.ts';
 import { propertyOfHistories } from './sink-property.ts';
 import type { Scenario, SinkHarness } from './sink-scenario.ts';
 
-/** Registers the tests that every {@link Sink} has to pass. */
-export function describeSink(name: string, makeHarness: () => Promise<SinkHarness>): void {
+/** Registers the tests that every {@link Sink} has to pass; `histories`: how many random ones are tried. */
+export function describeSink(name: string, makeHarness: () => Promise<SinkHarness>, { histories = 25 } = {}): void {
   describe(`sink contract: ${name}`, () => {
     const the = { seen: () => the.harness.read(ORDERS.table) } as { harness: SinkHarness; sink: Sink; seen: Scenario['seen'] };
     beforeEach(async () => {
@@ -22,6 +22,6 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
     describeStaging(the);
     describeApplying(the);
     describeGenerations(the);
-    propertyOfHistories(makeHarness);
+    propertyOfHistories(makeHarness, histories);
   });
 }

@@ -6,7 +6,7 @@ import type { SinkHarness } from './sink-scenario.ts';
 import { expectKind, setUp, writerOf } from './sink-scenario.ts';
 
 /** Histories of random changes against a model. */
-export function propertyOfHistories(makeHarness: () => Promise<SinkHarness>): void {
+export function propertyOfHistories(makeHarness: () => Promise<SinkHarness>, histories: number): void {
   test('any sequence of changes, however it is cut into batches and repeated, leaves what the model has', {
     timeout: 60_000,
   }, async () => {
@@ -28,7 +28,7 @@ export function propertyOfHistories(makeHarness: () => Promise<SinkHarness>): vo
         }
         expect(await own.read(ORDERS.table)).toEqual(rows.map(orderText));
       }),
-      { numRuns: 25 },
+      { numRuns: histories, endOnFailure: histories < 10 },
     );
   });
 }
