@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openRedisState } from '@nanosync/state';
@@ -34,6 +35,8 @@ const PROCESSES: readonly (readonly [name: string, service: string])[] = [
   ['sink-writer 2', 'sink-writer'],
 ];
 const VICTIM = 'snapshot-worker 1';
+/** How long the kill waits for its victim to begin with a partition. */
+const NEXT_READ_MS = 5000;
 const DATASET = 'shop';
 const KEY_PREFIX = 'nanosync';
 
@@ -55,8 +58,14 @@ export async function clusteredDeployment(parts: ClusteredParts): Promise<Deploy
   const { url, project, dataset } = bigquery;
   writePipelinesFile(workplace, { ...pipeline, sink: { type: 'bigquery', properties: { project, dataset, endpoint: url } } });
   const fleet = new Fleet({ directory: workplace.directory, config, format: 'human' });
-  const service = async (name: string) =>
-    fleet.start(name, PROCESSES.find(([known]) => known === name)?.[1] ?? '', storyTeller(screen, `${name.padEnd(17)} `));
+  const reads = new EventEmitter();
+  const service = async (name: string) => {
+    const tell = storyTeller(screen, `${name.padEnd(17)} `);
+    fleet.start(name, PROCESSES.find(([known]) => known === name)?.[1] ?? '', (line) => {
+      tell(line);
+      if (line.startsWith('INF snapshotting')) reads.emit(name);
+    });
+  };
   return {
     warehouse: bigqueryWarehouse({ ...bigquery, nameOf: (table) => table.replace('.', '_') }, signal),
     sinkName: 'BigQuery',
@@ -67,7 +76,11 @@ export async function clusteredDeployment(parts: ClusteredParts): Promise<Deploy
       screen.detail(`started ${fleet.running.map(({ name, process }) => `${name} (process ${process.pid})`).join(', ')}`);
     },
     openProgress: async () => progressIn(await openRedisState({ url: engines.redis.address.url, keyPrefix: KEY_PREFIX }), pipeline.name),
-    killVictim: () => fleet.kill(VICTIM),
+    killVictim: async () => {
+      // In the middle of a partition, unless it gets no more.
+      await once(reads, VICTIM, { signal: AbortSignal.any([signal, AbortSignal.timeout(NEXT_READ_MS)]) }).catch(() => undefined);
+      await fleet.kill(VICTIM);
+    },
     restartVictim: () => service(VICTIM),
     broken: () => fleet.broken() ?? brokenEngine(engines),
     tail: () => fleet.tail(),

@@ -15,6 +15,7 @@ export interface FleetOptions {
 export class Fleet implements AsyncDisposable {
   readonly #options: FleetOptions;
   readonly #running = new Map<string, PipelineProcess>();
+  #disposed = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -67,6 +68,7 @@ export class Fleet implements AsyncDisposable {
 
   /** kill -9 for all. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
     await Promise.all(this.running.map(({ process }) => process.kill()));
   }
 
@@ -75,6 +77,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   #spawn(name: string, args: readonly string[], onLine: (line: string) => void): PipelineProcess {
+    if (this.#disposed) throw new DemoFailure(`${name} is not started any more: the demo is ending.`);
     const { directory, config } = this.#options;
     const logFile = join(this.#logs, `${name.replaceAll(' ', '-')}.log`);
     return startNanosync({ name, args: [...args, '--config', config], directory, logFile, onLine });

@@ -45,10 +45,10 @@ export async function watchSnapshot(context: DemoContext): Promise<SnapshotSeen>
 }
 
 async function killAndRestart(context: DemoContext, progress: Progress, read: number): Promise<void> {
-  const { screen } = context;
-  const reading = progress.tables.reduce((sum, table) => sum + table.reading, 0);
-  const { deployment } = context;
+  const { screen, deployment } = context;
   await deployment.killVictim();
+  const found = (await context.progress.read()) ?? progress;
+  const reading = found.tables.reduce((sum, table) => sum + table.reading, 0);
   screen.step(`Kill ${deployment.victim} with -9 (${Math.round(read * 100)} % read, ${reading} partitions under way) and start it again`);
   await deployment.restartVictim();
 }

@@ -1,60 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DemoRuns } from './demo-run.ts';
 
-const DEMO = fileURLToPath(new URL('../demo/main.ts', import.meta.url));
-let temporary: string;
+let runs: DemoRuns;
 
 beforeAll(() => {
-  temporary = mkdtempSync(join(tmpdir(), 'demo-e2e-'));
-  chmodSync(temporary, 0o711);
+  runs = new DemoRuns();
 });
 
-afterAll(() => rmSync(temporary, { recursive: true, force: true }));
-
-interface Ended {
-  readonly status: number | null;
-  readonly output: string;
-  readonly errors: string;
-}
-
-/** Runs the demo with a temporary folder of our own; `meet` sees its output as it comes. */
-async function demo(args: readonly string[], meet?: (output: string, child: ChildProcess) => void): Promise<Ended> {
-  const child = spawn(process.execPath, [DEMO, ...args], { env: { ...process.env, TMPDIR: temporary }, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  let errors = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-    meet?.(output, child);
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    errors += chunk.toString();
-  });
-  const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { status, output, errors };
-}
-
-/** What a demo left behind: folders, and processes that were started with a path in ours. */
-function leftovers(): readonly string[] {
-  const folders = readdirSync(temporary).filter((name) => !name.startsWith('nanosync-postgres-'));
-  const pids = existsSync('/proc') ? readdirSync('/proc') : []; // Elsewhere only the folders are looked for.
-  const processes = pids.filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(join(temporary, 'nanosync-shop')));
-  return [...folders, ...processes.map(commandOf)];
-}
-
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return ''; // It has ended.
-  }
-}
+afterAll(() => runs[Symbol.dispose]());
 
 test('a small demo is killed, resumes, hands over, and its sink equals the source', async () => {
-  const { status, output, errors } = await demo(['--rows', '20000', '--seconds', '1', '--json']);
+  const { status, output, errors } = await runs.run(['--rows', '20000', '--seconds', '1', '--json']);
   expect({ status, errors }, output).toEqual({ status: 0, errors: '' });
   const result = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '');
   expect(result).toMatchObject({
@@ -77,7 +33,7 @@ test('a small demo is killed, resumes, hands over, and its sink equals the sourc
   expect(output).toMatch(/INF snapshot in progress table=public\.\w+ completed_partitions=\d+\/\d+/);
   // Off a terminal there are lines only.
   expect(output.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
-  expect(leftovers()).toEqual([]);
+  expect(runs.leftovers()).toEqual([]);
 });
 
 test.for([
@@ -85,7 +41,7 @@ test.for([
   ['drop', 'missing at the sink'],
   ['double', 'extra at the sink'],
 ])('a sink that was spoiled (%s) ends with status 1 and its key is named', async ([how = '', finding = '']) => {
-  const { status, output } = await demo(['--rows', '5000', '--seconds', '0', '--no-crash', '--json', '--tamper', how]);
+  const { status, output } = await runs.run(['--rows', '5000', '--seconds', '0', '--no-crash', '--json', '--tamper', how]);
   const result = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '');
   expect(result.findings, output).toEqual([expect.stringMatching(new RegExp(`^public\\.products \\(id=\\d+\\): ${finding}$`))]);
   expect([result.missing, result.extra, result.different].sort()).toEqual([0, 0, 1]);
@@ -94,15 +50,15 @@ test.for([
 });
 
 test('Ctrl-C while tables are being copied leaves no process and no folder', async () => {
-  const { status } = await demo(['--rows', '20000'], (output, child) => {
+  const { status } = await runs.run(['--rows', '20000'], (output, child) => {
     if (output.includes('INF snapshotting')) child.kill('SIGINT');
   });
   expect(status).toBe(130);
-  expect(leftovers()).toEqual([]);
+  expect(runs.leftovers()).toEqual([]);
 });
 
 test('a wrong flag is answered in one sentence, with status 2', async () => {
-  expect(await demo(['--rows', 'all'])).toEqual({
+  expect(await runs.run(['--rows', 'all'])).toEqual({
     status: 2,
     output: '',
     errors: '--rows takes a whole number from 1000 to 50000000, not "all".\n',

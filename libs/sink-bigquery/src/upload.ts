@@ -80,7 +80,15 @@ async function put(
 ): Promise<{ readonly job: Job } | { readonly next: number }> {
   try {
     const headers = { 'Content-Range': range };
-    const answer = await api.once({ method: 'PUT', path: session, media: { type: 'application/octet-stream', bytes, headers } });
+    // Taken apart, because the client adds parameters of its own behind whatever it is given.
+    const { origin, pathname, searchParams } = new URL(session);
+    const query = Object.fromEntries(searchParams);
+    const answer = await api.once({
+      method: 'PUT',
+      path: `${origin}${pathname}`,
+      query,
+      media: { type: 'application/octet-stream', bytes, headers },
+    });
     return { job: answer.body as Job };
   } catch (error) {
     if (!(error instanceof GoogleError) || error.status !== 308) throw error;

@@ -1,0 +1,60 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const DEMO = fileURLToPath(new URL('../demo/main.ts', import.meta.url));
+
+/** How a demo ended. */
+export interface DemoEnd {
+  readonly status: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+/** Runs demos in a temporary folder of its own, and knows what they left behind. */
+export class DemoRuns implements Disposable {
+  readonly #temporary = mkdtempSync(join(tmpdir(), 'demo-e2e-'));
+
+  constructor() {
+    chmodSync(this.#temporary, 0o711);
+  }
+
+  /** Runs the demo; `meet` sees its output as it comes. */
+  async run(args: readonly string[], meet?: (output: string, child: ChildProcess) => void): Promise<DemoEnd> {
+    const env = { ...process.env, TMPDIR: this.#temporary };
+    const child = spawn(process.execPath, [DEMO, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let errors = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      meet?.(output, child);
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors += chunk.toString();
+    });
+    const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
+    return { status, output, errors };
+  }
+
+  /** Folders, and processes that were started with a path in ours. */
+  leftovers(): readonly string[] {
+    const folders = readdirSync(this.#temporary).filter((name) => !name.startsWith('nanosync-postgres-'));
+    const pids = existsSync('/proc') ? readdirSync('/proc') : []; // Elsewhere only the folders are looked for.
+    const processes = pids.filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(join(this.#temporary, 'nanosync-shop')));
+    return [...folders, ...processes.map(commandOf)];
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#temporary, { recursive: true, force: true });
+  }
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // It has ended.
+  }
+}
