@@ -10,7 +10,14 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { test: { name: 'unit', include: named(''), exclude: ['**/node_modules/**', '**/*.{pg,cluster,e2e,fault}.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: named(''),
+          exclude: ['**/node_modules/**', '**/*.{pg,cluster,e2e,fault}.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
       { test: { name: 'pg', include: named('pg.'), testTimeout: 60_000, hookTimeout: 60_000 } },
       {
         test: {
