@@ -80,5 +80,6 @@ test('it is built on the Node that the workspace runs on, runs without root, and
   const rest = (word: string) => last.filter((each) => each.word === word).map((each) => each.rest);
   expect(rest('USER')).toEqual(['node']);
   expect(rest('ENTRYPOINT')).toEqual(['["nanosync"]']);
+  expect(statSync(join(image, 'services/cli/bin/nanosync.js')).mode & 0o111).not.toBe(0);
   expect(rest('HEALTHCHECK')).toEqual([expect.stringMatching(/CMD \["nanosync", "health"\]$/)]);
 });

@@ -1,7 +1,7 @@
 import { removeStack } from '@nanosync/testkit';
 import type { StackCommand } from './options.ts';
 import { hasEnded, identify, isAlive, signalProcess } from './running-process.ts';
-import { say } from './say.ts';
+import { say, shortPath } from './say.ts';
 import { readRecord, removeRecord } from './stack-record.ts';
 
 /** Longer than the keeper gives its services. */
@@ -28,7 +28,7 @@ export async function down({ directory, clean }: StackCommand): Promise<number> 
   }
   if (clean) {
     removeStack(directory);
-    say(`${directory} is removed.`);
+    say(`${shortPath(directory)} is removed.`);
   }
   return 0;
 }

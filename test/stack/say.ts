@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import type { RecordedService } from './stack-record.ts';
 
 /** Prints one line for the user. */
@@ -7,7 +8,12 @@ export function say(line: string): void {
 
 /** One line a service: name, address, what it answered, log file. */
 export function printServices(services: readonly RecordedService[], answers?: ReadonlyMap<string, string>): void {
-  const rows = services.map((service) => [service.name, addressText(service), answers?.get(service.name) ?? '', service.logFile]);
+  const rows = services.map((service) => [
+    service.name,
+    addressText(service),
+    answers?.get(service.name) ?? '',
+    shortPath(service.logFile),
+  ]);
   const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
   for (const row of rows) say(row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(width(column)))).join('  '));
 }
@@ -17,4 +23,10 @@ function addressText({ address }: RecordedService): string {
   if ('brokers' in address) return address.brokers.join(',');
   if ('dsn' in address) return address.dsn;
   return 'project' in address ? `${address.url} (project ${address.project})` : address.url;
+}
+
+/** From where the user is, when it is below. */
+export function shortPath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith('..') ? path : short;
 }

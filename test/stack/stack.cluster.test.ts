@@ -21,7 +21,7 @@ afterEach(async () => {
   await stack('down', '--clean');
 });
 
-test('up, status and down start, ask and stop services in the background', async () => {
+test('up, status and down start, ask and stop services in the background', { timeout: 300_000 }, async () => {
   expect(await stack('status')).toMatchObject({ code: 1, output: expect.stringContaining('No stack is up') });
   const up = await stack('up', '--free-ports', '--services', 'redis,postgres');
   expect(up).toMatchObject({ code: 0, output: expect.stringMatching(/postgres:\/\/\S+ .*postgres\.log/) });
@@ -33,7 +33,7 @@ test('up, status and down start, ask and stop services in the background', async
   expect(await stack('down')).toMatchObject({ code: 0, output: expect.stringContaining('No stack is up') });
 });
 
-test('status names a service that has died, and its keeper ends the others however it ends', async () => {
+test('status names a service that has died, and its keeper ends the others however it ends', { timeout: 300_000 }, async () => {
   await stack('up', '--free-ports', '--services', 'redis,postgres');
   const record = readRecord(directory);
   const redis = identify(
@@ -55,13 +55,13 @@ test('status names a service that has died, and its keeper ends the others howev
   expect(await stack('down')).toMatchObject({ code: 0, output: expect.stringContaining('ended before') });
 });
 
-test('of two that start together one has the directory', async () => {
+test('of two that start together one has the directory', { timeout: 300_000 }, async () => {
   const both = await Promise.all([1, 2].map(() => stack('up', '--free-ports', '--services', 'redis')));
   expect(both.map(({ code }) => code).sort()).toEqual([0, 1]);
   expect(await stack('status')).toMatchObject({ code: 0 });
 });
 
-test('down leaves a process alone that has the id of one that ended', async () => {
+test('down leaves a process alone that has the id of one that ended', { timeout: 300_000 }, async () => {
   const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
   const known = identify(stranger.pid as number);
   if (known === undefined) throw new Error('the process did not start');
@@ -71,7 +71,7 @@ test('down leaves a process alone that has the id of one that ended', async () =
   stranger.kill();
 });
 
-test('up names a port that is taken, and the way out', async () => {
+test('up names a port that is taken, and the way out', { timeout: 300_000 }, async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.once('error', () => resolve()).listen(USUAL_PORTS.redis, '127.0.0.1', resolve));
   const said = await stack('up', '--services', 'redis');
@@ -85,7 +85,7 @@ test.each([
   [['up', '--service', 'x'], 2, /no flag --service/],
   [['up', '--services', 'oracle'], 2, /no service oracle; there are kafka/],
   [['up', '--services'], 2, /--services needs a value/],
-] as const)('%j ends with %d', async (args, code, output) => {
+] as const)('%j ends with %d', { timeout: 300_000 }, async (args, code, output) => {
   expect(await run(args)).toMatchObject({ code, output: expect.stringMatching(output) });
 });
 

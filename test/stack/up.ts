@@ -6,7 +6,7 @@ import { isFree } from '@nanosync/testkit';
 import type { KeeperNews } from './keeper.ts';
 import { type StackCommand, USUAL_PORTS } from './options.ts';
 import { isAlive } from './running-process.ts';
-import { printServices, say } from './say.ts';
+import { printServices, say, shortPath } from './say.ts';
 import { keeperLog, readRecord } from './stack-record.ts';
 import { status } from './status.ts';
 
@@ -26,7 +26,7 @@ export async function up(command: StackCommand): Promise<number> {
     return 1;
   }
   printServices(readRecord(command.directory)?.services ?? []);
-  say(`Up. Data and logs are in ${command.directory}; stop it with: npm run stack -- down`);
+  say(`Up. Data and logs are in ${shortPath(command.directory)}; stop it with: npm run stack -- down`);
   return 0;
 }
 
@@ -70,7 +70,7 @@ async function startKeeper(command: StackCommand): Promise<string | undefined> {
     });
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) =>
-      resolve(`The keeper of the services ended (${signal ?? code}); see ${keeperLog(command.directory)}`),
+      resolve(`The keeper of the services ended (${signal ?? code}); see ${shortPath(keeperLog(command.directory))}`),
     );
   });
   if (outcome !== undefined && child.exitCode === null && child.signalCode === null) await once(child, 'exit');

@@ -8,6 +8,20 @@ import { runTool } from './tool.ts';
 /** The version of bqemulator that tests run on. */
 export const BIGQUERY_EMULATOR_VERSION = '1.4.0';
 const REQUIREMENTS = fileURLToPath(new URL('bigquery-requirements.txt', import.meta.url));
+/** The same with hashes: pip takes no file that has another. */
+const LOCKED = fileURLToPath(new URL('bigquery-requirements.lock.txt', import.meta.url));
+const INSTALL = [
+  '-m',
+  'pip',
+  'install',
+  '--quiet',
+  '--disable-pip-version-check',
+  '--require-hashes',
+  '--only-binary',
+  ':all:',
+  '-r',
+  LOCKED,
+];
 const CURE = 'install Python 3.11 or newer with venv (Debian: apt-get install python3-venv).';
 /** DuckDB would download these when it is started; they come as packages, and are unpacked into a home folder of the emulator's own. */
 const EXTENSIONS = "import duckdb_extensions as d; d.import_extension('spatial'); d.import_extension('avro')";
@@ -26,7 +40,7 @@ export async function installEmulator(log?: (line: string) => void): Promise<Emu
     await makeEnvironment(join(folder, 'venv'));
     const { python, env } = binaryIn(folder);
     mkdirSync(env.HOME as string);
-    await runTool(python, { args: ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', REQUIREMENTS], cure: CURE });
+    await runTool(python, { args: INSTALL, cure: CURE });
     await runTool(python, { args: ['-c', EXTENSIONS], env, cure: CURE });
   });
   return binaryIn(home);

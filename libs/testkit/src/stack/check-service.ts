@@ -6,7 +6,7 @@ import { listSubjects } from './registry.ts';
 import type { ServiceName, StackAddresses } from './stack.ts';
 
 /** How long a service may take to answer. */
-const CALL_MS = 5_000;
+const CALL_MS = 15_000;
 
 type Checks = { readonly [K in ServiceName]: (address: StackAddresses[K], signal: AbortSignal) => Promise<void> };
 

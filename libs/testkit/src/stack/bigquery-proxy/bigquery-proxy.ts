@@ -57,7 +57,7 @@ export async function startBigQueryProxy(options: ProxyOptions): Promise<BigQuer
     const parsed = parseRequest(method, path, headers['content-type'] ?? '', body);
     const entry: (typeof seen)[number] = { kind: parsed.kind, method, path, jobId: parsed.job?.jobId, outcome: undefined };
     seen = [...(seen.length < MOST_SEEN ? seen : seen.slice(MOST_SEEN / 2)), entry];
-    const answer = await disturbed(parsed, { method, path, headers, body }, faults.meet(parsed), route).catch(() => undefined);
+    const answer = await disturbed(parsed, { method, path, headers, body }, faults.meet(parsed), route).catch(brokenOrDefect);
     entry.outcome = answer?.status ?? 'lost';
     if (answer === undefined) return response.destroy();
     response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length }).end(answer.body);
@@ -76,6 +76,12 @@ export async function startBigQueryProxy(options: ProxyOptions): Promise<BigQuer
     upstream.close();
   };
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, faults, requests, close, [Symbol.asyncDispose]: close };
+}
+
+/** An emulator that cannot be reached is a broken connection to the caller; a mistake of ours must not look like one. */
+function brokenOrDefect(error: NodeJS.ErrnoException): Answer | undefined {
+  if (error.code !== undefined) return undefined;
+  return errorAnswer({ status: 500, reason: 'proxyDefect', message: error.stack ?? error.message });
 }
 
 type Route = (request: ParsedRequest, exchange: Exchange, met: MetFault | undefined) => Promise<Answer>;
