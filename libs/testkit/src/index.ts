@@ -36,6 +36,8 @@ export { findJava } from './stack/java.ts';
 export type { KafkaAddress, KafkaOptions, SecuredKafka } from './stack/kafka.ts';
 export { installKafka, startKafka } from './stack/kafka.ts';
 export { isFree, servicePort } from './stack/port.ts';
+export type { PythonMessage } from './stack/python-consumer.ts';
+export { consumeWithPython } from './stack/python-consumer.ts';
 export type { RedisAddress, RedisOptions, SecuredRedis } from './stack/redis.ts';
 export { startRedis } from './stack/redis.ts';
 export type { RegistryAddress } from './stack/registry.ts';

@@ -20,6 +20,7 @@ export class KafkaCluster {
   readonly #ended = new AbortController();
   #brokers: ReadonlyMap<number, Address> = new Map();
   #controller = -1;
+  #answered: Address | undefined;
   readonly #topics = new Map<string, TopicMetadata>();
 
   constructor(settings: KafkaSettings) {
@@ -99,15 +100,18 @@ export class KafkaCluster {
     return this.link(this.#controller);
   }
 
-  /** Some broker that answers. */
+  /** Some broker that answers; first the one that did the last time, since one that is paused costs a time-out. */
   async any<T>(request: (link: Link) => Promise<T>): Promise<T> {
     this.assertOpen();
-    const addresses = [...this.#brokers.values(), ...this.settings.brokers.map(parseAddress)];
+    const known = [...this.#brokers.values(), ...this.settings.brokers.map(parseAddress)];
     let failure: unknown;
-    for (const address of addresses) {
+    for (const address of this.#answered === undefined ? known : [this.#answered, ...known]) {
       try {
-        return await request(this.#linkTo(address));
+        const answer = await request(this.#linkTo(address));
+        this.#answered = address;
+        return answer;
       } catch (error) {
+        if (this.#answered === address) this.#answered = undefined;
         if (!isLost(error)) throw error;
         failure ??= error;
       }

@@ -121,9 +121,10 @@ function isAuthentication(error: unknown): boolean {
   return (error instanceof Error && /SASL/.test(error.name)) || /SASL/.test(answer);
 }
 
-function isCertificate(error: unknown): boolean {
+/** True for a failure of TLS itself, which no waiting cures. */
+export function isCertificate(error: unknown): boolean {
   const { code } = (error ?? {}) as { readonly code?: unknown };
-  return error instanceof Error && error.name === 'KafkaJSConnectionError' && typeof code === 'string' && CERTIFICATE.test(code);
+  return error instanceof Error && typeof code === 'string' && CERTIFICATE.test(code);
 }
 
 function messageOf(error: unknown): string {

@@ -39,13 +39,13 @@ export class KafkaReader implements PartitionReader {
   }
 
   async read(options: { readonly maxBytes: number; readonly waitMs: number; readonly signal?: AbortSignal }): Promise<readonly Message[]> {
+    this.#cluster.assertOpen();
+    if (this.#held.length > 0) return this.#take(options.maxBytes);
     const { clock } = this.#cluster.settings;
     const deadline = clock.monotonicMs() + options.waitMs;
     const signals = [this.#cluster.signal, this.#disposed.signal, ...(options.signal === undefined ? [] : [options.signal])];
     const ends = AbortSignal.any(signals);
     for (;;) {
-      this.#cluster.assertOpen();
-      if (this.#held.length > 0) return this.#take(options.maxBytes);
       const left = deadline - clock.monotonicMs();
       if (ends.aborted) return [];
       const once = options.waitMs <= 0;
@@ -57,7 +57,8 @@ export class KafkaReader implements PartitionReader {
         return [];
       }
       this.#held = arrived;
-      if (arrived.length === 0 && (once || clock.monotonicMs() >= deadline)) return [];
+      if (arrived.length > 0) return this.#take(options.maxBytes);
+      if (once || clock.monotonicMs() >= deadline) return [];
     }
   }
 

@@ -2,6 +2,7 @@ import { get } from 'node:http';
 import { Agent, get as getSecure } from 'node:https';
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
 import { PipelineError, type Registry } from '@nanosync/core';
+import { isCertificate } from './errors.ts';
 
 const TIMEOUT_MS = 10_000;
 
@@ -109,6 +110,11 @@ function registryError(error: unknown, { url, username }: SchemaRegistryOptions,
     return new PipelineError('prerequisite', `The schema registry at ${url} refuses ${username ?? 'a client without a login'}.`, {
       ...cause,
       hint: 'Check user, password and permissions of the registry in the server file.',
+    });
+  if (isCertificate(error))
+    return new PipelineError('prerequisite', `No secure connection to the schema registry at ${url}: ${(error as Error).message}.`, {
+      ...cause,
+      hint: 'Check the authority (ca) of the registry in the server file, and the name in its certificate.',
     });
   if (status === 409)
     return new PipelineError('prerequisite', `The schema registry finds the new schema of ${subject} unfit for readers of the old one.`, {

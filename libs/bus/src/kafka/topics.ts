@@ -82,7 +82,7 @@ export class KafkaTopics {
       'cleanup.policy': 'delete',
       'compression.type': 'producer',
       'max.message.bytes': maxMessageBytes,
-      'message.timestamp.type': 'CreateTime',
+      'message.timestamp.type': 'LogAppendTime',
       'min.insync.replicas': Math.min(2, replicationFactor),
       'retention.bytes': -1,
       'retention.ms': -1,
