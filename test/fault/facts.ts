@@ -45,7 +45,8 @@ export class FactsReader implements AsyncDisposable {
   }
 }
 
-async function readFacts(state: State, name: string): Promise<Facts | undefined> {
+/** All records of a pipeline; undefined until it is known. */
+export async function readFacts(state: State, name: string): Promise<Facts | undefined> {
   const pipeline = (await readRecord<PipelineRecord>(state, stateKeys.pipeline(name)))?.value;
   if (pipeline === undefined) return undefined;
   const stored = (await readRecord<CaptureRecord>(state, stateKeys.capture(name)))?.value;

@@ -44,6 +44,25 @@ export async function prepareTemplate(server: PostgresServer): Promise<void> {
   await client.end();
 }
 
+/** Makes a copy of the shop and returns the database's name. */
+export async function copyOfShop(server: PostgresServer): Promise<string> {
+  const database = `shop_${Math.random().toString(36).slice(2, 10)}`;
+  const client = await connect(server.dsn());
+  await client.query(`CREATE DATABASE ${database} TEMPLATE ${TEMPLATE}`);
+  await client.end();
+  return database;
+}
+
+/** Removes a copy of the shop, with the slots of its pipeline. */
+export async function dropShop(server: PostgresServer, database: string): Promise<void> {
+  const admin = await connect(server.dsn());
+  const end = 'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = $1 AND active_pid IS NOT NULL';
+  await admin.query(end, [database]);
+  await dropSlots(admin, database);
+  await admin.query(`DROP DATABASE ${database} WITH (FORCE)`);
+  await admin.end();
+}
+
 /** One pipeline from a fresh copy of the shop into a DuckDB file of its own, with a process that comes and goes. */
 export class Scenario implements AsyncDisposable {
   readonly dsn: string;
@@ -70,11 +89,7 @@ export class Scenario implements AsyncDisposable {
   }
 
   static async open(server: PostgresServer, tables: readonly string[] = TABLES): Promise<Scenario> {
-    const database = `shop_${Math.random().toString(36).slice(2, 10)}`;
-    const client = await connect(server.dsn());
-    await client.query(`CREATE DATABASE ${database} TEMPLATE ${TEMPLATE}`);
-    await client.end();
-    const scenario = new Scenario(server, database);
+    const scenario = new Scenario(server, await copyOfShop(server));
     const pipeline = { name: PIPELINE, dsn: scenario.dsn, tables, targetRows: TARGET_ROWS, concurrency: CONCURRENCY };
     writePipelinesFile(scenario.workplace, pipeline);
     return scenario;
@@ -222,13 +237,7 @@ export class Scenario implements AsyncDisposable {
     await this.#workload?.stop().catch(() => undefined);
     await this.#facts[Symbol.asyncDispose]();
     await this.#admin?.end().catch(() => undefined);
-    const admin = await connect(this.#server.dsn());
-    await admin.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = $1 AND active_pid IS NOT NULL', [
-      this.#database,
-    ]);
-    await dropSlots(admin, this.#database);
-    await admin.query(`DROP DATABASE ${this.#database} WITH (FORCE)`);
-    await admin.end();
+    await dropShop(this.#server, this.#database);
     if (process.env.FAULT_KEEP === undefined && existsSync(this.workplace.directory)) this.workplace.remove();
   }
 

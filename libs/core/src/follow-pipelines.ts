@@ -28,9 +28,22 @@ export async function followPipelines(
     failure = { error };
     ending.abort();
   };
+  let away: string | undefined;
+  const list = async () => {
+    try {
+      const stored = await listRecords<PipelineRecord>(ctx.state, stateKeys.pipelines);
+      if (away !== undefined) ctx.log.info('service goes on');
+      away = undefined;
+      return stored;
+    } catch (error) {
+      // A state store that is away is asked again and again, and named once.
+      if (!isTimed(error) || describeError(error) !== away) caught(error);
+      away = describeError(error);
+      return [];
+    }
+  };
   while (!inner.signal.aborted) {
-    const stored = await listRecords<PipelineRecord>(ctx.state, stateKeys.pipelines).catch(caught);
-    for (const { value } of stored ?? []) {
+    for (const { value } of await list()) {
       const { name } = value.definition;
       if (running.has(name) || !wanted(value)) continue;
       const loop = run(inner, value)

@@ -1,0 +1,69 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
+import { ClusterScenario, PROCESSES } from './cluster-scenario.ts';
+import { sharedServer } from './fixture.ts';
+import { TABLES } from './shop.ts';
+
+vi.setConfig({ testTimeout: 900_000, hookTimeout: 120_000 });
+
+const server = sharedServer({ settings: { wal_sender_timeout: '5s' } });
+/** Beyond every lease. */
+const FROZEN_MS = 5000;
+
+async function killAndStart(scenario: ClusterScenario, name: string): Promise<void> {
+  await scenario.fleet.kill(name);
+  scenario.start(name);
+}
+
+async function expectEqual(scenario: ClusterScenario): Promise<void> {
+  const facts = await scenario.drain();
+  const compared = await scenario.compare();
+  expect(compared.map(({ table, missing, extra, different, findings }) => ({ table, missing, extra, different, findings }))).toEqual(
+    TABLES.map((table) => ({ table, missing: 0, extra: 0, different: 0, findings: [] })),
+  );
+  for (const { sink, captured } of facts.tables)
+    expect({ quarantined: sink?.quarantined, defects: sink?.defects, lost: captured?.quarantined }).toEqual({
+      quarantined: 0,
+      defects: 0,
+      lost: 0,
+    });
+  await scenario.fleet.finish();
+}
+
+test('every process of a cluster is killed, and stopped for longer than its lease, while it copies and while it follows', async () => {
+  await using scenario = await ClusterScenario.open(server());
+  scenario.write(1);
+  scenario.startAll();
+  await scenario.until('copying', ({ tables }) => tables.some(({ partitions }) => partitions.some(({ phase }) => phase === 'reading')));
+  for (const name of ['worker 1', 'planner', 'writer 1', 'capture 1']) await killAndStart(scenario, name);
+  await scenario.freeze('worker 2', FROZEN_MS);
+  await scenario.live();
+  for (const name of Object.keys(PROCESSES)) await killAndStart(scenario, name);
+  for (const name of ['capture 1', 'capture 2', 'writer 1', 'planner']) await scenario.freeze(name, FROZEN_MS);
+  await expectEqual(scenario);
+});
+
+test('every engine of a cluster is killed and started again while it copies and while it follows', async () => {
+  await using scenario = await ClusterScenario.open(server());
+  const { kafka, redis, registry } = scenario.engines;
+  scenario.write(2);
+  scenario.startAll();
+  await scenario.until('copying', ({ tables }) => tables.some(({ partitions }) => partitions.some(({ phase }) => phase === 'reading')));
+  for (const engine of [redis, kafka]) {
+    await engine.kill();
+    await engine.start();
+  }
+  await scenario.live();
+  for (const engine of [kafka, redis, registry]) {
+    await engine.kill();
+    await pause(2000);
+    await engine.start();
+  }
+  redis.pause();
+  await pause(FROZEN_MS);
+  redis.resume();
+  kafka.pause();
+  await pause(FROZEN_MS);
+  kafka.resume();
+  await expectEqual(scenario);
+});

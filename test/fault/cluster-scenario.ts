@@ -1,0 +1,169 @@
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Position, State } from '@nanosync/core';
+import { comparePositions, PipelineError, positionOf } from '@nanosync/core';
+import { openRedisState } from '@nanosync/state';
+import { type PostgresServer, removeStack, type Stack, startStack } from '@nanosync/testkit';
+import { bigqueryWarehouse } from '../compare/bigquery-end.ts';
+import type { TableComparison } from '../compare/compare-table.ts';
+import { compareTable } from '../compare/compare-table.ts';
+import { connectSource } from '../compare/source-table.ts';
+import { connect } from '../demo/connect.ts';
+import { Fleet } from '../demo/fleet.ts';
+import { lsnNumber } from '../demo/progress.ts';
+import { writeServerFile } from '../demo/server-file.ts';
+import { makeWorkplace, writePipelinesFile } from '../demo/workplace.ts';
+import { type Facts, isLive, readFacts } from './facts.ts';
+import { CONCURRENCY, copyOfShop, dropShop, PIPELINE } from './scenario.ts';
+import { TABLES, TARGET_ROWS } from './shop.ts';
+import { startWorkload, type Workload } from './workload.ts';
+
+const ENGINES = ['kafka', 'registry', 'redis', 'bigquery'] as const;
+type Engines = Stack<(typeof ENGINES)[number]>;
+
+/** The processes of a scenario's cluster; each service but the planner twice, so that one can take over. */
+export const PROCESSES: Readonly<Record<string, string>> = {
+  planner: 'planner',
+  'worker 1': 'snapshot-worker',
+  'worker 2': 'snapshot-worker',
+  'capture 1': 'cdc-capture',
+  'capture 2': 'cdc-capture',
+  'writer 1': 'sink-writer',
+  'writer 2': 'sink-writer',
+};
+
+const PREFIX = 'fault';
+const LOOK_EVERY_MS = 250;
+/** How long nothing may come of what a scenario waits for; an emulated warehouse on a busy machine is slow. */
+const PATIENCE_MS = 240_000;
+
+/** One pipeline from a fresh copy of the shop into an emulated BigQuery, by processes and on engines of its own that come and go. */
+export class ClusterScenario implements AsyncDisposable {
+  readonly engines: Engines;
+  readonly fleet: Fleet;
+  private readonly parts: {
+    readonly server: PostgresServer;
+    readonly database: string;
+    readonly workplace: ReturnType<typeof makeWorkplace>;
+    readonly stackFolder: string;
+  };
+  private state: State | undefined;
+  private workload: Workload | undefined;
+
+  private constructor(parts: ClusterScenario['parts'], engines: Engines, fleet: Fleet) {
+    this.parts = parts;
+    this.engines = engines;
+    this.fleet = fleet;
+  }
+
+  /** Starts the engines and stores the pipeline; no process runs yet. */
+  static async open(server: PostgresServer): Promise<ClusterScenario> {
+    const database = await copyOfShop(server);
+    const workplace = makeWorkplace('cluster');
+    const stackFolder = join(workplace.directory, 'stack');
+    const engines = await startStack({ directory: stackFolder, services: ENGINES });
+    const { url, project } = engines.bigquery.address;
+    const body = JSON.stringify({ datasetReference: { projectId: project, datasetId: PREFIX } });
+    await fetch(`${url}/bigquery/v2/projects/${project}/datasets`, { method: 'POST', body });
+    const sink = { type: 'bigquery', properties: { project, dataset: PREFIX, endpoint: url } };
+    const pipeline = { name: PIPELINE, dsn: server.dsn(database), tables: TABLES, targetRows: TARGET_ROWS, concurrency: CONCURRENCY };
+    writePipelinesFile(workplace, { ...pipeline, sink });
+    const config = writeServerFile(join(workplace.directory, 'server.yaml'), engines, PREFIX);
+    const fleet = new Fleet({ directory: workplace.directory, config, format: 'human' });
+    await fleet.toEnd(['apply', '-f', workplace.pipelinesFile]);
+    return new ClusterScenario({ server, database, workplace, stackFolder }, engines, fleet);
+  }
+
+  start(name: string): void {
+    this.fleet.start(name, PROCESSES[name] ?? '');
+  }
+
+  startAll(): void {
+    for (const name of Object.keys(PROCESSES)) this.start(name);
+  }
+
+  write(seed: number): void {
+    this.workload = startWorkload(this.parts.server.dsn(this.parts.database), seed, 1);
+  }
+
+  /** Stops a process for so long, as a machine that swaps does. */
+  async freeze(name: string, ms: number): Promise<void> {
+    const pid = this.fleet.running.find((one) => one.name === name)?.process.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    await pause(ms);
+    process.kill(pid, 'SIGCONT');
+  }
+
+  /** Looks again and again until `done`; fails when a process ends or the pipeline fails meanwhile. */
+  async until(what: string, done: (facts: Facts) => boolean): Promise<Facts> {
+    for (const deadline = performance.now() + PATIENCE_MS; ; await pause(LOOK_EVERY_MS)) {
+      const facts = await this.look();
+      if (facts !== undefined && done(facts)) return facts;
+      const broken = this.fleet.broken();
+      if (broken !== null) throw new Error(`${broken}\nIt was to reach: ${what}.`);
+      if (facts?.failure != null)
+        throw new Error(`The pipeline failed before: ${what}. ${facts.failure.reason}\n${this.fleet.tail().join('\n')}`);
+      if (performance.now() > deadline)
+        throw new Error(`It did not reach: ${what}.\n${JSON.stringify(facts?.tables)}\n${this.fleet.tail().join('\n')}`);
+    }
+  }
+
+  live(): Promise<Facts> {
+    return this.until('live', isLive);
+  }
+
+  /** Stops the writers and waits until the sink has all that they committed. */
+  async drain(): Promise<Facts> {
+    await this.workload?.stop();
+    this.workload = undefined;
+    const client = await connect(this.parts.server.dsn(this.parts.database));
+    const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
+    const target = positionOf(lsnNumber(rows[0]?.lsn ?? '0/0'), 0n);
+    await client.query("SELECT pg_logical_emit_message(true, 'nanosync', $1)", [JSON.stringify({ kind: 'watermark', pipeline: PIPELINE })]);
+    await client.end();
+    return this.until('drained', (facts) => isLive(facts) && facts.tables.every(({ sink }) => reached(sink?.watermark ?? null, target)));
+  }
+
+  /** Compares every row and column of all tables. */
+  async compare(): Promise<readonly TableComparison[]> {
+    const { server, database } = this.parts;
+    const client = await connectSource(server.dsn(database));
+    const warehouse = bigqueryWarehouse({ ...this.engines.bigquery.address, dataset: PREFIX, nameOf: (table) => table.replace('.', '_') });
+    try {
+      await using sink = await warehouse.open();
+      const results: TableComparison[] = [];
+      for (const table of TABLES) results.push(await compareTable(client, sink, table));
+      return results;
+    } finally {
+      await client.end();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { process: running } of this.fleet.running) if (running.end() === null) process.kill(running.pid, 'SIGCONT');
+    await this.fleet[Symbol.asyncDispose]();
+    await this.workload?.stop().catch(() => undefined);
+    await this.state?.[Symbol.asyncDispose]();
+    await this.engines.stop();
+    const { server, database, workplace, stackFolder } = this.parts;
+    await dropShop(server, database);
+    if (process.env.FAULT_KEEP !== undefined) return;
+    removeStack(stackFolder);
+    workplace.remove();
+  }
+
+  /** While Redis is away nothing is known. */
+  private async look(): Promise<Facts | undefined> {
+    try {
+      this.state ??= await openRedisState({ url: this.engines.redis.address.url, keyPrefix: PREFIX });
+      return await readFacts(this.state, PIPELINE);
+    } catch (error) {
+      if (error instanceof PipelineError && error.kind === 'unavailable') return undefined;
+      throw error;
+    }
+  }
+}
+
+function reached(watermark: Position | null, target: Position): boolean {
+  return watermark !== null && comparePositions(watermark, target) >= 0;
+}
