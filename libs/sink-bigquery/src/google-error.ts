@@ -17,6 +17,7 @@ export class GoogleError extends Error {
   /** The same request may succeed in a moment. */
   get isPassing(): boolean {
     if (this.status === 0 || this.status === 429 || this.status >= 500) return true;
+    if (/too many dml statements outstanding/i.test(this.message)) return true;
     return /^(rateLimitExceeded|jobRateLimitExceeded|backendError|jobBackendError|internalError|jobInternalError)$/.test(this.reason);
   }
 
