@@ -36,12 +36,12 @@ export class GoogleError extends Error {
   }
 }
 
-/** Marks the errors that our own scripts raise. */
-const RAISED = /nanosync: ([a-z ]+)/;
+/** Marks the errors that our own scripts raise; BigQuery writes the place in the script behind. */
+const RAISED = /nanosync: ([a-z ]+)\./;
 
 /** What one of our own scripts says it stopped for, or undefined when BigQuery failed by itself. */
 export function raisedBy(error: unknown): string | undefined {
-  return error instanceof GoogleError ? RAISED.exec(error.message)?.[1]?.trim() : undefined;
+  return error instanceof GoogleError ? RAISED.exec(error.message)?.[1] : undefined;
 }
 
 /** What a user is told about a failure of BigQuery, with the cure. Other errors pass as they are. */

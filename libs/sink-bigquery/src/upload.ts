@@ -36,7 +36,7 @@ export async function loadAvro(jobs: Jobs, load: AvroLoad): Promise<Job> {
   const job = await jobs.settle(load.id, () =>
     size <= SMALL_BYTES ? uploadSmall(jobs.api, insertion, load.pieces) : uploadLarge(jobs.api, insertion, load.pieces, size),
   );
-  if (job.configuration?.load === undefined) throw new GoogleError(200, 'idTaken', 'nanosync: overtaken');
+  if (job.configuration?.load === undefined) throw new GoogleError(200, 'idTaken', 'nanosync: overtaken.');
   return job;
 }
 
