@@ -5,7 +5,7 @@ import { changeAvro, changeBlocks, changeFields } from './change-file.ts';
 import { POSITION_COLUMN } from './column-types.ts';
 import type { ProgressRow } from './epochs.ts';
 import { epochState, notThere, readProgress } from './epochs.ts';
-import { raisedBy } from './google-error.ts';
+import { GoogleError, raisedBy } from './google-error.ts';
 import { requireSuccess } from './jobs.ts';
 import { notHeld } from './limits.ts';
 import { basesSql, mergeSql } from './merge-sql.ts';
@@ -56,7 +56,9 @@ export class Applier {
       return await this.attempt(request);
     } catch (error) {
       this.forget();
-      throw raisedBy(error) === 'overtaken' ? this.lost() : error;
+      if (raisedBy(error) === 'overtaken') throw this.lost();
+      if (error instanceof GoogleError && error.isNotFound && (await this.wasDropped())) throw this.gap(error);
+      throw error;
     }
   }
 
@@ -113,6 +115,17 @@ export class Applier {
     const known = { rowSchema: epoch.rowSchema, progress };
     if (!fits(known)) throw this.lost();
     return known;
+  }
+
+  private async wasDropped(): Promise<boolean> {
+    return this.known === undefined && (await this.warehouse.describe(physicalName(this.id))) === undefined;
+  }
+
+  private gap(cause: GoogleError): PipelineError {
+    return new PipelineError('gap', `the table ${physicalName(this.id)}, which holds ${this.id.table}, was dropped from BigQuery.`, {
+      hint: `Take the table anew: nanosync pipeline resnapshot ${this.id.pipeline}`,
+      cause,
+    });
   }
 
   private lost(): PipelineError {

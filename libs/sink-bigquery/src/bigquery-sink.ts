@@ -29,7 +29,7 @@ const STAGE_BYTES = 64_000_000;
 const STAGE_WAIT_MS = 60_000;
 /** Changes are worth a write without waiting when they are so many bytes on the bus. */
 const APPLY_BYTES = 16_000_000;
-const LOOK_MS = { least: 100, most: 5000 };
+const LOOK_MS = { least: 500, most: 5000 };
 
 function paceOf(flushMs: number): SinkPace {
   return {

@@ -17,6 +17,7 @@ export class GoogleError extends Error {
   /** The same request may succeed in a moment. */
   get isPassing(): boolean {
     if (this.status === 0 || this.status === 429 || this.status >= 500) return true;
+    if (/too many dml statements outstanding/i.test(this.message)) return true;
     return /^(rateLimitExceeded|jobRateLimitExceeded|backendError|jobBackendError|internalError|jobInternalError)$/.test(this.reason);
   }
 
@@ -35,12 +36,12 @@ export class GoogleError extends Error {
   }
 }
 
-/** Marks the errors that our own scripts raise. */
-const RAISED = /nanosync: ([a-z ]+)/;
+/** Marks the errors that our own scripts raise; BigQuery writes the place in the script behind. */
+const RAISED = /nanosync: ([a-z ]+)\./;
 
 /** What one of our own scripts says it stopped for, or undefined when BigQuery failed by itself. */
 export function raisedBy(error: unknown): string | undefined {
-  return error instanceof GoogleError ? RAISED.exec(error.message)?.[1]?.trim() : undefined;
+  return error instanceof GoogleError ? RAISED.exec(error.message)?.[1] : undefined;
 }
 
 /** What a user is told about a failure of BigQuery, with the cure. Other errors pass as they are. */

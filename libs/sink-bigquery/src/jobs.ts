@@ -75,7 +75,7 @@ export class Jobs {
 
   /** Inserts a query job under this id, or finds the one that has it, and waits for its end, good or bad. */
   settleQuery(id: string, sql: string): Promise<Job> {
-    const json = { jobReference: this.reference(id), configuration: { query: { query: sql, useLegacySql: false } } };
+    const json = { jobReference: this.reference(id), configuration: { query: { query: sql, useLegacySql: false, useQueryCache: false } } };
     return this.settle(id, () => this.api.call<Job>({ method: 'POST', path: '/jobs', json }));
   }
 

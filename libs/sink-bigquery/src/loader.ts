@@ -51,7 +51,7 @@ export async function readLoader(warehouse: Warehouse, pipeline: string): Promis
     const created = (await warehouse.describe(loaderName(pipeline)))?.creationTime;
     await jobs.once(
       `loader_${hash(JSON.stringify([warehouse.api.options.dataset, created, pipeline]))}`,
-      `INSERT INTO ${table} (stream, owner, revision, next, pending) SELECT '', '', 0, '[]', NULL FROM (SELECT 1)
+      `INSERT INTO ${table} (stream, owner, revision, next, pending) SELECT '', '', 0, '[]', CAST(NULL AS STRING) FROM (SELECT 1)
        WHERE NOT EXISTS (SELECT 1 FROM ${table})`,
     );
     return readLoader(warehouse, pipeline);

@@ -21,7 +21,7 @@ export function int(value: number): string {
 
 /** A statement that ends the script with an error of ours, and so rolls its transaction back, unless `condition` holds. */
 export function demand(condition: string, otherwise: string): string {
-  return `SELECT IF(${condition}, 1, ERROR('nanosync: ${otherwise}'))`;
+  return `SELECT IF(${condition}, 1, ERROR('nanosync: ${otherwise}.'))`;
 }
 
 /** Several statements as one transaction: all of it or nothing. */

@@ -126,7 +126,10 @@ export class Stager {
       `SELECT DISTINCT tbl, epoch FROM ${this.warehouse.meta('generations')} WHERE pipeline = ${text(this.pipeline)}
        AND epoch IN (${[...epochs.values()].map(({ id }) => text(id.epoch)).join(', ')})`,
     );
-    for (const row of over) epochs.delete(keyOf(String(row.tbl), String(row.epoch)));
+    for (const row of over) {
+      epochs.delete(keyOf(String(row.tbl), String(row.epoch)));
+      this.known.delete(keyOf(String(row.tbl), String(row.epoch)));
+    }
     return [...epochs.values()];
   }
 

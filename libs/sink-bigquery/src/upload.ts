@@ -16,8 +16,8 @@ const CHUNK_BYTES = 32 * 256 * 1024;
 const UPLOAD_ATTEMPTS = 5;
 const BOUNDARY = 'nanosync-boundary-6f1d2c';
 
-/** Runs a load job to its end, good or bad; one that has this id already is adopted. */
-export function loadAvro(jobs: Jobs, load: AvroLoad): Promise<Job> {
+/** Runs a load job to its end, good or bad; one that has this id already is adopted. Throws where the id was taken away from us. */
+export async function loadAvro(jobs: Jobs, load: AvroLoad): Promise<Job> {
   const { project, dataset } = jobs.api.options;
   const insertion = {
     jobReference: jobs.reference(load.id),
@@ -33,9 +33,11 @@ export function loadAvro(jobs: Jobs, load: AvroLoad): Promise<Job> {
     },
   };
   const size = load.pieces.reduce((sum, piece) => sum + piece.length, 0);
-  return jobs.settle(load.id, () =>
+  const job = await jobs.settle(load.id, () =>
     size <= SMALL_BYTES ? uploadSmall(jobs.api, insertion, load.pieces) : uploadLarge(jobs.api, insertion, load.pieces, size),
   );
+  if (job.configuration?.load === undefined) throw new GoogleError(200, 'idTaken', 'nanosync: overtaken.');
+  return job;
 }
 
 function uploadSmall(api: BigQueryApi, insertion: unknown, pieces: readonly Uint8Array[]): Promise<Job> {

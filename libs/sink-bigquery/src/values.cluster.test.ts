@@ -282,8 +282,8 @@ test('text that is not UTF-8 is put aside, not changed', async () => {
   expect((await sink.generation(idOf(schema)))?.quarantined).toBe(2);
 });
 
-test('keys of every kind meet their rows', async () => {
-  const kinds = VALUES.filter(([type]) => type.kind !== 'decimal' || type.precision < 38);
+test('keys of the kinds that compare in their own ways meet their rows', async () => {
+  const kinds = VALUES.filter(([type]) => /^(float64|text|bytes|time|timestamp)$/.test(type.kind));
   for (const [index, [type, values]] of kinds.entries()) {
     const columns: Column[] = [
       { name: 'k', type },

@@ -54,6 +54,8 @@ export class Warehouse implements Disposable {
   private readonly wantedLocation: string | undefined;
   private found: Promise<Jobs> | undefined;
   private prepared: Promise<void> | undefined;
+  /** Our tables were seen. */
+  private seen = false;
 
   constructor(options: ApiOptions & { readonly location?: string | undefined }) {
     this.api = new BigQueryApi(options);
@@ -95,6 +97,7 @@ export class Warehouse implements Disposable {
 
   /** True when our tables are there; refuses those of a newer nanosync. Changes nothing. */
   async isPrepared(): Promise<boolean> {
+    if (this.seen) return true;
     const known = await this.describe(META_TABLE);
     if (known === undefined) return false;
     const version = Number(known.labels?.[VERSION_LABEL] ?? META_VERSION);
@@ -104,6 +107,7 @@ export class Warehouse implements Disposable {
         `the dataset ${this.api.options.dataset} was written by a newer nanosync (version ${version}, this one knows ${META_VERSION}).`,
         { hint: 'Use that nanosync, or another dataset.' },
       );
+    this.seen = true;
     return true;
   }
 
@@ -111,6 +115,7 @@ export class Warehouse implements Disposable {
   forget(): void {
     this.prepared = undefined;
     this.found = undefined;
+    this.seen = false;
   }
 
   /** Makes our tables. Several processes may do so at the same time; the one that carries the version comes last. */

@@ -1,5 +1,6 @@
 import type { ConnectionDefinition } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
+import { parseDuration } from '@nanosync/runtime';
 
 /** The connection string of a PostgreSQL connection: as written, or made of its properties. */
 export function postgresDsn(connection: ConnectionDefinition): string {
@@ -44,12 +45,31 @@ export interface BigQueryPlace {
   readonly keyFile: string | undefined;
   readonly credentials: { readonly client_email: string; readonly private_key: string } | undefined;
   readonly endpoint: string | undefined;
+  readonly flushIntervalMs: number | undefined;
 }
 
 /** The place of a BigQuery connection; its `credentials` are the JSON of a service account's key. */
 export function bigQueryPlace(connection: ConnectionDefinition): BigQueryPlace {
-  const { project = '', dataset = '', location, key_file: keyFile, credentials, endpoint } = connection.properties;
-  return { project, dataset, location, keyFile, endpoint, credentials: serviceAccount(connection.name, credentials) };
+  const {
+    project = '',
+    dataset = '',
+    location,
+    key_file: keyFile,
+    credentials,
+    endpoint,
+    flush_interval: flushInterval,
+  } = connection.properties;
+  const flushIntervalMs = flushIntervalOf(connection.name, flushInterval);
+  return { project, dataset, location, keyFile, endpoint, flushIntervalMs, credentials: serviceAccount(connection.name, credentials) };
+}
+
+function flushIntervalOf(name: string, text: string | undefined): number | undefined {
+  if (text === undefined || text === '0') return text === undefined ? undefined : 0;
+  const interval = parseDuration(text);
+  if (interval !== undefined) return interval;
+  throw new PipelineError('config', `connection ${name}: flush_interval is no duration.`, {
+    hint: 'Write it like 10s or 2m; 0 waits for nothing.',
+  });
 }
 
 function serviceAccount(name: string, json: string | undefined): BigQueryPlace['credentials'] {

@@ -110,7 +110,7 @@ describe('a bigquery connection', () => {
   it('is refused with all that is wrong with it', () => {
     expect(refusals('properties: { dataste: d, region: EU }')).toEqual([
       'p.yaml:7: connections[1].properties.dataste is not a known property; did you mean dataset?',
-      'p.yaml:7: connections[1].properties.region is not a known property; known are project, dataset, location, key_file, credentials, endpoint',
+      'p.yaml:7: connections[1].properties.region is not a known property; known are project, dataset, location, key_file, credentials, endpoint, flush_interval',
       'p.yaml:7: connections[1].properties has no project, which is needed',
     ]);
     expect(refusals('properties: { project: p, dataset: d, key_file: k, credentials: x }')).toEqual([

@@ -29,7 +29,7 @@ export const CONNECTION_TYPES: Readonly<Record<string, ConnectionType>> = {
   bigquery: {
     role: 'sink',
     ready: true,
-    properties: ['project', 'dataset', 'location', 'key_file', 'credentials', 'endpoint'],
+    properties: ['project', 'dataset', 'location', 'key_file', 'credentials', 'endpoint', 'flush_interval'],
     needed: ['project', 'dataset'],
     propertiesOnly: true,
   },
