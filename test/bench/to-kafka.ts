@@ -27,7 +27,7 @@ export async function measureToKafka(
 }
 
 /** Rows that a worker may read a second where reading is held back. */
-const LIMIT = 20_000;
+const LIMIT = 10_000;
 /** Rows of the table for {@link measureTwoWorkers}. */
 export const LIMITED_ROWS = 100_000;
 

@@ -24,3 +24,4 @@ export type { Shutdown, SignalSource } from './shutdown.ts';
 export { listenForShutdown } from './shutdown.ts';
 export type { PartitionCounts, PipelineStatus, TableStatus } from './status.ts';
 export { pipelineStatus, pipelineStatuses } from './status.ts';
+export { boundYoungGeneration } from './young-generation.ts';

@@ -75,6 +75,8 @@ export interface CliContext {
   readonly isTerminal: boolean;
   /** This process, for messages. */
   readonly pid: number;
+  /** Keeps this process's heap small, for one that serves beside others. */
+  readonly boundMemory: () => void;
   /** Ends the process at once. */
   readonly exitNow: (status: number) => void;
   /** Ends a serving command as Ctrl-C does; absent: the process's signals do. */

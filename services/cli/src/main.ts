@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createRedactor, processEnvironment, randomIds, systemClock } from '@nanosync/runtime';
+import { boundYoungGeneration, createRedactor, processEnvironment, randomIds, systemClock } from '@nanosync/runtime';
 import { realAdapters } from './adapters.ts';
 import { runCli } from './cli.ts';
 import type { CliContext } from './context.ts';
@@ -22,6 +22,7 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
     outputGone: outputGone.signal,
     pid: process.pid,
     isTerminal: process.stdout.isTTY === true,
+    boundMemory: boundYoungGeneration,
     exitNow: (status) => process.exit(status),
   };
   guardProcess(context, args.includes('--debug'));

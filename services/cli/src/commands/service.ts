@@ -27,6 +27,7 @@ export async function service(context: CliContext, name: string, options: Common
         hint: 'Add bus.kafka, bus.registry and state.redis to it, or run everything in one process with: nanosync start',
       },
     );
+  context.boundMemory();
   using shutdown = listenForShutdown(context.exitNow);
   await using state = await answering(context.adapters.openState(place, { log: serverLog(context, options) }));
   const services = context.adapters.services(serverSettings(options).workerSlots ?? WORKER_SLOTS).filter((one) => one.name === name);

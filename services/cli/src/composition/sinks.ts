@@ -1,8 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock, ConnectionDefinition, Ids, Problem, Sink } from '@nanosync/core';
-import { openBigQuerySink } from '@nanosync/sink-bigquery';
-import { namingProblems, openDuckdbSink } from '@nanosync/sink-duckdb';
 import { bigQueryPlace, duckdbMemoryLimit, duckdbPath, duckdbThreads, requireType } from '../connections.ts';
 import type { SinkCheckRequest, SinkOptions } from '../context.ts';
 
@@ -14,11 +12,20 @@ export interface SinkParts {
 
 const TYPES = ['duckdb', 'bigquery'];
 
+/** Loaded when a sink is opened: a process that opens none need not hold the drivers in memory. */
+const adapters = {
+  duckdb: () => import('@nanosync/sink-duckdb'),
+  bigquery: () => import('@nanosync/sink-bigquery'),
+};
+
 /** Opens the sink of a connection. */
 export async function openSink(connection: ConnectionDefinition, options: SinkOptions, { clock, ids }: SinkParts): Promise<Sink> {
   requireType(connection, TYPES, 'sink');
   const { log } = options;
-  if (connection.type === 'bigquery') return openBigQuerySink({ ...bigQueryPlace(connection), log, clock, ids });
+  if (connection.type === 'bigquery') {
+    const { openBigQuerySink } = await adapters.bigquery();
+    return openBigQuerySink({ ...bigQueryPlace(connection), log, clock, ids });
+  }
   return openDuckdb(connection, options);
 }
 
@@ -36,7 +43,8 @@ export async function checkSink(
   return await sink.check(pipeline, tables, schemas);
 }
 
-function openDuckdb(connection: ConnectionDefinition, { memoryLimitBytes, log }: SinkOptions): Promise<Sink> {
+async function openDuckdb(connection: ConnectionDefinition, { memoryLimitBytes, log }: SinkOptions): Promise<Sink> {
+  const { openDuckdbSink } = await adapters.duckdb();
   const memoryLimit = duckdbMemoryLimit(connection, memoryLimitBytes);
   const threads = duckdbThreads(connection);
   return openDuckdbSink({ path: duckdbPath(connection), memoryLimit, log, ...(threads === undefined ? {} : { threads }) });
@@ -48,6 +56,7 @@ async function checkDuckdb(
   options: SinkOptions,
 ): Promise<readonly Problem[]> {
   const path = duckdbPath(connection);
+  const { namingProblems } = await adapters.duckdb();
   const naming = namingProblems(tables, schemas); // These are known even while a server holds the file.
   if (!existsSync(path)) return [...absentFileProblems(path), ...naming];
   if (naming.length > 0) return naming;

@@ -130,6 +130,7 @@ export class TestCli implements Disposable {
       outputGone: this.outputGone.signal,
       pid: 4242,
       isTerminal: this.options.isTerminal ?? true,
+      boundMemory: () => {},
       exitNow: () => {},
       stop: this.stop.signal,
     };
