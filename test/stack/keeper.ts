@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Service, type ServiceName, type StackAddresses, startNamed } from '@nanosync/testkit';
 import { type StackCommand, USUAL_PORTS } from './options.ts';
 import { identify, type RunningProcess } from './running-process.ts';
+import { commandFor } from './say.ts';
 import { serverFile } from './server-file.ts';
 import { claimRecord, type RecordedService, removeRecord, writeRecord } from './stack-record.ts';
 
@@ -34,7 +35,7 @@ class Keeper {
     if (!claimRecord(directory, this.#self)) {
       await tell({
         kind: 'failed',
-        message: `Another npm run stack -- up has ${directory}. Wait for it, or end it with: npm run stack -- down`,
+        message: `Another npm run stack -- up has ${directory}. Wait for it, or end it with: ${commandFor('down', directory)}`,
       });
       process.exit(1);
     }

@@ -27,6 +27,9 @@ export const USUAL_PORTS: Readonly<Record<ServiceName, number>> = {
   postgres: 15432,
 };
 
+/** Where a stack is when nobody says so. */
+export const DEFAULT_DIRECTORY = '.nanosync-stack';
+
 /** What `--help` prints. */
 export const HELP = `npm run stack -- up | status | down | install [flags]: ${SERVICE_NAMES.join(', ')} on this machine, without a container engine.
 
@@ -49,7 +52,7 @@ The first up downloads Kafka, the registry, the BigQuery emulator and, where the
 
 /** Reads the command line. */
 export function readStackCommand(args: readonly string[]): StackCommand {
-  const options = { directory: resolve('.nanosync-stack'), services: SERVICE_NAMES, freePorts: false, clean: false };
+  const options = { directory: resolve(DEFAULT_DIRECTORY), services: SERVICE_NAMES, freePorts: false, clean: false };
   const words: string[] = [];
   const rest = args.flatMap((arg) =>
     /^--\w[\w-]*=/.test(arg) ? [arg.slice(0, arg.indexOf('=')), arg.slice(arg.indexOf('=') + 1)] : [arg],

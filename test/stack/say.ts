@@ -1,4 +1,5 @@
-import { relative } from 'node:path';
+import { relative, resolve } from 'node:path';
+import { DEFAULT_DIRECTORY } from './options.ts';
 import type { RecordedService } from './stack-record.ts';
 
 /** Prints one line for the user. */
@@ -23,6 +24,11 @@ function addressText({ address }: RecordedService): string {
   if ('brokers' in address) return address.brokers.join(',');
   if ('dsn' in address) return address.dsn;
   return 'project' in address ? `${address.url} (project ${address.project})` : address.url;
+}
+
+/** The command that does `verb` to the same stack. */
+export function commandFor(verb: string, directory: string): string {
+  return `npm run stack -- ${verb}${directory === resolve(DEFAULT_DIRECTORY) ? '' : ` --directory ${directory}`}`;
 }
 
 /** From where the user is, when it is below. */

@@ -2,14 +2,14 @@ import { checkService, type StackAddresses } from '@nanosync/testkit';
 import pg from 'pg';
 import type { StackCommand } from './options.ts';
 import { isAlive } from './running-process.ts';
-import { printServices, say } from './say.ts';
+import { commandFor, printServices, say } from './say.ts';
 import { type RecordedService, readRecord } from './stack-record.ts';
 
 /** Asks each service; resolves to the exit status: 0 when all answer. */
 export async function status({ directory }: StackCommand): Promise<number> {
   const record = readRecord(directory);
   if (record === undefined || !isAlive(record.keeper)) {
-    say('No stack is up. Start it with: npm run stack -- up');
+    say(`No stack is up. Start it with: ${commandFor('up', directory)}`);
     return 1;
   }
   if (record.services.length === 0) {
@@ -21,7 +21,7 @@ export async function status({ directory }: StackCommand): Promise<number> {
   const silent = record.services.filter((service) => answers.get(service.name) !== 'answers');
   if (silent.length === 0) return 0;
   say(
-    `${silent.map((service) => service.name).join(', ')} did not answer: see the log. Begin again with: npm run stack -- down && npm run stack -- up`,
+    `${silent.map((service) => service.name).join(', ')} did not answer: see the log. Begin again with: ${commandFor('down', directory)} && ${commandFor('up', directory)}`,
   );
   return 1;
 }

@@ -6,7 +6,7 @@ import { isFree } from '@nanosync/testkit';
 import type { KeeperNews } from './keeper.ts';
 import { type StackCommand, USUAL_PORTS } from './options.ts';
 import { isAlive } from './running-process.ts';
-import { printServices, say, shortPath } from './say.ts';
+import { commandFor, printServices, say, shortPath } from './say.ts';
 import { keeperLog, readRecord } from './stack-record.ts';
 import { status } from './status.ts';
 
@@ -26,7 +26,7 @@ export async function up(command: StackCommand): Promise<number> {
     return 1;
   }
   printServices(readRecord(command.directory)?.services ?? []);
-  say(`Up. Data and logs are in ${shortPath(command.directory)}; stop it with: npm run stack -- down`);
+  say(`Up. Data and logs are in ${shortPath(command.directory)}; stop it with: ${commandFor('down', command.directory)}`);
   return 0;
 }
 
@@ -34,12 +34,14 @@ export async function up(command: StackCommand): Promise<number> {
 async function alreadyUp(command: StackCommand): Promise<number> {
   const running = readRecord(command.directory)?.services.map((service) => service.name) ?? [];
   if (running.length === 0) {
-    say('Another npm run stack -- up is starting the services. Wait for it, or end it with: npm run stack -- down');
+    say(`Another npm run stack -- up is starting the services. Wait for it, or end it with: ${commandFor('down', command.directory)}`);
     return 1;
   }
   const missing = command.services.filter((name) => !running.includes(name));
   if (missing.length > 0) {
-    say(`A stack is up without ${missing.join(', ')}. Begin again with: npm run stack -- down && npm run stack -- up`);
+    say(
+      `A stack is up without ${missing.join(', ')}. Begin again with: ${commandFor('down', command.directory)} && ${commandFor('up', command.directory)}`,
+    );
     return 1;
   }
   say('The stack is up already.');
