@@ -1,10 +1,11 @@
 import { PipelineError } from '@nanosync/core';
-import { hasMoved, isLost, pipelineError } from './errors.ts';
+import { answerError, hasMoved, isLost, pipelineError } from './errors.ts';
 import { type Address, Link } from './link.ts';
 import { type ClusterMetadata, metadataRequest, type TopicMetadata } from './metadata.ts';
 import type { KafkaSettings } from './options.ts';
 
 const UNKNOWN_TOPIC = 3;
+const NO_LEADER = 5;
 const RETRY_MS = 100;
 
 /** Where a bus partition is led. */
@@ -156,7 +157,11 @@ export class KafkaCluster {
   #learn({ brokers, controller, topics }: ClusterMetadata): void {
     this.#brokers = brokers;
     this.#controller = controller;
-    for (const topic of topics) if (topic.error !== UNKNOWN_TOPIC) this.#topics.set(topic.name, topic);
+    for (const topic of topics) {
+      if (topic.error === UNKNOWN_TOPIC) continue;
+      if (topic.error !== 0 && topic.error !== NO_LEADER) throw answerError(topic.error, `Topic ${topic.name}`);
+      this.#topics.set(topic.name, topic);
+    }
   }
 
   #linkTo(address: Address): Link {

@@ -23,7 +23,6 @@ const REFUSED: readonly string[] = [
   'TOPIC_AUTHORIZATION_FAILED',
   'GROUP_AUTHORIZATION_FAILED',
   'CLUSTER_AUTHORIZATION_FAILED',
-  'INVALID_REPLICATION_FACTOR',
   'INVALID_CONFIG',
   'POLICY_VIOLATION',
   'UNSUPPORTED_VERSION',
@@ -101,6 +100,15 @@ export function pipelineError(error: unknown, what: string, settings: KafkaSetti
       ...cause,
       hint: `Set max.message.bytes of the topic to ${settings.maxMessageBytes}, or lower the limit in the server file.`,
     });
+  if (answer === 'INVALID_REPLICATION_FACTOR')
+    return new PipelineError(
+      'prerequisite',
+      `${what}: there are fewer brokers than the ${settings.replicationFactor} copies that are asked for.`,
+      {
+        ...cause,
+        hint: 'Set the replication factor of the bus in the server file to the number of brokers, or to 3 where there are more.',
+      },
+    );
   if (answer !== undefined && REFUSED.includes(answer))
     return new PipelineError('prerequisite', `${what}: Kafka at ${brokers} refuses it (${answer}).`, {
       ...cause,

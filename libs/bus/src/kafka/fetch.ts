@@ -19,7 +19,7 @@ export interface Fetched {
   readonly records: Buffer;
 }
 
-const MAX_ANSWER_BYTES = 32 * 1_048_576;
+const MAX_ANSWER_BYTES = 16 * 1_048_576;
 
 /** Fetch version 13, which kafkajs does not speak: the first that names topics by id, so that a later life of a topic is never read on. */
 export function fetchRequest(wants: readonly Want[], waitMs: number): KafkajsRequest<readonly Fetched[]> {

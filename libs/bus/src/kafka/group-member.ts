@@ -1,4 +1,4 @@
-import type { Delivery, GroupMember, Message, PipelineError } from '@nanosync/core';
+import { type Delivery, type GroupMember, isKind, type Message, type PipelineError } from '@nanosync/core';
 import type { Share } from './assign.ts';
 import { type KafkaCluster, lost } from './cluster.ts';
 import { answerOf, isLost } from './errors.ts';
@@ -74,7 +74,10 @@ export class KafkaMember implements GroupMember, SessionHost {
     this.#paused = false;
     const share = ++this.#share;
     const fresh = assigned.filter((partition) => !this.#feeds.has(partition));
-    Promise.all(fresh.map((partition) => this.#open(partition, share))).catch((error: unknown) => this.failed(error as PipelineError));
+    Promise.all(fresh.map((partition) => this.#open(partition, share))).catch((error: unknown) => {
+      this.failed(error as PipelineError);
+      if (isKind(error, 'unavailable')) this.#session.rejoin(); // What could not be opened is opened with the next share.
+    });
     this.#handOn();
     this.#wake();
   }
@@ -123,7 +126,7 @@ export class KafkaMember implements GroupMember, SessionHost {
   #take(): Delivery | undefined {
     if (this.#failure !== undefined) {
       const failure = this.#failure;
-      this.#failure = undefined;
+      if (failure.kind === 'unavailable') this.#failure = undefined; // Nothing else is over by itself.
       throw failure;
     }
     const feeds = this.#paused ? [] : [...this.#feeds.values()].filter(({ partition }) => !this.#release.has(partition));

@@ -48,7 +48,6 @@ export class GroupSession {
   #link: Link | undefined;
   #rejoin = new AbortController();
   #heardMs: number;
-  #running: Promise<void> | undefined;
 
   constructor(cluster: KafkaCluster, topic: string, group: string, host: SessionHost) {
     this.#cluster = cluster;
@@ -63,7 +62,7 @@ export class GroupSession {
   }
 
   start(): void {
-    this.#running ??= this.#run();
+    queueMicrotask(() => this.#run());
   }
 
   /** Joins again, because a bus partition that is to be handed on is free now. */
@@ -94,7 +93,6 @@ export class GroupSession {
       await Promise.race([leaving.catch(() => undefined), clock.sleep(BEAT_MS, this.#cluster.signal)]);
     }
     this.#link?.close();
-    await this.#running;
   }
 
   async #run(): Promise<void> {
