@@ -77,51 +77,59 @@ export function isLost(error: unknown): boolean {
 export function pipelineError(error: unknown, what: string, settings: KafkaSettings): PipelineError {
   if (error instanceof PipelineError) return error;
   const answer = answerOf(error);
-  if (answer === undefined && !isLost(error) && !/^KafkaJS/.test((error as Partial<Error>).name ?? ''))
+  if (answer === undefined && !/^KafkaJS/.test((error as Partial<Error>).name ?? ''))
     return new PipelineError('defect', `${what}: ${messageOf(error)}.`, { cause: error });
-  const cause = { cause: error };
   const brokers = settings.brokers.join(', ');
-  if (isAuthentication(error))
-    return new PipelineError(
-      'prerequisite',
-      `Kafka at ${brokers} refuses the login of ${settings.sasl?.username ?? 'a client without one'}.`,
-      {
-        ...cause,
-        hint: 'Check mechanism, user and password of the bus in the server file, and that the listener asks for them.',
-      },
-    );
-  if (isCertificate(error))
-    return new PipelineError('prerequisite', `No secure connection to Kafka at ${brokers}: ${messageOf(error)}.`, {
-      ...cause,
-      hint: 'Check the authority (ca), the name in the certificate and that the listener speaks TLS.',
-    });
-  if (answer !== undefined && TOO_LARGE.includes(answer))
-    return new PipelineError('prerequisite', `${what}: Kafka takes smaller messages on this topic than nanosync sends.`, {
-      ...cause,
-      hint: `Set max.message.bytes of the topic to ${settings.maxMessageBytes}, or lower the limit in the server file.`,
-    });
-  if (answer === 'INVALID_REPLICATION_FACTOR')
-    return new PipelineError(
-      'prerequisite',
-      `${what}: there are fewer brokers than the ${settings.replicationFactor} copies that are asked for.`,
-      {
-        ...cause,
-        hint: 'Set the replication factor of the bus in the server file to the number of brokers, or to 3 where there are more.',
-      },
-    );
-  if (answer !== undefined && REFUSED.includes(answer))
-    return new PipelineError('prerequisite', `${what}: Kafka at ${brokers} refuses it (${answer}).`, {
-      ...cause,
-      hint: 'Give the user of the bus what it lacks, or correct the settings of the bus in the server file.',
-    });
+  const refused = loginRefused(error, brokers, settings) ?? (answer === undefined ? undefined : refusal(answer, what, brokers, settings));
+  if (refused !== undefined) return new PipelineError('prerequisite', refused.message, { hint: refused.hint, cause: error });
+  const tls = /TLS/.test(messageOf(error)) ? ', see that this listener speaks TLS' : '';
   return new PipelineError(
     'unavailable',
     `${what}: Kafka at ${brokers} ${answer === undefined ? 'does not answer' : `answers ${answer}`}.`,
     {
-      ...cause,
-      hint: `Start the brokers${/TLS/.test(messageOf(error)) ? ', see that this listener speaks TLS' : ''}, or correct their addresses in the server file. (${messageOf(error)})`,
+      hint: `Start the brokers${tls}, or correct their addresses in the server file. (${messageOf(error)})`,
+      cause: error,
     },
   );
+}
+
+interface Explanation {
+  readonly message: string;
+  readonly hint: string;
+}
+
+function loginRefused(error: unknown, brokers: string, settings: KafkaSettings): Explanation | undefined {
+  if (isAuthentication(error))
+    return {
+      message: `Kafka at ${brokers} refuses the login of ${settings.sasl?.username ?? 'a client without one'}.`,
+      hint: 'Check mechanism, user and password of the bus in the server file, and that the listener asks for them.',
+    };
+  if (isCertificate(error))
+    return {
+      message: `No secure connection to Kafka at ${brokers}: ${messageOf(error)}.`,
+      hint: 'Check the authority (ca), the name in the certificate and that the listener speaks TLS.',
+    };
+  return undefined;
+}
+
+/** Answers that stay the same until a person changes a setting. */
+function refusal(answer: string, what: string, brokers: string, settings: KafkaSettings): Explanation | undefined {
+  if (TOO_LARGE.includes(answer))
+    return {
+      message: `${what}: Kafka takes smaller messages on this topic than nanosync sends.`,
+      hint: `Set max.message.bytes of the topic to ${settings.maxMessageBytes}, or lower the limit in the server file.`,
+    };
+  if (answer === 'INVALID_REPLICATION_FACTOR')
+    return {
+      message: `${what}: there are fewer brokers than the ${settings.replicationFactor} copies that are asked for.`,
+      hint: 'Set the replication factor of the bus in the server file to the number of brokers, or to 3 where there are more.',
+    };
+  if (REFUSED.includes(answer))
+    return {
+      message: `${what}: Kafka at ${brokers} refuses it (${answer}).`,
+      hint: 'Give the user of the bus what it lacks, or correct the settings of the bus in the server file.',
+    };
+  return undefined;
 }
 
 function isAuthentication(error: unknown): boolean {
