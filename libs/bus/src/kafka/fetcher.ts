@@ -3,12 +3,13 @@ import { lost } from './cluster.ts';
 import { type Fetched, fetchRequest, type Want } from './fetch.ts';
 import type { Link } from './link.ts';
 
-/** How long a broker holds a request for partitions that have nothing new. */
-const LONG_MS = 250;
-/** The same for partitions that began to wait while such a request was under way. */
-const SHORT_MS = 20;
+/**
+ * How long a broker holds a request for bus partitions that have nothing new, by the connection that it is sent on. `fresh`: a reader that
+ * comes with an offset is answered at once. `long`: all that found nothing. `short`: those that began to wait while a long one was under way.
+ */
+const WAIT_MS = { fresh: 0, short: 5, long: 250 } as const;
 
-/** May be set while a request waits: answer next time, also when there is nothing. */
+/** May be set while a request waits: answer after the next request, also when there is nothing. */
 export interface FetchMode {
   once: boolean;
 }
@@ -19,22 +20,24 @@ interface Entry {
   readonly resolve: (fetched: Fetched) => void;
   readonly reject: (error: unknown) => void;
   asked: boolean;
+  /** `once` when the request under way was sent: an answer that was on its way before may miss what was there by then. */
+  once: boolean;
   inFlight: boolean;
 }
 
-type Lane = 'quick' | 'long';
+type Lane = keyof typeof WAIT_MS;
 
 /**
- * Reads from one broker for all readers of the process over two connections: one asks at once for whoever comes with a new offset,
- * the other holds one long request for all that found nothing. A hundred waiting readers cost four requests a second.
+ * Reads from one broker for all readers of the process over three connections, since a broker answers one request of a connection after
+ * the other. A hundred waiting readers cost as many requests as one.
  */
 export class Fetcher {
   readonly #cluster: KafkaCluster;
   readonly #node: number;
   readonly #entries = new Set<Entry>();
-  readonly #links: Record<Lane, Link | undefined> = { quick: undefined, long: undefined };
+  readonly #links = new Map<Lane, Link>();
   readonly #running = new Set<Lane>();
-  readonly #rounds: Record<Lane, Promise<void> | undefined> = { quick: undefined, long: undefined };
+  readonly #rounds = new Map<Lane, { readonly entries: number; readonly ended: Promise<void> }>();
 
   constructor(cluster: KafkaCluster, node: number) {
     this.#cluster = cluster;
@@ -44,13 +47,13 @@ export class Fetcher {
   /** Messages from the wanted offset, or an error answer; waits for messages unless `once`. Rejects when the broker is lost. */
   fetch(want: Want, mode: FetchMode): Promise<Fetched> {
     return new Promise((resolve, reject) => {
-      this.#entries.add({ want, mode, resolve, reject, asked: false, inFlight: false });
-      this.#start('quick');
+      this.#entries.add({ want, mode, resolve, reject, asked: false, once: false, inFlight: false });
+      this.#start('fresh');
     });
   }
 
   close(): void {
-    for (const link of Object.values(this.#links)) link?.close();
+    for (const link of this.#links.values()) link.close();
     for (const entry of this.#entries) entry.reject(lost('The connection was closed.'));
     this.#entries.clear();
   }
@@ -63,41 +66,44 @@ export class Fetcher {
 
   async #run(lane: Lane): Promise<void> {
     for (;;) {
-      // What the quick lane holds right now would be missed by the long request for all its time.
-      if (lane === 'long') await this.#rounds.quick;
-      const entries = lane === 'long' ? this.#waiting() : this.#quick();
+      if (lane === 'long') await this.#gather();
+      const entries = this.#choose(lane);
       if (entries.length === 0) break;
-      this.#rounds[lane] = this.#round(lane, entries);
-      await this.#rounds[lane];
-      this.#rounds[lane] = undefined;
+      const round = this.#round(lane, entries);
+      this.#rounds.set(lane, { entries: entries.length, ended: round });
+      await round;
+      this.#rounds.delete(lane);
+      if (lane !== 'fresh') continue;
+      this.#start('long');
+      this.#start('short');
     }
     this.#running.delete(lane); // In the same turn as the choice of nothing, so that a later start is not lost.
   }
 
   async #round(lane: Lane, entries: readonly Entry[]): Promise<void> {
-    const waitMs = lane === 'long' ? LONG_MS : entries.every(({ asked }) => asked) ? SHORT_MS : 0;
-    for (const entry of entries) entry.inFlight = true;
+    for (const entry of entries) {
+      entry.inFlight = true;
+      entry.once = entry.mode.once;
+    }
     try {
-      this.#deliver(entries, await this.#link(lane).send(fetchRequest(entries.map(wantOf), waitMs)));
+      this.#deliver(entries, await this.#link(lane).send(fetchRequest(entries.map(wantOf), WAIT_MS[lane])));
     } catch (error) {
       for (const entry of entries) if (this.#entries.delete(entry)) entry.reject(error);
     }
   }
 
-  /** Those never asked for; else those that the long request under way has missed. */
-  #quick(): readonly Entry[] {
-    const fresh = [...this.#entries].filter(({ asked, inFlight }) => !asked && !inFlight);
-    if (fresh.length > 0) return distinct(fresh);
-    const waiting = this.#waiting();
-    if (waiting.length > 0 && this.#rounds.long === undefined) {
+  /** When many of those that wait are in a short request just now, the long one waits for its end, to take them over. */
+  async #gather(): Promise<void> {
+    const short = this.#rounds.get('short');
+    if (short !== undefined && short.entries * 4 > this.#choose('long').length) await short.ended;
+  }
+
+  #choose(lane: Lane): readonly Entry[] {
+    if (lane === 'short' && !this.#rounds.has('long')) {
       this.#start('long');
       return [];
     }
-    return waiting;
-  }
-
-  #waiting(): readonly Entry[] {
-    return distinct([...this.#entries].filter(({ asked, inFlight }) => asked && !inFlight));
+    return distinct([...this.#entries].filter(({ asked, inFlight }) => !inFlight && asked === (lane !== 'fresh')));
   }
 
   #deliver(entries: readonly Entry[], answers: readonly Fetched[]): void {
@@ -107,7 +113,7 @@ export class Fetcher {
       entry.inFlight = false;
       const answer = byPlace.get(placeOf(entry.want));
       if (answer === undefined) this.#settle(entry, () => entry.reject(lost('The broker left a partition out of its answer.')));
-      else if (entry.mode.once || answer.error !== 0 || answer.records.length > 0) this.#settle(entry, () => entry.resolve(answer));
+      else if (entry.once || answer.error !== 0 || answer.records.length > 0) this.#settle(entry, () => entry.resolve(answer));
     }
   }
 
@@ -116,10 +122,10 @@ export class Fetcher {
   }
 
   #link(lane: Lane): Link {
-    const open = this.#links[lane];
+    const open = this.#links.get(lane);
     if (open !== undefined && !open.closed) return open;
     const link = this.#cluster.connect(this.#node);
-    this.#links[lane] = link;
+    this.#links.set(lane, link);
     return link;
   }
 }
