@@ -71,6 +71,7 @@ export class Fetcher {
       if (entries.length === 0) break;
       const round = this.#round(lane, entries);
       this.#rounds.set(lane, { entries: entries.length, ended: round });
+      if (lane === 'long') this.#start('short'); // For a second reader of a bus partition, which one request cannot name twice.
       await round;
       this.#rounds.delete(lane);
       if (lane !== 'fresh') continue;

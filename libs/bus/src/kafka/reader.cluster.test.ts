@@ -36,6 +36,16 @@ test('many readers that wait at once each get all of their own, also two of one 
   expect(await Promise.all(reading)).toEqual([...expected, expected[0]]);
 });
 
+test('of two readers that have long waited for one bus partition neither is forgotten', async () => {
+  await bus.ensureTopic(topic, 1);
+  const readers = [await bus.reader(topic, 0, 0), await bus.reader(topic, 0, 0)];
+  for (const reader of readers) expect(await reader.read({ maxBytes: 1000, waitMs: 600 })).toEqual([]);
+  const reading = readers.map((reader) => reader.read({ maxBytes: 1000, waitMs: 10_000 }));
+  await using producer = await bus.producer();
+  await sendTexts(producer, topic, 0, 'a');
+  expect((await Promise.all(reading)).map(textsOf)).toEqual([['a'], ['a']]);
+});
+
 test('a read that ended without messages loses none: what comes later is for the next one, which may also not wait', async () => {
   await bus.ensureTopic(topic, 1);
   const reader = await bus.reader(topic, 0, 0);
