@@ -73,6 +73,10 @@ export class RedisConnection implements AsyncDisposable {
     return this.#send(() => this.#redis.hget(hash, field));
   }
 
+  async exists(key: string): Promise<boolean> {
+    return (await this.#send(() => this.#redis.exists(key))) === 1;
+  }
+
   /** A section of what the server says about itself; each line `name:value`. */
   async info(section: string): Promise<string> {
     return this.#send(() => this.#redis.info(section));
