@@ -100,6 +100,21 @@ describe('a Redis that fails', () => {
     expect(await state.put('a', 'never', first)).toBeUndefined();
   });
 
+  test('away makes many calls wait together, without a warning on the screen, and fail', async () => {
+    const warned: string[] = [];
+    const warn = ({ message }: Error) => void warned.push(message);
+    process.on('warning', warn);
+    await server.kill();
+    const calls = Array.from({ length: 40 }, (_, at) => state.get(`k${at}`));
+    for (const outcome of await Promise.allSettled(calls))
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { kind: 'unavailable' } });
+    await server.start();
+    expect(await untilBack(() => state.get('a'))).toBeUndefined();
+    await new Promise(setImmediate);
+    process.off('warning', warn);
+    expect(warned).toEqual([]);
+  });
+
   test('that lost everything shows absence, and no version of before is taken', async () => {
     const before = (await state.put('a', 1, 0)) as number;
     await state.lease('l', 'one', 60_000);
