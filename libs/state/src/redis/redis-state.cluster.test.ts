@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LogFields, State } from '@nanosync/core';
 import { describeState, startRedis } from '@nanosync/testkit';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openRedisState } from './redis-state.ts';
 import { type RedisServer, startRedisServer } from './testing/redis-server.ts';
 
@@ -244,6 +244,28 @@ describe('opening', () => {
       expect.stringContaining('no append-only file'),
     ]);
     expect([state, careless, memory]).toHaveLength(3);
+  });
+
+  test('a node of a Redis Cluster takes our scripts, since all keys lie in one slot', async () => {
+    await using server = await startRedisServer({ 'cluster-enabled': ['yes'] });
+    const opening = () => openRedisState({ url: server.url });
+    await expect(opening()).rejects.toMatchObject({ kind: 'unavailable' }); // It has no slots yet.
+    expect(await server.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')).toMatch(/^\+OK/);
+    await vi.waitUntil(async () => (await server.command('CLUSTER', 'INFO')).includes('cluster_state:ok'), {
+      timeout: 20_000,
+      interval: 20,
+    });
+    await using state = await opening();
+    const entries = [
+      { key: 'a', value: 1, expected: 0 },
+      { key: 'b', value: 2, expected: 0 },
+    ];
+    expect(await state.putAll(entries)).toBe(true);
+    expect(await state.list('')).toHaveLength(2);
+    expect(await state.lease('l', 'one', 1000)).toBe(true);
+    await state.release('l', 'one');
+    expect(await state.isLeased('l')).toBe(false);
+    expect(await state.remove('a')).toBe(true);
   });
 
   test('refuses a newer format, and keys of somebody else', async () => {
