@@ -27,8 +27,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Starts a service under a name of its own; one that ended under this name is forgotten. */
-  start(name: string, service: string, onLine: (line: string) => void = () => undefined): void {
-    this.#running.set(name, this.#spawn(name, ['service', service, '--log-format', this.#options.format], onLine));
+  start(name: string, service: string, onLine: (line: string) => void = () => undefined, env: Readonly<Record<string, string>> = {}): void {
+    this.#running.set(name, this.#spawn(name, ['service', service, '--log-format', this.#options.format], onLine, env));
   }
 
   /** Runs a command that ends by itself; throws its last lines when it does not end well. */
@@ -76,10 +76,15 @@ export class Fleet implements AsyncDisposable {
     return join(this.#options.directory, 'logs');
   }
 
-  #spawn(name: string, args: readonly string[], onLine: (line: string) => void): PipelineProcess {
+  #spawn(
+    name: string,
+    args: readonly string[],
+    onLine: (line: string) => void,
+    env: Readonly<Record<string, string>> = {},
+  ): PipelineProcess {
     if (this.#disposed) throw new DemoFailure(`${name} is not started any more: the demo is ending.`);
     const { directory, config } = this.#options;
     const logFile = join(this.#logs, `${name.replaceAll(' ', '-')}.log`);
-    return startNanosync({ name, args: [...args, '--config', config], directory, logFile, onLine });
+    return startNanosync({ name, args: [...args, '--config', config], directory, logFile, env, onLine });
   }
 }

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { FAILPOINTS } from '@nanosync/core';
 import { expect, test, vi } from 'vitest';
+import { randomOf } from '../shared/random.ts';
 import { ClusterScenario, PROCESSES } from './cluster-scenario.ts';
 import { sharedServer } from './fixture.ts';
 import { TABLES } from './shop.ts';
@@ -9,6 +11,48 @@ vi.setConfig({ testTimeout: 900_000, hookTimeout: 120_000 });
 const server = sharedServer({ settings: { wal_sender_timeout: '5s' } });
 /** Beyond every lease. */
 const FROZEN_MS = 5000;
+
+/** Seeds of random mishaps: none here, or those from FAULT_SEED on, FAULT_SEEDS many. */
+const FIRST = Number(process.env.FAULT_SEED ?? 1);
+const SEEDS = Array.from({ length: Number(process.env.FAULT_SEEDS ?? 0) }, (_, index) => FIRST + index);
+
+/** Things that happen to a cluster, each of which it has to survive without a person. */
+const MISHAPS: readonly ((scenario: ClusterScenario, name: string, random: () => number) => Promise<string | undefined>)[] = [
+  async (scenario, name) => {
+    await killAndStart(scenario, name);
+    return 'killed';
+  },
+  async (scenario, name, random) => {
+    await scenario.fleet.kill(name);
+    const failpoint = `${FAILPOINTS[Math.floor(random() * FAILPOINTS.length)]}:${1 + Math.floor(random() * 6)}`;
+    scenario.start(name, failpoint);
+    await scenario.ended(name, 8000);
+    await killAndStart(scenario, name);
+    return failpoint;
+  },
+  async (scenario, name, random) => {
+    await scenario.freeze(name, random() * 12_000);
+    return 'frozen';
+  },
+  async ({ engines }, _, random) => {
+    const engine = [engines.kafka, engines.redis, engines.registry][Math.floor(random() * 3)];
+    await engine?.kill();
+    await pause(random() * 4000);
+    await engine?.start();
+    return `${engine?.name} killed`;
+  },
+  async ({ engines }, _, random) => {
+    const engine = [engines.kafka, engines.redis][Math.floor(random() * 2)];
+    engine?.pause();
+    await pause(random() * 15_000);
+    engine?.resume();
+    return `${engine?.name} paused`;
+  },
+  async (_, __, random) => {
+    await server().restart((['fast', 'immediate', 'kill'] as const)[Math.floor(random() * 3)]);
+    return 'postgres restarted';
+  },
+];
 
 async function killAndStart(scenario: ClusterScenario, name: string): Promise<void> {
   await scenario.fleet.kill(name);
@@ -29,6 +73,22 @@ async function expectEqual(scenario: ClusterScenario): Promise<void> {
     });
   await scenario.fleet.finish();
 }
+
+test.for(SEEDS)('mishaps of seed %i', async (seed) => {
+  const random = randomOf(seed * 7919);
+  await using scenario = await ClusterScenario.open(server());
+  scenario.write(seed);
+  scenario.startAll();
+  const names = Object.keys(PROCESSES);
+  for (let left = 8 + Math.floor(random() * 6); left > 0; left--) {
+    await pause(random() * 6000);
+    const name = names[Math.floor(random() * names.length)] ?? '';
+    const did = await MISHAPS[Math.floor(random() * MISHAPS.length)]?.(scenario, name, random);
+    console.log(`seed ${seed}: ${name}: ${did}`);
+  }
+  await scenario.live();
+  await expectEqual(scenario);
+});
 
 test('every process of a cluster is killed, and stopped for longer than its lease, while it copies and while it follows', async () => {
   await using scenario = await ClusterScenario.open(server());

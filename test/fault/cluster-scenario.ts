@@ -74,8 +74,14 @@ export class ClusterScenario implements AsyncDisposable {
     return new ClusterScenario({ server, database, workplace, stackFolder }, engines, fleet);
   }
 
-  start(name: string): void {
-    this.fleet.start(name, PROCESSES[name] ?? '');
+  /** Starts a process; with a failpoint it will kill itself there. */
+  start(name: string, failpoint?: string): void {
+    this.fleet.start(name, PROCESSES[name] ?? '', undefined, failpoint === undefined ? {} : { NANOSYNC_FAILPOINT: failpoint });
+  }
+
+  /** Ends once the process has ended, or after so long. */
+  async ended(name: string, ms: number): Promise<void> {
+    await Promise.race([this.fleet.running.find((one) => one.name === name)?.process.ended, pause(ms)]);
   }
 
   startAll(): void {

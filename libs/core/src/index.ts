@@ -16,7 +16,7 @@ export { describeError, isKind, PipelineError, unreachable } from './errors.ts';
 export type { Folded, KeyChanges, KeyOutcome, NotHeld, Quarantine } from './fold.ts';
 export { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
 export { abortWhen, followPipelines } from './follow-pipelines.ts';
-export { withLease } from './lease.ts';
+export { leaseNames, withLease } from './lease.ts';
 export { fittingPayload, refuseTooLarge, tooLargeReason } from './message-limit.ts';
 export type { ControlEvent, ControlKind, EndMarker, PartitionTask, Quarantined, RowBatch } from './messages.ts';
 export { CONTROL_EVENT, END_MARKER, PARTITION_TASK, QUARANTINED, ROW_BATCH } from './messages.ts';

@@ -1,6 +1,14 @@
 import { abortWhen } from './follow-pipelines.ts';
 import type { ServiceContext } from './ports/service.ts';
 
+/** Names of the leases under which a pipeline's work is done. */
+export const leaseNames = {
+  planner: (pipeline: string) => `planner/${pipeline}`,
+  capture: (pipeline: string) => `cdc-capture/${pipeline}`,
+  rows: (pipeline: string) => `sink-writer/${pipeline}/rows`,
+  table: (pipeline: string, table: string) => `sink-writer/${pipeline}/${table}`,
+} as const;
+
 /** How long a lease lasts; it only keeps processes from trying in vain, fences stand elsewhere. */
 const LEASE_MS = 3000;
 

@@ -18,6 +18,7 @@ export type { Redactor } from './redact.ts';
 export { createRedactor, redactDsns } from './redact.ts';
 export type { Backoff, RetryOptions } from './retry.ts';
 export { backoffMs, DEFAULT_BACKOFF, retryTimed } from './retry.ts';
+export { absentServices } from './running.ts';
 export type { SecretSources } from './secrets.ts';
 export { resolveSecrets } from './secrets.ts';
 export type { Shutdown, SignalSource } from './shutdown.ts';

@@ -69,6 +69,10 @@ class MemoryState implements State {
     return true;
   }
 
+  async isLeased(name: string): Promise<boolean> {
+    return (this.#store.leases.get(name)?.expiresMs ?? 0) > this.#clock.nowMs();
+  }
+
   async release(name: string, token: string): Promise<void> {
     if (this.#store.leases.get(name)?.token === token) this.#store.leases.delete(name);
   }

@@ -100,13 +100,16 @@ export function describeState(name: string, start: (clock: FakeClock) => Promise
 
     test('a lease has one owner until it ends', async () => {
       const pass = (ms: number) => store.pass?.(ms) ?? clock.advance(ms);
+      expect(await state.isLeased('l')).toBe(false);
       expect(await state.lease('l', 'one', 60_000)).toBe(true);
       expect(await state.lease('l', 'two', 60_000)).toBe(false);
+      expect(await state.isLeased('l')).toBe(true);
       await pass(40_000);
       expect(await state.lease('l', 'one', 60_000)).toBe(true);
       await pass(40_000);
       expect(await state.lease('l', 'two', 60_000)).toBe(false);
       await pass(20_000);
+      expect(await state.isLeased('l')).toBe(false);
       expect(await state.lease('l', 'two', 60_000)).toBe(true);
       await state.release('l', 'one');
       expect(await state.lease('l', 'one', 60_000)).toBe(false);

@@ -1,5 +1,15 @@
 import type { PipelinePhase, PipelineRecord, ServiceContext } from '@nanosync/core';
-import { abortWhen, describeError, followPipelines, isKind, readRecord, stateKeys, tellTrouble, withLease } from '@nanosync/core';
+import {
+  abortWhen,
+  describeError,
+  followPipelines,
+  isKind,
+  leaseNames,
+  readRecord,
+  stateKeys,
+  tellTrouble,
+  withLease,
+} from '@nanosync/core';
 import { hasFailed, reportFailure } from './capture-record.ts';
 import type { KnownRecord } from './capture-session.ts';
 import { runCaptureSession } from './capture-session.ts';
@@ -17,7 +27,7 @@ const FOLLOWED: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streami
  */
 export async function runCapture(ctx: ServiceContext): Promise<void> {
   await followPipelines(ctx, isFollowed, (inner, { definition: { name } }) =>
-    withLease(inner, `cdc-capture/${name}`, (_, signal) => follow({ ...inner, signal }, name)),
+    withLease(inner, leaseNames.capture(name), (_, signal) => follow({ ...inner, signal }, name)),
   );
 }
 

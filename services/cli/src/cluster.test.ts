@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineRecord } from '@nanosync/core';
-import { PipelineError, RECORD_VERSION, stateKeys } from '@nanosync/core';
+import { leaseNames, PipelineError, RECORD_VERSION, stateKeys } from '@nanosync/core';
 import { describe, expect, it } from 'vitest';
 import { unhealthy } from './health.ts';
 import type { FakeOptions } from './testing/fakes.ts';
@@ -56,13 +56,32 @@ describe('a cluster', () => {
     expect(await cli.run('apply', '-f', file, '--config', config)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: unchanged']);
     expect(await cli.run('status', '--json', '--config', config)).toBe(0);
-    expect(JSON.parse(cli.out[0] ?? '')).toMatchObject({ serving: null, pipelines: [{ name: 'orders-pipeline', phase: 'created' }] });
-    expect(await cli.run('status', '--config', config)).toBe(0);
-    expect(cli.out.join('\n')).not.toContain('no server is running');
+    const pipelines = [{ name: 'orders-pipeline', phase: 'created' }];
+    expect(JSON.parse(cli.out[0] ?? '')).toMatchObject({ serving: false, absent: { 'orders-pipeline': ['planner'] }, pipelines });
+    cli.clusterState().leases.add(leaseNames.planner('orders-pipeline'));
+    expect(await cli.run('status', '--json', '--config', config)).toBe(0);
+    expect(JSON.parse(cli.out[0] ?? '')).toMatchObject({ serving: true, absent: {}, pipelines });
     expect(await cli.run('pipeline', 'resnapshot', 'orders-pipeline', '--config', config)).toBe(0);
     const stored = (await cli.clusterState().get(stateKeys.pipeline('orders-pipeline')))?.value as PipelineRecord;
     expect(stored).toMatchObject({ v: RECORD_VERSION, request: 'resnapshot' });
     expect(existsSync(cli.dataDir)).toBe(false);
+  });
+
+  it('shows which service nobody runs for a pipeline', async () => {
+    const { cli, file, config } = clusterWith();
+    using _ = cli;
+    await cli.run('apply', '-f', file, '--config', config);
+    const state = cli.clusterState();
+    const key = stateKeys.pipeline('orders-pipeline');
+    const entry = await state.get(key);
+    await state.put(key, { ...(entry?.value as PipelineRecord), phase: 'streaming' }, entry?.version ?? 0);
+    for (const lease of [leaseNames.planner('orders-pipeline'), leaseNames.rows('orders-pipeline')]) state.leases.add(lease);
+    expect(await cli.run('status', '--config', config)).toBe(0);
+    expect(cli.out.slice(0, 3)).toEqual([
+      'orders-pipeline  streaming, live',
+      '  no cdc-capture works on it: start nanosync service cdc-capture',
+      '  L0 -',
+    ]);
   });
 
   it('says in one sentence which engine does not answer, and runs nothing', async () => {

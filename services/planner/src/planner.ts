@@ -1,5 +1,5 @@
 import type { ServiceContext } from '@nanosync/core';
-import { describeError, followPipelines, isKind, withLease } from '@nanosync/core';
+import { describeError, followPipelines, isKind, leaseNames, withLease } from '@nanosync/core';
 import { PipelinePlanner } from './pipeline-planner.ts';
 
 /** How often the planner looks for new or changed pipelines, in milliseconds. */
@@ -19,7 +19,7 @@ export async function runPlanner(ctx: ServiceContext): Promise<void> {
   await followPipelines(
     ctx,
     () => true,
-    (inner, { definition: { name } }) => withLease(inner, `planner/${name}`, (_, signal) => runPipeline({ ...inner, signal }, name)),
+    (inner, { definition: { name } }) => withLease(inner, leaseNames.planner(name), (_, signal) => runPipeline({ ...inner, signal }, name)),
   );
 }
 

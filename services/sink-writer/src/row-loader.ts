@@ -12,6 +12,7 @@ import type {
 import {
   decodeMessage,
   END_MARKER,
+  leaseNames,
   listRecords,
   PipelineError,
   ROW_BATCH,
@@ -41,7 +42,7 @@ const COMPARE_EVERY_MS = 5000;
  */
 export async function runRowLoader(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, wanted: () => boolean): Promise<void> {
   const load = (owner: string, signal: AbortSignal) => loadRows({ ...ctx, signal }, pipeline, sink, owner);
-  await withLease(ctx, `sink-writer/${pipeline.definition.name}/rows`, load, wanted);
+  await withLease(ctx, leaseNames.rows(pipeline.definition.name), load, wanted);
 }
 
 async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, owner: string): Promise<void> {

@@ -64,6 +64,12 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
   watching.catch(() => undefined); // One of the loops below; not unhandled until then.
   const steady = whenSteady(inner, name, failures);
   steady.catch(() => undefined); // Awaited below.
+  // The first in time: what a loop meets when the others are ending, such as a warehouse that was just lost, is for the next round to judge.
+  let failed: { readonly reason: unknown } | undefined;
+  const broken = (reason: unknown) => {
+    failed ??= { reason };
+    end();
+  };
   try {
     await using sink = await ctx.openSink(sinkDefinition.connection);
     const loops = [
@@ -72,8 +78,8 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
         again(inner, () => runTable({ ctx: inner, pipeline, sink, table, wanted: () => share.owns(`${name}/${table}`) })),
       ),
       watching,
-    ].map((loop) => loop.finally(end));
-    const failed = (await Promise.allSettled(loops)).find((outcome) => outcome.status === 'rejected');
+    ];
+    await Promise.all(loops.map((loop) => loop.then(end, broken)));
     if (failed !== undefined) throw failed.reason;
   } catch (error) {
     if (ctx.signal.aborted) return;

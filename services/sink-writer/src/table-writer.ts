@@ -1,5 +1,5 @@
 import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
-import { PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
+import { leaseNames, PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
 import { ChangeApplier } from './change-applier.ts';
 import { findGenerationStart } from './generation-start.ts';
 import type { TableReport } from './table-report.ts';
@@ -29,7 +29,7 @@ export async function runTableWriter(work: TableWork): Promise<void> {
     const owned = { ...work, ctx: { ...ctx, signal } };
     while (!signal.aborted) await writeEpoch(owned, work.table as TableId, token);
   };
-  await withLease(ctx, `sink-writer/${pipeline.definition.name}/${work.table}`, write, work.wanted);
+  await withLease(ctx, leaseNames.table(pipeline.definition.name, work.table), write, work.wanted);
 }
 
 async function writeEpoch(work: TableWork, table: TableId, token: string): Promise<void> {

@@ -32,6 +32,8 @@ export interface State extends AsyncDisposable {
   remove(key: string, expected?: number): Promise<boolean>;
   /** Takes or renews a lease for an owner token; false while another token holds it. Advisory: fences live in the sink and the slot. */
   lease(name: string, token: string, ttlMs: number): Promise<boolean>;
+  /** True while some token holds the lease: for a look from outside. */
+  isLeased(name: string): Promise<boolean>;
   /** Gives a lease back; does nothing when another token holds it. */
   release(name: string, token: string): Promise<void>;
 }

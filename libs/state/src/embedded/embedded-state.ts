@@ -100,6 +100,11 @@ class EmbeddedState implements State {
     return this.#run(() => this.#database.prepare(take).run(name, token, now + ttlMs, now).changes === 1);
   }
 
+  async isLeased(name: string): Promise<boolean> {
+    const held = 'SELECT 1 FROM leases WHERE name = ? AND expires_ms > ?';
+    return this.#run(() => this.#database.prepare(held).get(name, this.#clock.nowMs()) !== undefined);
+  }
+
   async release(name: string, token: string): Promise<void> {
     this.#run(() => this.#database.prepare('DELETE FROM leases WHERE name = ? AND token = ?').run(name, token));
   }

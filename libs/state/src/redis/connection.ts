@@ -1,4 +1,5 @@
 import { PipelineError } from '@nanosync/core';
+import { systemClock } from '@nanosync/runtime';
 import { Redis } from 'ioredis';
 import { describedRedis } from './redis-error.ts';
 import type { RedisAddress } from './redis-options.ts';
@@ -12,6 +13,8 @@ const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 1_000;
 /** A call that comes while there is no connection waits for so many attempts to fail before it does. */
 const PATIENT_ATTEMPTS = 3;
+/** ... or for so long, in milliseconds. */
+const PATIENCE_MS = 5_000;
 
 /** What a command is sent with. */
 export type Argument = string | Buffer | number;
@@ -25,6 +28,8 @@ export class RedisConnection implements AsyncDisposable {
   readonly place: string;
   readonly #redis: Redis;
   #lastError: unknown;
+  readonly #clock = systemClock();
+  #waiting: Promise<void> | undefined;
   #isClosed = false;
 
   private constructor(address: RedisAddress) {
@@ -73,6 +78,10 @@ export class RedisConnection implements AsyncDisposable {
     return this.#send(() => this.#redis.hget(hash, field));
   }
 
+  async exists(key: string): Promise<boolean> {
+    return (await this.#send(() => this.#redis.exists(key))) === 1;
+  }
+
   /** A section of what the server says about itself; each line `name:value`. */
   async info(section: string): Promise<string> {
     return this.#send(() => this.#redis.info(section));
@@ -103,32 +112,30 @@ export class RedisConnection implements AsyncDisposable {
     }
   }
 
-  /** Resolves at once with a connection; without one when it is back, or throws why it is not after a few attempts. */
+  /** Resolves at once with a connection; without one when it is back, or throws why it is not after a while. */
   #connected(): Promise<void> {
     if (this.#isClosed) return Promise.reject(new PipelineError('unavailable', 'The state store is closed.'));
-    const redis = this.#redis;
-    if (redis.status === 'ready') return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      let left = PATIENT_ATTEMPTS;
-      const leave = () => {
-        redis.off('ready', ready);
-        redis.off('close', closed);
-        redis.off('end', ended);
-      };
-      const ready = () => {
-        leave();
-        resolve();
-      };
-      const ended = () => {
-        leave();
-        reject(this.#lastError ?? new Error('Connection is closed.'));
-      };
-      const closed = () => {
-        if (--left === 0) ended();
-      };
-      redis.on('ready', ready);
-      redis.on('close', closed);
-      redis.on('end', ended);
+    if (this.#redis.status === 'ready') return Promise.resolve();
+    // All calls wait together.
+    this.#waiting ??= this.#wait().finally(() => {
+      this.#waiting = undefined;
     });
+    return this.#waiting;
+  }
+
+  async #wait(): Promise<void> {
+    const redis = this.#redis;
+    if (redis.status === 'end') redis.connect().catch(() => undefined); // An error that the driver does not try again after.
+    const over = new AbortController();
+    let left = PATIENT_ATTEMPTS;
+    const end = () => over.abort();
+    const closed = () => {
+      if (--left === 0) end();
+    };
+    redis.on('ready', end).on('close', closed).on('end', end);
+    // A server that takes connections and says nothing fails no attempt for long.
+    await this.#clock.sleep(PATIENCE_MS, over.signal);
+    redis.off('ready', end).off('close', closed).off('end', end);
+    if (redis.status !== 'ready') throw this.#lastError ?? new Error('There is no connection.');
   }
 }

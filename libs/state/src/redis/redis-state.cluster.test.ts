@@ -1,16 +1,15 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LogFields, State } from '@nanosync/core';
-import { describeState } from '@nanosync/testkit';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describeState, startRedis } from '@nanosync/testkit';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openRedisState } from './redis-state.ts';
-import { type RedisServer, startRedis } from './testing/redis-server.ts';
+import { type RedisServer, startRedisServer } from './testing/redis-server.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
-  redis = await startRedis();
+  redis = await startRedisServer();
 });
 afterAll(async () => {
   await redis[Symbol.asyncDispose]();
@@ -36,7 +35,7 @@ describe('a Redis that fails', () => {
   let server: RedisServer;
   let state: State;
   beforeEach(async () => {
-    server = await startRedis();
+    server = await startRedisServer();
     state = await openRedisState({ url: server.url });
   });
   afterEach(async () => {
@@ -47,13 +46,13 @@ describe('a Redis that fails', () => {
   test('killed and started again has every write that returned', async () => {
     const versions = new Map<string, number>();
     for (let at = 0; at < 50; at++) versions.set(`k${at}`, (await state.put(`k${at}`, at, 0)) as number);
-    await server.kill();
+    await server.service.kill();
     await expect(state.put('k0', 'x', versions.get('k0') as number)).rejects.toMatchObject({
       kind: 'unavailable',
-      message: `Redis at 127.0.0.1:${server.port} does not answer (ECONNREFUSED).`,
+      message: expect.stringContaining(`Redis at 127.0.0.1:${server.port} does not answer`),
       hint: expect.stringContaining('state.redis.url'),
     });
-    await server.start();
+    await server.service.start();
     expect((await untilBack(() => state.list('k'))).map(({ key, version }) => [key, version])).toEqual([...versions].sort());
     expect(await state.put('k0', 'y', versions.get('k0') as number)).toBeGreaterThan(versions.get('k0') as number);
   });
@@ -69,9 +68,9 @@ describe('a Redis that fails', () => {
     })();
     const failed = expect(writing).rejects.toMatchObject({ kind: 'unavailable' });
     while (done < 20) await new Promise(setImmediate);
-    await server.kill();
+    await server.service.kill();
     await failed;
-    await server.start();
+    await server.service.start();
     const found = (await untilBack(() => state.get('n')))?.value as number;
     expect([done, done + 1]).toContain(found);
     // Nothing was sent again behind our back.
@@ -80,9 +79,9 @@ describe('a Redis that fails', () => {
 
   test('paused does what was asked when it is resumed, and a caller that asks meanwhile is answered', async () => {
     const first = (await state.put('a', 1, 0)) as number;
-    server.pause();
+    server.service.pause();
     const waiting = state.put('a', 2, first);
-    server.resume();
+    server.service.resume();
     const second = (await waiting) as number;
     expect(second).toBeGreaterThan(first);
     expect(await state.put('a', 3, first)).toBeUndefined();
@@ -90,14 +89,29 @@ describe('a Redis that fails', () => {
 
   test('paused for long fails the calls, which are told apart when it is back', { timeout: 40_000 }, async () => {
     const first = (await state.put('a', 1, 0)) as number;
-    server.pause();
+    server.service.pause();
     await expect(state.put('a', 'late', first)).rejects.toMatchObject({ kind: 'unavailable' });
-    server.resume();
+    server.service.resume();
     const found = await untilBack(() => state.get('a'));
     // The write may have been done or not; who knows the version of before is beaten in the one case and first in the other.
     const again = await state.put('a', 'again', first);
     if (found?.value === 'late') expect(again).toBeUndefined();
     expect(await state.put('a', 'never', first)).toBeUndefined();
+  });
+
+  test('away makes many calls wait together, without a warning on the screen, and fail', async () => {
+    const warned: string[] = [];
+    const warn = ({ message }: Error) => void warned.push(message);
+    process.on('warning', warn);
+    await server.service.kill();
+    const calls = Array.from({ length: 40 }, (_, at) => state.get(`k${at}`));
+    for (const outcome of await Promise.allSettled(calls))
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { kind: 'unavailable' } });
+    await server.service.start();
+    expect(await untilBack(() => state.get('a'))).toBeUndefined();
+    await new Promise(setImmediate);
+    process.off('warning', warn);
+    expect(warned).toEqual([]);
   });
 
   test('that lost everything shows absence, and no version of before is taken', async () => {
@@ -158,7 +172,9 @@ describe('opening', () => {
       kind: 'unavailable',
       hint: expect.stringMatching(/^Start it/),
     });
-    await using server = await startRedis({ args: ['--requirepass', 'hunter2'], login: ['AUTH', 'hunter2'] });
+    await using server = await startRedisServer();
+    await server.command('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@read', '+@connection', '+info');
+    await server.command('CONFIG', 'SET', 'requirepass', 'hunter2');
     await expect(openRedisState({ url: server.url })).rejects.toMatchObject({
       kind: 'prerequisite',
       message: expect.stringContaining('password'),
@@ -167,14 +183,13 @@ describe('opening', () => {
     await expect(wrong).rejects.toMatchObject({ kind: 'prerequisite', message: expect.stringContaining('refuses this user') });
     await using state = await openRedisState({ url: `redis://default:hunter2@127.0.0.1:${server.port}/3` });
     expect(await state.put('a', 1, 0)).toBeGreaterThan(0);
-    await server.command('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@read', '+@connection', '+info');
     const reader = await openRedisState({ url: server.url, username: 'reader', password: 'secret' });
     await expect(reader.put('b', 1, 0)).rejects.toMatchObject({ kind: 'prerequisite', hint: expect.stringContaining('ACL SETUSER') });
     await reader[Symbol.asyncDispose]();
   });
 
   test('the rights that the hint names suffice', async () => {
-    await using server = await startRedis();
+    await using server = await startRedisServer();
     await server.command(
       'ACL',
       'SETUSER',
@@ -199,22 +214,19 @@ describe('opening', () => {
 
   test('over TLS, with a certificate of our own', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nanosync-tls-'));
-    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-    const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert];
-    expect(spawnSync('openssl', [...made, '-subj', '/CN=x', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2']).status).toBe(0);
-    await using server = await startRedis({ tls: { ca: cert, cert, key } });
-    const ca = readFileSync(cert, 'utf8');
-    const tls = { ca, cert: ca, key: readFileSync(key, 'utf8') };
-    await using state = await openRedisState({ url: server.url, tls });
+    await using server = await startRedis({ directory: folder, secured: true, settings: { 'tls-auth-clients': ['optional'] } });
+    const { url, port, secured } = server.address;
+    const file = (name: string) => readFileSync(join(folder, 'certificates', name), 'utf8');
+    const ca = readFileSync(secured?.ca ?? '', 'utf8');
+    await using state = await openRedisState({ url, tls: { ca, cert: file('cert.pem'), key: file('key.pem') } });
     expect(await state.put('a', 1, 0)).toBeGreaterThan(0);
     const hint = expect.stringContaining('state.redis.tls.ca');
-    await expect(openRedisState({ url: server.url })).rejects.toMatchObject({ kind: 'prerequisite', hint });
-    await expect(openRedisState({ url: redis.url, tls })).rejects.toMatchObject({
-      kind: 'unavailable',
-      hint: expect.stringContaining('rediss://'),
-    });
-    await expect(openRedisState({ url: server.url.replace('rediss', 'redis') })).rejects.toMatchObject({ kind: 'unavailable' });
-    await expect(openRedisState({ url: server.url, tls: { ca } })).rejects.toThrow(/127.0.0.1/);
+    await expect(openRedisState({ url })).rejects.toMatchObject({ kind: 'prerequisite', hint });
+    const plain = openRedisState({ url: redis.url, tls: { ca } });
+    await expect(plain).rejects.toMatchObject({ kind: 'unavailable', hint: expect.stringContaining('rediss://') });
+    await expect(openRedisState({ url: url.replace('rediss', 'redis') })).rejects.toMatchObject({ kind: 'unavailable' });
+    await expect(openRedisState({ url: `rediss://127.0.0.1:${port}`, tls: { ca } })).rejects.toThrow(/wants a password/);
+    await server.kill();
     rmSync(folder, { recursive: true });
   });
 
@@ -222,9 +234,9 @@ describe('opening', () => {
     const said: string[] = [];
     await using state = await openRedisState({ url: redis.url, keyPrefix: 'durable', log: silent(said) });
     expect(said).toEqual([]);
-    await using second = await startRedis({ args: ['--appendfsync', 'everysec', '--maxmemory-policy', 'allkeys-lru'] });
+    await using second = await startRedisServer({ appendfsync: ['everysec'], 'maxmemory-policy': ['allkeys-lru'] });
     await using careless = await openRedisState({ url: second.url, log: silent(said) });
-    await using third = await startRedis({ args: ['--appendonly', 'no'] });
+    await using third = await startRedisServer({ appendonly: ['no'] });
     await using memory = await openRedisState({ url: third.url, log: silent(said) });
     expect(said).toEqual([
       expect.stringContaining('last second'),
@@ -232,6 +244,28 @@ describe('opening', () => {
       expect.stringContaining('no append-only file'),
     ]);
     expect([state, careless, memory]).toHaveLength(3);
+  });
+
+  test('a node of a Redis Cluster takes our scripts, since all keys lie in one slot', async () => {
+    await using server = await startRedisServer({ 'cluster-enabled': ['yes'] });
+    const opening = () => openRedisState({ url: server.url });
+    await expect(opening()).rejects.toMatchObject({ kind: 'unavailable' }); // It has no slots yet.
+    expect(await server.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')).toMatch(/^\+OK/);
+    await vi.waitUntil(async () => (await server.command('CLUSTER', 'INFO')).includes('cluster_state:ok'), {
+      timeout: 20_000,
+      interval: 20,
+    });
+    await using state = await opening();
+    const entries = [
+      { key: 'a', value: 1, expected: 0 },
+      { key: 'b', value: 2, expected: 0 },
+    ];
+    expect(await state.putAll(entries)).toBe(true);
+    expect(await state.list('')).toHaveLength(2);
+    expect(await state.lease('l', 'one', 1000)).toBe(true);
+    await state.release('l', 'one');
+    expect(await state.isLeased('l')).toBe(false);
+    expect(await state.remove('a')).toBe(true);
   });
 
   test('refuses a newer format, and keys of somebody else', async () => {

@@ -107,6 +107,10 @@ class RedisState implements State {
     return (await this.#connection.script(LEASE_SCRIPT, [this.#keys.lease(name)], [token, Math.ceil(ttlMs)])) === 1;
   }
 
+  async isLeased(name: string): Promise<boolean> {
+    return this.#connection.exists(this.#keys.lease(name));
+  }
+
   async release(name: string, token: string): Promise<void> {
     await this.#connection.script(RELEASE_SCRIPT, [this.#keys.lease(name)], [token]);
   }

@@ -29,6 +29,8 @@ export interface SecuredRedis {
 export interface RedisOptions extends ServiceOptions {
   /** Speaks TLS only, and asks for a user and a password. */
   readonly secured?: boolean;
+  /** Other lines of redis.conf, or other values of ours. */
+  readonly settings?: Readonly<Record<string, readonly string[]>>;
 }
 
 const USER = { username: 'nanosync', password: 'stack-secret' } as const;
@@ -49,6 +51,7 @@ export async function startRedis(options: RedisOptions): Promise<Service<RedisAd
     save: [''],
     maxmemory: ['256mb'],
     'maxmemory-policy': ['noeviction'],
+    ...options.settings,
   };
   const place = `127.0.0.1:${port}`;
   const url = tls === undefined ? `redis://${place}` : `rediss://${USER.username}:${USER.password}@${place}`;

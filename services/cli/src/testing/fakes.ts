@@ -9,16 +9,20 @@ import type { Place } from '../place.ts';
 
 /** A state store in memory. Shared by everyone who opens the same directory, which it makes like the real one. */
 export class MemoryState implements State {
-  private static readonly stores = new Map<string, Map<string, StateEntry>>();
+  private static readonly stores = new Map<string, { readonly entries: Map<string, StateEntry>; readonly leases: Set<string> }>();
   private readonly entries: Map<string, StateEntry>;
+  /** Leases that somebody holds. */
+  readonly leases: Set<string>;
   /** Runs before a write; a test may write first and so beat it. */
   beforePut: (() => Promise<void>) | undefined;
 
   constructor(directory?: string) {
-    this.entries = (directory === undefined ? undefined : MemoryState.stores.get(directory)) ?? new Map();
+    const store = (directory === undefined ? undefined : MemoryState.stores.get(directory)) ?? { entries: new Map(), leases: new Set() };
+    this.entries = store.entries;
+    this.leases = store.leases;
     if (directory === undefined) return;
     mkdirSync(directory, { recursive: true });
-    MemoryState.stores.set(directory, this.entries);
+    MemoryState.stores.set(directory, store);
   }
 
   async get(key: string) {
@@ -50,6 +54,10 @@ export class MemoryState implements State {
 
   async lease() {
     return true;
+  }
+
+  async isLeased(name: string) {
+    return this.leases.has(name);
   }
 
   async release() {}
