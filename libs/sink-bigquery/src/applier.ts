@@ -151,8 +151,9 @@ export class Applier {
       if (!look.careful && keys.every(({ outcome }) => outcome.needBase.length === 0 && outcome.orphans.length === 0))
         return { staging, keys, quarantined: [], defects };
       const jobs = await this.warehouse.jobs();
-      const target = this.warehouse.table(physicalName(this.id));
-      const rows = await jobs.query(basesSql(target, this.warehouse.table(staging), schema, keys, look));
+      const { warehouse } = this;
+      const [target, table] = [warehouse.table(physicalName(this.id)), warehouse.table(staging)];
+      const rows = await jobs.query(basesSql({ target, staging: table, schema, keys, bounded: warehouse.bounded }, look));
       const bases = new Map(rows.map((row) => [Number(row.ordinal), parsePosition(String(row.position))]));
       const guarded = guard(keys, bases);
       if (guarded === undefined) return { staging, keys, quarantined: baseless(keys, bases), defects };
@@ -178,7 +179,7 @@ export class Applier {
 
 /** A batch as one transaction: from exactly the progress it was read at, or not at all. */
 export function applyScript(
-  warehouse: Pick<Warehouse, 'table'>,
+  warehouse: Pick<Warehouse, 'table' | 'bounded'>,
   id: GenerationId,
   schema: TableSchema,
   batch: Pick<Ready, 'staging' | 'keys'> & { readonly before: ProgressRow; readonly next: ProgressRow; readonly floor: Position | null },
@@ -192,7 +193,7 @@ export function applyScript(
     `UPDATE ${progress} SET revision = ${int(next.revision)}, parts = ${text(JSON.stringify(next.parts))},
   changes_applied = ${int(next.changesApplied)}, quarantined = ${int(next.quarantined)}, defects = ${int(next.defects)} WHERE ${where}`,
     ...(floor === null ? [] : [`DELETE FROM ${target} WHERE ${POSITION_COLUMN} < ${text(floor)}`]),
-    ...(staging === undefined ? [] : [mergeSql(target, warehouse.table(staging), schema, keys)]),
+    ...(staging === undefined ? [] : [mergeSql({ target, staging: warehouse.table(staging), schema, keys, bounded: warehouse.bounded })]),
   ]);
 }
 
