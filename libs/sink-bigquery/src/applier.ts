@@ -57,7 +57,7 @@ export class Applier {
     } catch (error) {
       this.forget();
       if (raisedBy(error) === 'overtaken') throw this.lost();
-      if (error instanceof GoogleError && error.isNotFound && (await this.wasDropped())) throw this.gap(error);
+      if (error instanceof GoogleError && error.isNotFound) await this.requireTable(error);
       throw error;
     }
   }
@@ -117,12 +117,11 @@ export class Applier {
     return known;
   }
 
-  private async wasDropped(): Promise<boolean> {
-    return this.known === undefined && (await this.warehouse.describe(physicalName(this.id))) === undefined;
-  }
-
-  private gap(cause: GoogleError): PipelineError {
-    return new PipelineError('gap', `the table ${physicalName(this.id)}, which holds ${this.id.table}, was dropped from BigQuery.`, {
+  /** Something was not found: tells a generation that was given up from one that somebody dropped. */
+  private async requireTable(cause: GoogleError): Promise<void> {
+    if ((await epochState(this.warehouse, this.id)).state !== 'built') throw notThere(this.id);
+    if ((await this.warehouse.describe(physicalName(this.id))) !== undefined) return;
+    throw new PipelineError('gap', `the table ${physicalName(this.id)}, which holds ${this.id.table}, was dropped from BigQuery.`, {
       hint: `Take the table anew: nanosync pipeline resnapshot ${this.id.pipeline}`,
       cause,
     });
