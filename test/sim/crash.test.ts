@@ -43,6 +43,18 @@ describe('the whole system', () => {
         }
       });
 
+  it('is right, and makes fewer steps, when the sink wants more of each, whoever dies', async () => {
+    const pace = { stageBytes: 20_000, applyBytes: 4000, stageWaitMs: 3000, applyWaitMs: 400, lookEveryMs: 250 };
+    const undisturbed = await runScenario({ seed: 4, pace });
+    expectSound(undisturbed, 'undisturbed');
+    expect(undisturbed.calls.writer).toBeLessThan((await runScenario({ seed: 4 })).calls.writer);
+    for (const kind of KINDS)
+      for (let tried = 0; tried < TRIED / 2; tried++) {
+        const call = 1 + Math.floor((undisturbed.calls.writer * tried * 2) / TRIED);
+        expectSound(await runScenario({ seed: 4, pace, fates: [{ service: 'writer', fate: { call, kind } }] }), `${kind} ${call}`);
+      }
+  });
+
   it('is right when capture dies within a transaction that it publishes in pieces', async () => {
     const { calls } = await runScenario({ seed: 7, bulk: true });
     for (const kind of ['before', 'after'] as const)

@@ -1,4 +1,4 @@
-import type { Row, TableId, TableSchema } from '@nanosync/core';
+import type { Row, SinkPace, TableId, TableSchema } from '@nanosync/core';
 import { tableIdOf } from '@nanosync/core';
 import type { Write } from './model-database.ts';
 import { ModelDatabase } from './model-database.ts';
@@ -32,6 +32,8 @@ export interface Scenario {
   readonly stoppedMs?: number;
   /** A resnapshot is asked for at this virtual time. */
   readonly resnapshotAtMs?: number;
+  /** The sink wants much of a step; see {@link SinkPace}. */
+  readonly pace?: SinkPace;
   /** A pipeline that fails is repaired by the command that its record names. */
   readonly repair?: boolean;
 }
@@ -74,7 +76,7 @@ export async function runScenario(scenario: Scenario, look: (world: World) => vo
   const db = new ModelDatabase([ORDERS, ITEMS]);
   for (const table of [ORDERS.table, ITEMS.table])
     for (let id = 1; id <= 18; id++) db.commit([{ kind: 'put', table, row: [BigInt(id), `first ${id}`, `body ${id}`] }]);
-  const world = new World(db, scenario.mayLoseMs);
+  const world = new World(db, scenario.mayLoseMs, scenario.pace);
   await world.open([ORDERS.table, ITEMS.table], TARGET_ROWS);
   const first = Object.fromEntries(
     SERVICES.map((name) => [name, world.start(name, scenario.fates?.find(({ service }) => service === name)?.fate)]),

@@ -1,5 +1,5 @@
 import { runCapture } from '@nanosync/cdc-capture';
-import type { GroupMember, Log, PipelineRecord, ServiceContext, SinkReport, TableId } from '@nanosync/core';
+import type { GroupMember, Log, PipelineRecord, ServiceContext, SinkPace, SinkReport, TableId } from '@nanosync/core';
 import {
   comparePositions,
   listRecords,
@@ -50,10 +50,12 @@ export class World {
   private readonly processes = new Map<Process, ServiceName>();
 
   private readonly mayLoseMs: number;
+  private readonly pace: SinkPace | undefined;
 
-  constructor(db: ModelDatabase, mayLoseMs = 0) {
+  constructor(db: ModelDatabase, mayLoseMs = 0, pace?: SinkPace) {
     this.db = db;
     this.mayLoseMs = mayLoseMs;
+    this.pace = pace;
   }
 
   async open(tables: readonly TableId[], targetRows: number): Promise<void> {
@@ -233,7 +235,7 @@ export class World {
           cuts.push(cut);
           return sourceOf(process, source);
         }),
-      openSink: () => process.through(async () => sinkOf(process, this.warehouse.open())),
+      openSink: () => process.through(async () => sinkOf(process, { ...this.warehouse.open(), pace: this.pace })),
       failpoint: () => {},
       signal: ending.signal,
     };

@@ -143,5 +143,5 @@ function asGoogleError(error: Error): GoogleError {
   };
   const status = typeof code === 'number' ? code : (response?.statusCode ?? 0);
   const [first] = errors ?? [];
-  return new GoogleError(status, first?.reason ?? '', first?.message ?? error.message, error);
+  return new GoogleError(status, first?.reason ?? '', first?.message ?? error.message, { cause: error });
 }

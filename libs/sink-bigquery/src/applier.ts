@@ -57,7 +57,7 @@ export class Applier {
     } catch (error) {
       this.forget();
       if (raisedBy(error) === 'overtaken') throw this.lost();
-      if (error instanceof GoogleError && error.isNotFound && (await this.wasDropped())) throw this.gap(error);
+      if (error instanceof GoogleError && error.isNotFound) await this.requireTable(error);
       throw error;
     }
   }
@@ -117,12 +117,11 @@ export class Applier {
     return known;
   }
 
-  private async wasDropped(): Promise<boolean> {
-    return this.known === undefined && (await this.warehouse.describe(physicalName(this.id))) === undefined;
-  }
-
-  private gap(cause: GoogleError): PipelineError {
-    return new PipelineError('gap', `the table ${physicalName(this.id)}, which holds ${this.id.table}, was dropped from BigQuery.`, {
+  /** Something was not found: tells a generation that was given up from one that somebody dropped. */
+  private async requireTable(cause: GoogleError): Promise<void> {
+    if ((await epochState(this.warehouse, this.id)).state !== 'built') throw notThere(this.id);
+    if ((await this.warehouse.describe(physicalName(this.id))) !== undefined) return;
+    throw new PipelineError('gap', `the table ${physicalName(this.id)}, which holds ${this.id.table}, was dropped from BigQuery.`, {
       hint: `Take the table anew: nanosync pipeline resnapshot ${this.id.pipeline}`,
       cause,
     });
@@ -151,8 +150,9 @@ export class Applier {
       if (!look.careful && keys.every(({ outcome }) => outcome.needBase.length === 0 && outcome.orphans.length === 0))
         return { staging, keys, quarantined: [], defects };
       const jobs = await this.warehouse.jobs();
-      const target = this.warehouse.table(physicalName(this.id));
-      const rows = await jobs.query(basesSql(target, this.warehouse.table(staging), schema, keys, look));
+      const { warehouse } = this;
+      const [target, table] = [warehouse.table(physicalName(this.id)), warehouse.table(staging)];
+      const rows = await jobs.query(basesSql({ target, staging: table, schema, keys, bounded: warehouse.bounded }, look));
       const bases = new Map(rows.map((row) => [Number(row.ordinal), parsePosition(String(row.position))]));
       const guarded = guard(keys, bases);
       if (guarded === undefined) return { staging, keys, quarantined: baseless(keys, bases), defects };
@@ -178,7 +178,7 @@ export class Applier {
 
 /** A batch as one transaction: from exactly the progress it was read at, or not at all. */
 export function applyScript(
-  warehouse: Pick<Warehouse, 'table'>,
+  warehouse: Pick<Warehouse, 'table' | 'bounded'>,
   id: GenerationId,
   schema: TableSchema,
   batch: Pick<Ready, 'staging' | 'keys'> & { readonly before: ProgressRow; readonly next: ProgressRow; readonly floor: Position | null },
@@ -192,7 +192,7 @@ export function applyScript(
     `UPDATE ${progress} SET revision = ${int(next.revision)}, parts = ${text(JSON.stringify(next.parts))},
   changes_applied = ${int(next.changesApplied)}, quarantined = ${int(next.quarantined)}, defects = ${int(next.defects)} WHERE ${where}`,
     ...(floor === null ? [] : [`DELETE FROM ${target} WHERE ${POSITION_COLUMN} < ${text(floor)}`]),
-    ...(staging === undefined ? [] : [mergeSql(target, warehouse.table(staging), schema, keys)]),
+    ...(staging === undefined ? [] : [mergeSql({ target, staging: warehouse.table(staging), schema, keys, bounded: warehouse.bounded })]),
   ]);
 }
 

@@ -18,6 +18,8 @@ export interface BigQuerySinkOptions extends ApiOptions {
   readonly location?: string | undefined;
   /** The codec under which row batches are loaded: `null` unpacks them first. As they came, except with an `endpoint`. */
   readonly blockCodec?: BlockCodec | undefined;
+  /** Whether statements say the range of keys they are about, so that BigQuery reads less. The emulator is slow at that, and gets none. */
+  readonly keyRanges?: boolean | undefined;
   /** How long changes are gathered before they are written, in milliseconds: {@link DEFAULT_FLUSH_MS}. Each write costs two jobs a table. */
   readonly flushIntervalMs?: number | undefined;
 }

@@ -7,11 +7,14 @@ export class GoogleError extends Error {
   readonly status: number;
   /** Google's one-word reason such as `quotaExceeded`; empty when there is none. */
   readonly reason: string;
+  /** The job that failed, where it was one. */
+  readonly job: string | undefined;
 
-  constructor(status: number, reason: string, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+  constructor(status: number, reason: string, message: string, more: { readonly cause?: unknown; readonly job?: string | undefined } = {}) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.status = status;
     this.reason = reason;
+    this.job = more.job;
   }
 
   /** The same request may succeed in a moment. */
@@ -81,7 +84,11 @@ export function explain(error: unknown, place: { readonly project: string; reado
       hint: 'What can be made again is made with the next step.',
       cause: error,
     });
-  return new PipelineError('defect', `BigQuery refused a step in ${where} (${error.reason || error.status}).`, { cause: error });
+  return new PipelineError('defect', `BigQuery refused a step in ${where} (${error.reason || error.status}).`, {
+    // Its own words may repeat cell values.
+    hint: error.job === undefined ? 'Its own words are in the cause.' : `Its own words: bq show -j ${place.project}:${error.job}`,
+    cause: error,
+  });
 }
 
 /** The dataset does not exist. */

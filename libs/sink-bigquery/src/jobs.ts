@@ -194,5 +194,8 @@ interface ResultPage {
 /** Throws what a job failed with. */
 export function requireSuccess(job: Job): void {
   const { errorResult } = job.status;
-  if (errorResult !== undefined) throw new GoogleError(200, errorResult.reason ?? '', errorResult.message ?? 'a job failed');
+  if (errorResult === undefined) return;
+  const { jobId, location } = job.jobReference;
+  const name = location === undefined ? jobId : `${location}.${jobId}`;
+  throw new GoogleError(200, errorResult.reason ?? '', errorResult.message ?? 'a job failed', { job: name });
 }

@@ -5,11 +5,21 @@ import { ABSENT, leftOut, ROW } from './change-file.ts';
 import { keyColumns, POSITION_COLUMN, stagingColumn } from './column-types.ts';
 import { column, text } from './sql.ts';
 
+/** A batch in its staging table, and the table it is for; both as SQL takes them. */
+export interface StagedBatch {
+  readonly target: string;
+  readonly staging: string;
+  readonly schema: TableSchema;
+  readonly keys: readonly KeyChanges[];
+  /** The range of the keys is said: BigQuery reads less for it, and the emulator joins row by row. */
+  readonly bounded: boolean;
+}
+
 /**
  * The statement that writes a staged batch of changes into its table. Its source is a plain table with one row a key, and no two of its clauses
  * can hold for one row, so their order means nothing. A row is only written by changes above it. A patch is never inserted.
  */
-export function mergeSql(target: string, staging: string, schema: TableSchema, keys: readonly KeyChanges[]): string {
+export function mergeSql({ target, staging, schema, keys, bounded }: StagedBatch): string {
   const above = `S.first > T.${POSITION_COLUMN}`;
   const left = leftOut(schema, keys);
   const keyAt = keyIndexes(schema);
@@ -22,7 +32,7 @@ export function mergeSql(target: string, staging: string, schema: TableSchema, k
   const names = [...schema.columns.map(({ name }) => column(name)), POSITION_COLUMN];
   const values = [...schema.columns.map((_, index) => value(index)), 'S.position'];
   return `MERGE ${target} AS T USING ${staging} AS S
-ON ${[sameKey(schema), ...bounds(schema, keys)].join(' AND ')}
+ON ${[sameKey(schema), ...(bounded ? bounds(schema, keys) : [])].join(' AND ')}
 WHEN MATCHED AND ${above} AND S.state = ${ABSENT} THEN DELETE
 WHEN MATCHED AND ${above} AND S.state != ${ABSENT} THEN UPDATE SET ${[...sets, `${POSITION_COLUMN} = S.position`].join(', ')}
 WHEN NOT MATCHED AND S.state = ${ROW} THEN INSERT (${names.join(', ')}) VALUES (${values.join(', ')})`;
@@ -30,16 +40,13 @@ WHEN NOT MATCHED AND S.state = ${ROW} THEN INSERT (${names.join(', ')}) VALUES (
 
 /** The statement that finds the rows a batch must look at before it is written: see `Bases`. `floor`: rows below it are truncated. */
 export function basesSql(
-  target: string,
-  staging: string,
-  schema: TableSchema,
-  keys: readonly KeyChanges[],
+  { target, staging, schema, keys, bounded }: StagedBatch,
   look: { readonly careful: boolean; readonly floor: Position | null },
 ): string {
   const wanted = look.careful ? `(S.needs_base OR T.${POSITION_COLUMN} >= S.first)` : 'S.needs_base';
   const alive = look.floor === null ? [] : [`T.${POSITION_COLUMN} >= ${text(look.floor)}`];
   return `SELECT S.ordinal, T.${POSITION_COLUMN} AS position FROM ${staging} AS S JOIN ${target} AS T
-ON ${[sameKey(schema), ...bounds(schema, keys)].join(' AND ')} WHERE ${[wanted, ...alive].join(' AND ')}`;
+ON ${[sameKey(schema), ...(bounded ? bounds(schema, keys) : [])].join(' AND ')} WHERE ${[wanted, ...alive].join(' AND ')}`;
 }
 
 /** The condition that a staged row (S) and one of the table (T) have the same key. */

@@ -10,7 +10,7 @@ import type { IntendedLoad, Intent, LoaderRow } from './loader.ts';
 import { isOvertaken, ledgerOf, moveLoader, readLoader, settle } from './loader.ts';
 import { hash, stagingName } from './names.ts';
 import { text } from './sql.ts';
-import { endOf, runsOf, StagedBatches } from './staged-ledger.ts';
+import { endOf, keyOf, runsOf, StagedBatches } from './staged-ledger.ts';
 import { loadAvro } from './upload.ts';
 import type { Warehouse } from './warehouse.ts';
 
@@ -19,6 +19,10 @@ const zstd = promisify(zstdCompress);
 
 /** Load jobs that one staging table takes: BigQuery allows 1,500 a table and day, failed ones included. */
 const LOADS_A_TABLE = 1000;
+/** Batches and end markers of one step: what is written down about them must fit into a statement of one megabyte. */
+const STEP_ITEMS = 1000;
+/** Load jobs that run side by side. */
+const PARALLEL_LOADS = 8;
 
 /** How blocks are loaded: as they came, or without compression where the warehouse does not read it (the emulator). */
 export type BlockCodec = 'zstandard' | 'null';
@@ -39,14 +43,16 @@ export class Stager {
   private readonly warehouse: Warehouse;
   private readonly pipeline: string;
   private readonly codec: BlockCodec;
+  private readonly limits: { readonly loadsATable: number; readonly stepItems: number };
   private row: LoaderRow | undefined;
   private readonly known = new Map<string, StagedBatches>();
   private readonly made = new Set<string>();
 
-  constructor(warehouse: Warehouse, pipeline: string, codec: BlockCodec) {
+  constructor(warehouse: Warehouse, pipeline: string, codec: BlockCodec, limits = { loadsATable: LOADS_A_TABLE, stepItems: STEP_ITEMS }) {
     this.warehouse = warehouse;
     this.pipeline = pipeline;
     this.codec = codec;
+    this.limits = limits;
   }
 
   /** Begins from a claim. */
@@ -71,12 +77,24 @@ export class Stager {
     this.made.clear();
   }
 
+  /** In several steps where there is much of it; the last one moves the progress. What an earlier one staged is known when it comes again. */
   private async attempt(request: StageRequest): Promise<void> {
     if (request.moves.length === 0) throw new PipelineError('defect', 'rows are staged without a move of their progress.');
     const row = await this.require(request);
     const next = [...row.next];
     for (const { busPartition, to } of request.moves) next[busPartition] = to;
-    const epochs = await this.open(request);
+    const { batches, ends } = request;
+    const { stepItems } = this.limits;
+    let from = 0;
+    let ready = row;
+    for (; batches.length + ends.length - from > stepItems; from += stepItems)
+      ready = await this.step(ready, row.next, sliceOf(request, from, stepItems));
+    this.row = await this.step(ready, next, sliceOf(request, from, stepItems));
+  }
+
+  private async step(row: LoaderRow, next: readonly number[], items: Items): Promise<LoaderRow> {
+    const epochs = await this.open(items);
+    await this.recall(epochs);
     const loads: Load[] = [];
     for (const epoch of epochs) loads.push(...(await this.loadOf(epoch)));
     const ends = epochs.flatMap(({ id, ends: marks }) =>
@@ -86,8 +104,9 @@ export class Stager {
     const intent: Intent = { next, loads: intended, ends };
     const ready = loads.length === 0 ? row : await this.load(row, intent, loads);
     const ledger = ledgerOf(this.pipeline, intent, ready.revision + 1);
-    this.row = await moveLoader(this.warehouse, this.pipeline, ready, { ...ready, next, pending: null }, ledger);
+    const moved = await moveLoader(this.warehouse, this.pipeline, ready, { ...ready, next, pending: null }, ledger);
     for (const load of loads) this.note(load);
+    return moved;
   }
 
   /** The row as the request wants it: ours, at exactly these offsets, with nothing left open. */
@@ -109,8 +128,8 @@ export class Stager {
     });
   }
 
-  /** What the request brings, by epoch; those that are built or gone are left out. */
-  private async open(request: StageRequest): Promise<readonly Epoch[]> {
+  /** What a step brings, by epoch; those that are built or gone are left out. */
+  private async open(items: Items): Promise<readonly Epoch[]> {
     const epochs = new Map<string, Epoch>();
     const epochOf = ({ table, epoch }: { readonly table: string; readonly epoch: string }) => {
       const key = keyOf(table, epoch);
@@ -118,8 +137,8 @@ export class Stager {
       epochs.set(key, known);
       return known;
     };
-    for (const batch of request.batches) epochOf(batch.batch).batches.push(batch);
-    for (const end of request.ends) epochOf(end).ends.push(end);
+    for (const batch of items.batches) epochOf(batch.batch).batches.push(batch);
+    for (const end of items.ends) epochOf(end).ends.push(end);
     if (epochs.size === 0) return [];
     const jobs = await this.warehouse.jobs();
     const over = await jobs.query(
@@ -133,11 +152,18 @@ export class Stager {
     return [...epochs.values()];
   }
 
+  /** Reads what is staged of epochs that are met for the first time. */
+  private async recall(epochs: readonly Epoch[]): Promise<void> {
+    const unknown = epochs.map(({ id }) => id).filter(({ table, epoch }) => !this.known.has(keyOf(table, epoch)));
+    if (unknown.length === 0) return;
+    const read = await StagedBatches.read(this.warehouse, this.pipeline, unknown);
+    for (const [index, { table, epoch }] of unknown.entries()) this.known.set(keyOf(table, epoch), read[index] as StagedBatches);
+  }
+
   /** The load of an epoch's batches that are not staged yet: none or one. */
   private async loadOf({ id, batches }: Epoch): Promise<readonly Load[]> {
     const key = keyOf(id.table, id.epoch);
-    const known = this.known.get(key) ?? (await StagedBatches.read(this.warehouse, id));
-    this.known.set(key, known);
+    const known = this.known.get(key) as StagedBatches;
     const fresh = new Map<string, RowBatch>();
     for (const { batch } of batches) if (!known.has(batch)) fresh.set(`${batch.partition}/${batch.attempt}/${batch.batch}`, batch);
     const schema = batches[0]?.schema;
@@ -154,7 +180,7 @@ export class Stager {
   /** The staging table that an epoch's next load goes to. */
   private async stagingOf(id: GenerationId, schema: TableSchema, known: StagedBatches): Promise<string> {
     const number = Math.max(1, known.loads.size);
-    const full = (known.loads.get(stagingName(id, number))?.size ?? 0) >= LOADS_A_TABLE;
+    const full = (known.loads.get(stagingName(id, number))?.size ?? 0) >= this.limits.loadsATable;
     const name = stagingName(id, full ? number + 1 : number);
     if (this.made.has(name)) return name;
     const problem = columnProblem(schema);
@@ -173,12 +199,15 @@ export class Stager {
   private async load(row: LoaderRow, intent: Intent, loads: readonly Load[]): Promise<LoaderRow> {
     const intending = await moveLoader(this.warehouse, this.pipeline, row, { ...row, pending: intent });
     const jobs = await this.warehouse.jobs();
-    const outcomes = await Promise.allSettled(
-      loads.map(async ({ job, staging, schema, batches }) => {
+    const left = [...loads];
+    const work = async () => {
+      for (let load = left.shift(); load !== undefined; load = left.shift()) {
+        const { job, staging, schema, batches } = load;
         const pieces = avroFile(stagingAvro(schema), this.codec, await this.blocksOf(batches), job);
         requireSuccess(await loadAvro(jobs, { id: job, table: staging, pieces }));
-      }),
-    );
+      }
+    };
+    const outcomes = await Promise.allSettled(Array.from({ length: Math.min(PARALLEL_LOADS, loads.length) }, work));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed === undefined) return intending;
     await settle(this.warehouse, this.pipeline, intending).catch(() => undefined); // Else the next claim settles it.
@@ -204,6 +233,10 @@ async function recode(batch: RowBatch, codec: BlockCodec): Promise<Uint8Array> {
   throw new PipelineError('defect', `a row batch of ${batch.table} has the unknown codec ${batch.codec}.`);
 }
 
-function keyOf(table: string, epoch: string): string {
-  return `${table}\n${epoch}`;
+type Items = Pick<StageRequest, 'batches' | 'ends'>;
+
+/** Some of a request's batches, then of its end markers, as if they were one list. */
+function sliceOf({ batches, ends }: Items, from: number, count: number): Items {
+  const later = (at: number) => Math.max(0, at - batches.length);
+  return { batches: batches.slice(from, from + count), ends: ends.slice(later(from), later(from + count)) };
 }

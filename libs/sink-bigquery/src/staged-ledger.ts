@@ -34,19 +34,20 @@ export class StagedBatches {
   /** Load jobs that a staging table has had, those that are known of. */
   readonly loads = new Map<string, Set<string>>();
 
-  /** What the ledger has. */
-  static async read(warehouse: Warehouse, id: GenerationId): Promise<StagedBatches> {
+  /** What the ledger has of some epochs of a pipeline, in their order. */
+  static async read(warehouse: Warehouse, pipeline: string, ids: readonly GenerationId[]): Promise<readonly StagedBatches[]> {
+    const known = new Map(ids.map(({ table, epoch }) => [keyOf(table, epoch), new StagedBatches()]));
     const jobs = await warehouse.jobs();
     const rows = await jobs.query(
-      `SELECT part, attempt, first_batch, last_batch, staging, load_id FROM ${warehouse.meta('staged')}
-       WHERE ${whereEpoch(id)} AND kind = 'rows' ORDER BY step, place`,
+      `SELECT tbl, epoch, part, attempt, first_batch, last_batch, staging, load_id FROM ${warehouse.meta('staged')}
+       WHERE pipeline = ${text(pipeline)} AND epoch IN (${ids.map(({ epoch }) => text(epoch)).join(', ')}) AND kind = 'rows' ORDER BY step, place`,
     );
-    const known = new StagedBatches();
     for (const row of rows) {
-      known.add({ part: Number(row.part), attempt: String(row.attempt), first: Number(row.first_batch), last: Number(row.last_batch) });
-      known.noteLoad(String(row.staging), String(row.load_id));
+      const epoch = known.get(keyOf(String(row.tbl), String(row.epoch)));
+      epoch?.add({ part: Number(row.part), attempt: String(row.attempt), first: Number(row.first_batch), last: Number(row.last_batch) });
+      epoch?.noteLoad(String(row.staging), String(row.load_id));
     }
-    return known;
+    return [...known.values()];
   }
 
   has({ partition, attempt, batch }: Pick<RowBatch, 'partition' | 'attempt' | 'batch'>): boolean {
@@ -67,6 +68,11 @@ export class StagedBatches {
     loads.add(load);
     this.loads.set(staging, loads);
   }
+}
+
+/** A table's epoch as one text. */
+export function keyOf(table: string, epoch: string): string {
+  return `${table}\n${epoch}`;
 }
 
 /** Batches as runs, in the order in which they come. */

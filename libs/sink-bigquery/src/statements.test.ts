@@ -6,6 +6,7 @@ import { applyScript } from './applier.ts';
 import { buildScript } from './build.ts';
 import type { ProgressRow } from './epochs.ts';
 import { notHeld } from './limits.ts';
+import type { StagedBatch } from './merge-sql.ts';
 import { basesSql, mergeSql } from './merge-sql.ts';
 import { text } from './sql.ts';
 
@@ -18,14 +19,15 @@ const SCHEMA: TableSchema = {
   ],
   key: ['id'],
 };
-const WAREHOUSE = { table: (name: string) => `\`p.d.${name}\``, meta: (name: string) => `\`p.d._nanosync_${name}\`` };
+const WAREHOUSE = { bounded: true, table: (name: string) => `\`p.d.${name}\``, meta: (name: string) => `\`p.d._nanosync_${name}\`` };
 const ID = { pipeline: 'shop', table: SCHEMA.table, epoch: 'e1' };
 
 const keysOf = (...changes: Parameters<typeof fold>[1][number][]) => fold(SCHEMA, changes, null, notHeld).keys;
+const batchOf = (keys: StagedBatch['keys']): StagedBatch => ({ target: '`T`', staging: '`S`', schema: SCHEMA, keys, bounded: true });
 const whole = keysOf(changeOf(SCHEMA, 'c', [5n, 'a', 1n], at(101)), changeOf(SCHEMA, 'd', [-7n, null, null], at(102)));
 
 test('a batch of whole rows is merged by exclusive clauses, within the range of its keys', () => {
-  expect(mergeSql('`T`', '`S`', SCHEMA, whole)).toMatchInlineSnapshot(`
+  expect(mergeSql(batchOf(whole))).toMatchInlineSnapshot(`
     "MERGE \`T\` AS T USING \`S\` AS S
     ON T.\`id\` = S.c0 AND T.\`id\` >= -7 AND T.\`id\` <= 5
     WHEN MATCHED AND S.first > T._nanosync_position AND S.state = 0 THEN DELETE
@@ -36,10 +38,11 @@ test('a batch of whole rows is merged by exclusive clauses, within the range of 
 
 test('cells that a change left out stay what they are in the table', () => {
   const keys = keysOf(changeOf(SCHEMA, 'u', without(SCHEMA, [5n, 'a', 1n], 'note'), at(101)));
-  const sql = mergeSql('`T`', '`S`', SCHEMA, keys);
+  const sql = mergeSql(batchOf(keys));
   expect(sql).toContain("`note` = IF(SUBSTR(S.unchanged, 2, 1) = '1', T.`note`, SAFE_CONVERT_BYTES_TO_STRING(S.c1))");
   expect(sql).not.toContain('SUBSTR(S.unchanged, 3');
-  expect(basesSql('`T`', '`S`', SCHEMA, keys, { careful: true, floor: at(90) })).toMatchInlineSnapshot(`
+  expect(mergeSql({ ...batchOf(keys), bounded: false })).toContain('ON T.`id` = S.c0\nWHEN');
+  expect(basesSql(batchOf(keys), { careful: true, floor: at(90) })).toMatchInlineSnapshot(`
     "SELECT S.ordinal, T._nanosync_position AS position FROM \`S\` AS S JOIN \`T\` AS T
     ON T.\`id\` = S.c0 AND T.\`id\` >= 5 AND T.\`id\` <= 5 WHERE (S.needs_base OR T._nanosync_position >= S.first) AND T._nanosync_position >= '000000000000005A/0000000000000001'"
   `);

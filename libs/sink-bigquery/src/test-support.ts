@@ -25,7 +25,7 @@ export async function scratch(endpoint?: string) {
   const api = new BigQueryApi({ ...place, endpoint: bigquery.url });
   const jobs = new Jobs(api, undefined);
   await api.call({ method: 'POST', path: '/datasets', json: { datasetReference: { projectId: bigquery.project, datasetId: dataset } } });
-  const options = { ...place, endpoint: endpoint ?? bigquery.url };
+  const options = { ...place, endpoint: endpoint ?? bigquery.url, keyRanges: true };
   return {
     options,
     api,

@@ -51,14 +51,17 @@ export interface TableSettings {
 /** A dataset: its API, its jobs and its tables. */
 export class Warehouse implements Disposable {
   readonly api: BigQueryApi;
+  /** Statements say the range of the keys that they are about. */
+  readonly bounded: boolean;
   private readonly wantedLocation: string | undefined;
   private found: Promise<Jobs> | undefined;
   private prepared: Promise<void> | undefined;
   /** Our tables were seen. */
   private seen = false;
 
-  constructor(options: ApiOptions & { readonly location?: string | undefined }) {
+  constructor(options: ApiOptions & { readonly location?: string | undefined; readonly keyRanges?: boolean | undefined }) {
     this.api = new BigQueryApi(options);
+    this.bounded = options.keyRanges ?? options.endpoint === undefined;
     this.wantedLocation = options.location;
   }
 
