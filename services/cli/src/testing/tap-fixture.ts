@@ -1,9 +1,22 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { openEmbeddedBus, openEmbeddedBusForReading } from '@nanosync/bus';
-import type { Bus, ChangeEvent, Clock, OutMessage, PipelineRecord, Registry, Row, TableRecord, TableSchema } from '@nanosync/core';
+import { openEmbeddedBus, openEmbeddedBusForReading, openKafkaBus, openSchemaRegistry } from '@nanosync/bus';
+import type {
+  Bus,
+  ChangeEvent,
+  Clock,
+  Log,
+  OutMessage,
+  PipelineRecord,
+  Registry,
+  Row,
+  TableRecord,
+  TableSchema,
+  Topics,
+} from '@nanosync/core';
 import {
   AvroWriter,
   busPartitionOf,
@@ -24,33 +37,71 @@ import {
   writeCell,
 } from '@nanosync/core';
 import { randomIds, systemClock } from '@nanosync/runtime';
-import { type FakeClock, memoryBusStore, openMemoryBus } from '@nanosync/testkit';
-import type { MemoryState } from './fakes.ts';
+import { clusterStack, type FakeClock, memoryBusStore, openMemoryBus } from '@nanosync/testkit';
+import type { MemoryState, TestCli } from './fakes.ts';
 
 type Opened = { readonly bus: Bus; readonly registry: Registry };
 
 /** A bus to fill, and the same opened again to look at; what is written has the writer's times. */
 export interface TapStore extends AsyncDisposable {
+  readonly topics: Topics;
   readonly write: (clock: Clock) => Promise<Opened>;
   readonly read: () => Promise<Opened>;
+  /** Options that lead a command here. */
+  readonly place: (cli: TestCli) => readonly string[];
+  readonly state: (cli: TestCli) => MemoryState;
 }
 
+const embeddedPlace: Pick<TapStore, 'topics' | 'place' | 'state'> = {
+  topics: topicsOf(),
+  place: (cli) => ['--data-dir', cli.dataDir],
+  state: (cli) => cli.state(),
+};
+
 /** The bus in memory. */
-export function memoryTapStore(): TapStore {
+export async function memoryTapStore(): Promise<TapStore> {
   const store = memoryBusStore();
   const open = (clock: Clock) => openMemoryBus({ clock, ids: randomIds(), store });
-  return { write: open, read: () => open(systemClock()), [Symbol.asyncDispose]: async () => {} };
+  return { ...embeddedPlace, write: open, read: () => open(systemClock()), [Symbol.asyncDispose]: async () => {} };
 }
 
 /** The bus on disk, which is looked at by the handle that cannot write. */
-export function embeddedTapStore(): TapStore {
+export async function embeddedTapStore(): Promise<TapStore> {
   const directory = mkdtempSync(join(tmpdir(), 'nanosync-tap-'));
   return {
+    ...embeddedPlace,
     write: (clock) => openEmbeddedBus({ directory, clock }),
     read: () => openEmbeddedBusForReading({ directory, clock: systemClock() }),
     [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
   };
 }
+
+/** Topics of our own on the Kafka that all tests share. */
+export async function kafkaTapStore(): Promise<TapStore> {
+  const { kafka, registry } = await clusterStack('kafka', 'registry');
+  const prefix = `tap-${randomUUID().slice(0, 8)}`;
+  const server = `bus:
+  kafka: { brokers: ${JSON.stringify(kafka.brokers)}, topic_prefix: ${prefix}, replication_factor: 1 }
+  registry: { url: "${registry.url}" }
+state:
+  redis: { url: "redis://127.0.0.1:1" }
+`;
+  const open = async (clock: Clock): Promise<Opened> => ({
+    bus: await openKafkaBus({ brokers: kafka.brokers, clientId: 'tap', log: silentLog, clock }),
+    registry: openSchemaRegistry({ url: registry.url }),
+  });
+  return {
+    topics: topicsOf(prefix),
+    // The clock of a test stands still, and a client of Kafka waits now and then.
+    write: (clock) => open({ ...systemClock(), nowMs: () => clock.nowMs() }),
+    read: () => open(systemClock()),
+    place: (cli) => ['--config', cli.file('server.yaml', server)],
+    state: (cli) => cli.clusterState(),
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+const silentLog: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => silentLog };
 
 /** One key column, text and a decimal. */
 export const ORDERS: TableSchema = {
@@ -74,36 +125,37 @@ export const LINES: TableSchema = {
 };
 
 export const BUS_PARTITIONS = 2;
-const TOPICS = topicsOf();
 const EPOCH = 'e0e0e0e0e0e0e0e0';
 
 /** Publishes as the services do, at the times that the clock shows. */
 export class TapPublisher {
   readonly clock: FakeClock;
   readonly #opened: Opened;
+  readonly #topics: Topics;
 
-  constructor(opened: Opened, clock: FakeClock) {
+  constructor(opened: Opened, topics: Topics, clock: FakeClock) {
     this.#opened = opened;
+    this.#topics = topics;
     this.clock = clock;
   }
 
   async topics(): Promise<void> {
     const { bus } = this.#opened;
-    await bus.ensureTopic(TOPICS.tasks, 2);
-    await bus.ensureTopic(TOPICS.rows('shop'), 2);
-    await bus.ensureTopic(TOPICS.quarantine('shop'), 1);
-    for (const { table } of [ORDERS, LINES]) await bus.ensureTopic(TOPICS.changes('shop', table), BUS_PARTITIONS);
+    await bus.ensureTopic(this.#topics.tasks, 2);
+    await bus.ensureTopic(this.#topics.rows('shop'), 2);
+    await bus.ensureTopic(this.#topics.quarantine('shop'), 1);
+    for (const { table } of [ORDERS, LINES]) await bus.ensureTopic(this.#topics.changes('shop', table), BUS_PARTITIONS);
   }
 
   async task(pipeline: string, schema: TableSchema): Promise<void> {
-    const id = await this.#opened.registry.register('tasks', PARTITION_TASK.schema);
+    const id = await this.#opened.registry.register(`${this.#topics.tasks}-value`, PARTITION_TASK.schema);
     const task = { pipeline, table: schema.table, epoch: EPOCH, partition: 3, partitions: 5, order: 1, range: '1:9' };
-    await this.#send(TOPICS.tasks, 1, [{ key: Buffer.from(`${pipeline}/3`), value: encodeMessage(PARTITION_TASK, id, task) }]);
+    await this.#send(this.#topics.tasks, 1, [{ key: Buffer.from(`${pipeline}/3`), value: encodeMessage(PARTITION_TASK, id, task) }]);
   }
 
   async rows(schema: TableSchema, rows: readonly Row[]): Promise<void> {
     const { registry } = this.#opened;
-    const rowSchemaId = await registry.register('row', rowBlockSchemaJson(schema));
+    const rowSchemaId = await registry.register(`${this.#topics.rows('shop')}-${schema.table}`, rowBlockSchemaJson(schema));
     const writer = new AvroWriter();
     const name = { table: schema.table, epoch: EPOCH, partition: 3, attempt: 'a1a1a1a1a1a1a1a1' };
     for (const row of rows) {
@@ -111,10 +163,10 @@ export class TapPublisher {
       for (const [at, column] of schema.columns.entries()) writeCell(writer, column.type, row[at] ?? null);
     }
     const batch = { ...name, batch: 0, rows: rows.length, codec: 'zstandard', rowSchemaId, block: zstdCompressSync(writer.copy()) };
-    const batchId = await registry.register('batch', ROW_BATCH.schema);
-    const endId = await registry.register('end', END_MARKER.schema);
+    const batchId = await registry.register(`${this.#topics.rows('shop')}-batch`, ROW_BATCH.schema);
+    const endId = await registry.register(`${this.#topics.rows('shop')}-end`, END_MARKER.schema);
     const end = { ...name, batches: 1, rows: rows.length, quarantined: 0 };
-    await this.#send(TOPICS.rows('shop'), 1, [
+    await this.#send(this.#topics.rows('shop'), 1, [
       { key: Buffer.from('3'), value: encodeMessage(ROW_BATCH, batchId, batch) },
       { key: Buffer.from('3'), value: encodeMessage(END_MARKER, endId, end) },
     ]);
@@ -122,7 +174,7 @@ export class TapPublisher {
 
   async change(schema: TableSchema, lsn: bigint, change: Partial<ChangeEvent>): Promise<void> {
     const codec = new ChangeCodec(schema);
-    const id = await this.#opened.registry.register('change', codec.avro);
+    const id = await this.#opened.registry.register(`${this.#topics.changes('shop', schema.table)}-value`, codec.avro);
     const event: ChangeEvent = {
       ...{ table: schema.table, op: 'u', before: null, after: null, rowless: false, position: positionOf(lsn, 5n) },
       ...{ epoch: EPOCH, session: 1, txId: 77, commitMs: 1_700_000_000_000, ...change },
@@ -131,25 +183,26 @@ export class TapPublisher {
     const key = row === null ? Buffer.alloc(0) : codec.key(row);
     const value = codec.encode(event, wireHeader(id), { db: 'shopdb' });
     const partitions = row === null ? [0, 1] : [busPartitionOf(key, BUS_PARTITIONS)];
-    for (const partition of partitions) await this.#send(TOPICS.changes('shop', schema.table), partition, [{ key, value }]);
+    for (const partition of partitions) await this.#send(this.#topics.changes('shop', schema.table), partition, [{ key, value }]);
   }
 
   async watermark(schema: TableSchema, lsn: bigint): Promise<void> {
-    const id = await this.#opened.registry.register('control', CONTROL_EVENT.schema);
+    const id = await this.#opened.registry.register(`${this.#topics.tasks}-control`, CONTROL_EVENT.schema);
     const about = { kind: 'watermark', table: schema.table, anchor: 'aaaaaaaaaaaaaaaa', epoch: EPOCH, detail: '' };
     const value = encodeMessage(CONTROL_EVENT, id, { ...about, position: positionOf(lsn, 0n), session: 1, tsMs: 0 });
-    for (const partition of [0, 1]) await this.#send(TOPICS.changes('shop', schema.table), partition, [{ key: Buffer.alloc(0), value }]);
+    for (const partition of [0, 1])
+      await this.#send(this.#topics.changes('shop', schema.table), partition, [{ key: Buffer.alloc(0), value }]);
   }
 
   async quarantined(schema: TableSchema, key: Uint8Array): Promise<void> {
-    const id = await this.#opened.registry.register('quarantine', QUARANTINED.schema);
+    const id = await this.#opened.registry.register(`${this.#topics.quarantine('shop')}-value`, QUARANTINED.schema);
     const about = { table: schema.table, epoch: EPOCH, origin: 'partition 3', reason: 'out of range', payload: Buffer.from([1, 255]) };
-    await this.#send(TOPICS.quarantine('shop'), 0, [{ key, value: encodeMessage(QUARANTINED, id, about) }]);
+    await this.#send(this.#topics.quarantine('shop'), 0, [{ key, value: encodeMessage(QUARANTINED, id, about) }]);
   }
 
   /** A message that no schema of the registry is for. */
   async foreign(): Promise<void> {
-    await this.#send(TOPICS.quarantine('shop'), 0, [{ key: Buffer.alloc(0), value: Buffer.from([0, 0, 0, 9, 9, 1]) }]);
+    await this.#send(this.#topics.quarantine('shop'), 0, [{ key: Buffer.alloc(0), value: Buffer.from([0, 0, 0, 9, 9, 1]) }]);
   }
 
   async trim(topic: string, partition: number, before: number): Promise<void> {
