@@ -25,7 +25,7 @@ const MISHAPS: readonly ((scenario: ClusterScenario, name: string, random: () =>
   async (scenario, name, random) => {
     await scenario.fleet.kill(name);
     const failpoint = `${FAILPOINTS[Math.floor(random() * FAILPOINTS.length)]}:${1 + Math.floor(random() * 6)}`;
-    scenario.start(name, failpoint);
+    await scenario.start(name, failpoint);
     await scenario.ended(name, 8000);
     await killAndStart(scenario, name);
     return failpoint;
@@ -56,7 +56,7 @@ const MISHAPS: readonly ((scenario: ClusterScenario, name: string, random: () =>
 
 async function killAndStart(scenario: ClusterScenario, name: string): Promise<void> {
   await scenario.fleet.kill(name);
-  scenario.start(name);
+  await scenario.start(name);
 }
 
 async function expectEqual(scenario: ClusterScenario): Promise<void> {
@@ -78,7 +78,7 @@ test.for(SEEDS)('mishaps of seed %i', async (seed) => {
   const random = randomOf(seed * 7919);
   await using scenario = await ClusterScenario.open(server());
   scenario.write(seed);
-  scenario.startAll();
+  await scenario.startAll();
   const names = Object.keys(PROCESSES);
   for (let left = 8 + Math.floor(random() * 6); left > 0; left--) {
     await pause(random() * 6000);
@@ -93,7 +93,7 @@ test.for(SEEDS)('mishaps of seed %i', async (seed) => {
 test('every process of a cluster is killed, and stopped for longer than its lease, while it copies and while it follows', async () => {
   await using scenario = await ClusterScenario.open(server());
   scenario.write(1);
-  scenario.startAll();
+  await scenario.startAll();
   await scenario.until('copying', ({ tables }) => tables.some(({ partitions }) => partitions.some(({ phase }) => phase === 'reading')));
   for (const name of ['worker 1', 'planner', 'writer 1', 'capture 1']) await killAndStart(scenario, name);
   await scenario.freeze('worker 2', FROZEN_MS);
@@ -107,7 +107,7 @@ test('every engine of a cluster is killed and started again while it copies and 
   await using scenario = await ClusterScenario.open(server());
   const { kafka, redis, registry } = scenario.engines;
   scenario.write(2);
-  scenario.startAll();
+  await scenario.startAll();
   await scenario.until('copying', ({ tables }) => tables.some(({ partitions }) => partitions.some(({ phase }) => phase === 'reading')));
   for (const engine of [redis, kafka]) {
     await engine.kill();

@@ -74,9 +74,15 @@ export class ClusterScenario implements AsyncDisposable {
     return new ClusterScenario({ server, database, workplace, stackFolder }, engines, fleet);
   }
 
-  /** Starts a process; with a failpoint it will kill itself there. */
-  start(name: string, failpoint?: string): void {
-    this.fleet.start(name, PROCESSES[name] ?? '', undefined, failpoint === undefined ? {} : { NANOSYNC_FAILPOINT: failpoint });
+  /** Starts a process and waits until it serves; with a failpoint it will kill itself there. */
+  async start(name: string, failpoint?: string): Promise<void> {
+    const env = failpoint === undefined ? {} : { NANOSYNC_FAILPOINT: failpoint };
+    // One that begins while an engine is away is refused, as it should be.
+    await new Promise<void>((resolve, reject) => {
+      const serving = (line: string) => (line.includes('serving') ? resolve() : undefined);
+      this.fleet.start(name, PROCESSES[name] ?? '', serving, env);
+      this.fleet.running.find((one) => one.name === name)?.process.ended.then((end) => reject(new Error(`${name}: ${end}`)), reject);
+    });
   }
 
   /** Ends once the process has ended, or after so long. */
@@ -84,8 +90,8 @@ export class ClusterScenario implements AsyncDisposable {
     await Promise.race([this.fleet.running.find((one) => one.name === name)?.process.ended, pause(ms)]);
   }
 
-  startAll(): void {
-    for (const name of Object.keys(PROCESSES)) this.start(name);
+  async startAll(): Promise<void> {
+    await Promise.all(Object.keys(PROCESSES).map((name) => this.start(name)));
   }
 
   write(seed: number): void {

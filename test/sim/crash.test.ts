@@ -80,6 +80,13 @@ describe('the whole system', () => {
       expectSound(await runScenario({ seed: 6, mayLoseMs: 1500, rewinds: [{ atMs, byMs }] }), `${byMs} ms at ${atMs} ms`);
   });
 
+  it('is right when the state store lost its newest writes while nothing was going on, and capture begins again much later', async () => {
+    for (const after of [1000, 1600, 2500]) {
+      const restart = { service: 'capture', atMs: 1500 + after } as const;
+      expectSound(await runScenario({ seed: 6, mayLoseMs: 1500, rewinds: [{ atMs: 1500, byMs: 900 }], restart }), `${after} ms later`);
+    }
+  });
+
   it('equals the source, or names the repair and equals it then, when the state store loses its newest writes', async () => {
     for (const [atMs, byMs] of [
       [60, 60],

@@ -1,4 +1,15 @@
-import type { Anchor, ChangeReader, ChangesOptions, Clock, Position, Row, Source, SourceEvent, TableId } from '@nanosync/core';
+import type {
+  Anchor,
+  ChangeReader,
+  ChangesOptions,
+  Clock,
+  ConfirmOptions,
+  Position,
+  Row,
+  Source,
+  SourceEvent,
+  TableId,
+} from '@nanosync/core';
 import { AvroWriter, PipelineError, positionOf, sectionsOf, UNCHANGED, writeCell } from '@nanosync/core';
 import type { Logged, ModelDatabase, Write } from './model-database.ts';
 import { eventsOf } from './model-database.ts';
@@ -155,9 +166,13 @@ class ModelReader implements ChangeReader {
     const { slot } = this.db;
     if (this.cut.aborted || slot === undefined || slot.holder !== this.holder) return;
     if (!this.offered.has(position)) throw new Error('a position was acknowledged that the stream did not offer');
-    const { confirmAfterMs = 0 } = this.options;
-    if (confirmAfterMs === 0) this.confirm(lsnOf(position));
-    else void this.clock.sleep(confirmAfterMs, this.cut).then(() => this.confirm(lsnOf(position)));
+    if (this.options.confirm === undefined) this.confirm(lsnOf(position));
+    else void this.confirmLater(position, this.options.confirm);
+  }
+
+  private async confirmLater(position: Position, { afterMs, mayTell }: ConfirmOptions): Promise<void> {
+    await this.clock.sleep(afterMs, this.cut);
+    if (await mayTell(position).catch(() => false)) this.confirm(lsnOf(position));
   }
 
   private confirm(lsn: bigint): void {

@@ -28,6 +28,8 @@ export interface Scenario {
   readonly bulk?: boolean;
   /** A change that cannot be applied comes at this virtual time, when its table is long live. */
   readonly orphanAtMs?: number;
+  /** All processes of a service are killed and one is started at this virtual time. */
+  readonly restart?: { readonly service: ServiceName; readonly atMs: number };
   /** How long a stopped process sleeps; beyond every lease when not given. */
   readonly stoppedMs?: number;
   /** A resnapshot is asked for at this virtual time. */
@@ -113,6 +115,7 @@ class Run {
   private lossDone = false;
   private orphanDone = false;
   private warehouseLost = false;
+  private restartDone = false;
 
   constructor(world: World, scenario: Scenario, first: Record<ServiceName, ReturnType<World['start']>>, writers: Writers) {
     this.world = world;
@@ -157,6 +160,7 @@ class Run {
     if (this.scenario.loses !== undefined && !this.lossDone) return false;
     if (this.scenario.orphanAtMs !== undefined && !this.orphanDone) return false;
     if (this.scenario.loseWarehouseAtMs !== undefined && !this.warehouseLost) return false;
+    if (this.scenario.restart !== undefined && !this.restartDone) return false;
     const { phase, failure, request } = await this.world.pipeline();
     if (phase === 'failed' && request === null) {
       this.failures.push(failure?.reason ?? 'without a reason');
@@ -202,6 +206,10 @@ class Run {
     if (scenario.loseWarehouseAtMs !== undefined && !this.warehouseLost && now >= scenario.loseWarehouseAtMs) {
       this.warehouseLost = true;
       world.loseWarehouse();
+    }
+    if (scenario.restart !== undefined && !this.restartDone && now >= scenario.restart.atMs) {
+      this.restartDone = true;
+      world.restart(scenario.restart.service);
     }
     if (scenario.loses !== undefined && !this.lossDone && now >= scenario.loses.atMs) {
       this.lossDone = true;

@@ -123,9 +123,18 @@ export class World {
 
   /** The warehouse is deleted while nobody writes to it; the writers begin again on an empty one. */
   loseWarehouse(): void {
-    for (const [process, name] of this.processes) if (name === 'writer') process.kill();
     this.warehouse = memoryWarehouse();
-    this.start('writer');
+    this.restart('writer');
+  }
+
+  /** Kills the processes of a service with their connections, and starts one. */
+  restart(service: ServiceName): void {
+    for (const [process, name] of this.processes)
+      if (name === service) {
+        process.kill();
+        process.onFate();
+      }
+    this.start(service);
   }
 
   /** Messages on the quarantine topic. */

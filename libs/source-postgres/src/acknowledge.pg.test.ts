@@ -65,18 +65,19 @@ test('exactly the acknowledged value reaches the server, and nothing before it w
 test('an acknowledged value is kept from the server for as long as asked, and for ever when the reader ends before', async () => {
   await using capture = await captureOf(server, 'CREATE TABLE t (id int PRIMARY KEY)', ['t']);
   const before = await confirmed(capture);
-  const first = await capture.open({ confirmAfterMs: 60_000 });
+  const mayTell = async () => true;
+  const first = await capture.open({ confirm: { afterMs: 60_000, mayTell } });
   await capture.sql('INSERT INTO t VALUES (1)');
   const commit = (await capture.all(first)).find((event) => event.kind === 'commit');
   first.acknowledge(commit!.acknowledge);
   await first[Symbol.asyncDispose]();
   // Nor by a reader that begins there.
-  const there = await capture.open({ from: commit!.acknowledge, confirmAfterMs: 60_000 });
+  const there = await capture.open({ from: commit!.acknowledge, confirm: { afterMs: 60_000, mayTell } });
   await capture.all(there);
   await vi.waitFor(async () => expect(await flushed(capture)).not.toBe(''), { interval: 5 });
   expect(await confirmed(capture)).toBe(before);
   await there[Symbol.asyncDispose]();
-  const second = await capture.open({ confirmAfterMs: 200 });
+  const second = await capture.open({ confirm: { afterMs: 200, mayTell } });
   const again = (await capture.all(second)).find((event) => event.kind === 'commit');
   expect(again!.acknowledge).toBe(commit!.acknowledge);
   expect(await confirmed(capture)).toBe(before);

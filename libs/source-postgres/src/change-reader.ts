@@ -32,10 +32,9 @@ export async function openChanges(connect: Connect, options: ChangesOptions, clo
   const tables = plans.map((plan) => ({ oid: plan.storage.oid, name: plan.table }));
   const from = lsnOf(options.from);
   const horizon = await horizonOf(connect, options.from === options.anchor.l0);
-  const { confirmAfterMs = 0 } = options;
-  const confirmLater = confirmAfterMs > 0;
+  const confirmLater = options.confirm !== undefined;
   const stream = await ReplicationStream.open(connect, { pipeline, slot, publication, tables, from, confirmLater, clock, signal });
-  const confirmations = new Confirmations({ clock, afterMs: confirmAfterMs, tell: (lsn) => stream.confirm(lsn) });
+  const confirmations = new Confirmations({ clock, options: options.confirm, tell: (lsn) => stream.confirm(lsn) });
   // A session may have stored it just before this one began.
   if (confirmLater) confirmations.add(from);
   return new PostgresChangeReader({

@@ -1,5 +1,16 @@
-import type { Anchor, ChangeReader, PipelineRecord, ServiceContext, SourceEvent, TableId, TableRecord } from '@nanosync/core';
-import { endTrouble, listRecords, PipelineError, stateKeys } from '@nanosync/core';
+import type {
+  Anchor,
+  CaptureRecord,
+  ChangeReader,
+  ChangesOptions,
+  PipelineRecord,
+  Position,
+  ServiceContext,
+  SourceEvent,
+  TableId,
+  TableRecord,
+} from '@nanosync/core';
+import { comparePositions, endTrouble, listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { CaptureStore, captureStart } from './capture-record.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { SessionProgress } from './session-progress.ts';
@@ -38,8 +49,7 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     from: start.record.acknowledged,
     tables: tables.map(({ schema, storage }) => ({ schema, storage })),
     complete: (table) => progress?.isBelowL1(table) ?? true,
-    // A store that lost its newest writes still knows all that the source was told to forget: what is missing comes again.
-    confirmAfterMs: ctx.state.mayLoseMs ?? 0,
+    ...confirmOf(ctx, name, anchor),
     signal: ctx.signal,
   });
   const store = await CaptureStore.begin(ctx, name, start, await tailSession(ctx, name, tables));
@@ -52,6 +62,20 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
   await endTrouble(ctx.state, name, 'cdc-capture');
   await pump({ ctx, publisher, progress, store, reader });
+}
+
+/**
+ * The source is told to forget only what the store has had for longer than what it may lose, and still has: so a store that lost its newest
+ * writes, however long ago, knows all that the source has forgotten, and what it lacks comes again.
+ */
+function confirmOf(ctx: ServiceContext, pipeline: string, anchor: Anchor): Pick<ChangesOptions, 'confirm'> {
+  const { mayLoseMs: afterMs = 0 } = ctx.state;
+  if (afterMs === 0) return {};
+  const mayTell = async (position: Position) => {
+    const record = (await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(pipeline)))?.value;
+    return record !== undefined && record.anchor === anchor.id && comparePositions(record.acknowledged, position) >= 0;
+  };
+  return { confirm: { afterMs, mayTell } };
 }
 
 /** The next events of the stream, or undefined at its end. */

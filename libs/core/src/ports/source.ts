@@ -98,9 +98,17 @@ export interface ChangeReader extends AsyncDisposable {
   next(): Promise<readonly SourceEvent[] | undefined>;
   /**
    * Tells the source that everything up to this value (of a `commit` or `idle` event) is safe elsewhere; exactly this value
-   * reaches the server, at once, or after the options' `confirmAfterMs`, and repeated on a timer. A reader that ends before has not told it.
+   * reaches the server, at once, or as the options' `confirm` says, and repeated on a timer. A reader that ends before has not told it.
    */
   acknowledge(position: Position): void;
+}
+
+/** When the server is told what was acknowledged. */
+export interface ConfirmOptions {
+  /** A value is held for so long, in milliseconds ... */
+  readonly afterMs: number;
+  /** ... and told if this says yes then. After a no nothing is told any more; an error means that it is asked again. */
+  readonly mayTell: (position: Position) => Promise<boolean>;
 }
 
 /** Options of a change stream. */
@@ -112,8 +120,8 @@ export interface ChangesOptions {
   readonly tables: readonly { readonly schema: TableSchema; readonly storage: string }[];
   /** True while incomplete events of the table must be completed (between its L0 and L1). Key changes always are. */
   readonly complete: (table: TableId) => boolean;
-  /** How long what was acknowledged is kept from the server, in milliseconds; absent: not at all. */
-  readonly confirmAfterMs?: number;
+  /** Keeps what was acknowledged, and where the stream begins, from the server; absent: both are told at once. */
+  readonly confirm?: ConfirmOptions;
   readonly signal: AbortSignal;
 }
 
