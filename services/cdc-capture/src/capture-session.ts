@@ -42,6 +42,8 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   known.version = () => start.version;
   await source.verify(name, anchor, start.record.published);
   let progress: SessionProgress | undefined;
+  const lost = new AbortController();
+  const signal = AbortSignal.any([ctx.signal, lost.signal]);
   // The slot lets in one reader at a time: a capture that is not let in disturbs nobody, and one that is has ended the earlier one.
   await using reader = await source.changes({
     pipeline: name,
@@ -49,8 +51,8 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     from: start.record.acknowledged,
     tables: tables.map(({ schema, storage }) => ({ schema, storage })),
     complete: (table) => progress?.isBelowL1(table) ?? true,
-    ...confirmOf(ctx, name, anchor),
-    signal: ctx.signal,
+    ...confirmOf(ctx, { name, anchor, lost }),
+    signal,
   });
   const store = await CaptureStore.begin(ctx, name, start, await tailSession(ctx, name, tables));
   known.version = () => store.version;
@@ -61,19 +63,25 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   await flush({ ctx, publisher, progress, store });
   ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
   await endTrouble(ctx.state, name, 'cdc-capture');
-  await pump({ ctx, publisher, progress, store, reader });
+  await pump({ ctx: { ...ctx, signal }, publisher, progress, store, reader });
+  if (lost.signal.aborted) throw new PipelineError('conflict', 'The state store has lost what this capture session had stored.');
 }
 
 /**
  * The source is told to forget only what the store has had for longer than what it may lose, and still has: so a store that lost its newest
  * writes, however long ago, knows all that the source has forgotten, and what it lacks comes again.
  */
-function confirmOf(ctx: ServiceContext, pipeline: string, anchor: Anchor): Pick<ChangesOptions, 'confirm'> {
+function confirmOf(
+  ctx: ServiceContext,
+  session: { readonly name: string; readonly anchor: Anchor; readonly lost: AbortController },
+): Pick<ChangesOptions, 'confirm'> {
   const { mayLoseMs: afterMs = 0 } = ctx.state;
   if (afterMs === 0) return {};
   const mayTell = async (position: Position) => {
-    const record = (await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(pipeline)))?.value;
-    return record !== undefined && record.anchor === anchor.id && comparePositions(record.acknowledged, position) >= 0;
+    const record = (await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(session.name)))?.value;
+    const isKnown = record?.anchor === session.anchor.id && comparePositions(record.acknowledged, position) >= 0;
+    if (!isKnown) session.lost.abort(); // This session would find out at its next store, which may be long away.
+    return isKnown;
   };
   return { confirm: { afterMs, mayTell } };
 }
