@@ -32,6 +32,12 @@ const TABLES: Readonly<Record<string, string>> = {
   names: 'name STRING, pipeline STRING, tbl STRING, epoch STRING, id STRING',
 };
 
+/** A dataset as the REST interface describes it, as far as we look. */
+interface DatasetResource {
+  readonly location: string;
+  readonly defaultTableExpirationMs?: string;
+}
+
 /** A table as the REST interface describes it, as far as we look. */
 export interface TableResource {
   readonly type: 'TABLE' | 'VIEW' | (string & {});
@@ -74,12 +80,18 @@ export class Warehouse implements Disposable {
     return this.found;
   }
 
-  /** The dataset's location. */
-  async location(): Promise<string> {
+  /** The dataset's location; refuses a dataset that would delete our tables by itself. */
+  private async location(): Promise<string> {
+    const { project, dataset } = this.api.options;
     try {
-      const { location } = await this.api.call<{ readonly location: string }>({ method: 'GET', path: this.api.datasetPath });
+      const found = await this.api.call<DatasetResource>({ method: 'GET', path: this.api.datasetPath });
+      const { location, defaultTableExpirationMs: expires } = found;
+      if (expires !== undefined)
+        throw new PipelineError('prerequisite', `the dataset ${dataset} deletes its tables after ${Number(expires) / 86_400_000} days.`, {
+          hint: `Let it keep them: bq update --default_table_expiration 0 ${project}:${dataset}`,
+        });
       if (this.wantedLocation !== undefined && this.wantedLocation.toLowerCase() !== location.toLowerCase())
-        throw new PipelineError('config', `the dataset ${this.api.options.dataset} is in ${location}, not in ${this.wantedLocation}.`, {
+        throw new PipelineError('config', `the dataset ${dataset} is in ${location}, not in ${this.wantedLocation}.`, {
           hint: `Leave location out of the connection, or set it to ${location}.`,
         });
       return location;
@@ -154,6 +166,7 @@ export class Warehouse implements Disposable {
     const json = {
       tableReference: { projectId: project, datasetId: dataset, tableId: name },
       schema: { fields },
+      defaultCollation: '', // A dataset may let new tables ignore case, and keys would be mixed up.
       ...(description === undefined ? {} : { description }),
       ...(labels === undefined ? {} : { labels }),
       ...(clustering.length === 0 ? {} : { clustering: { fields: clustering } }),
