@@ -62,6 +62,7 @@ export class Warehouse implements Disposable {
   private readonly wantedLocation: string | undefined;
   private found: Promise<Jobs> | undefined;
   private prepared: Promise<void> | undefined;
+  private tail: Promise<unknown> = Promise.resolve();
   /** Our tables were seen. */
   private seen = false;
 
@@ -147,6 +148,13 @@ export class Warehouse implements Disposable {
     if (await this.isPrepared()) return;
     await Promise.all(Object.entries(TABLES).map(([name, columns]) => this.create(`${META}_${name}`, fieldsOf(columns))));
     await this.create(META_TABLE, fieldsOf('version INT64'), { labels: { [VERSION_LABEL]: String(META_VERSION) } });
+  }
+
+  /** Runs steps of this process that change shared rows one after the other: BigQuery would cancel all but one of those that meet. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.tail.then(work);
+    this.tail = result.catch(() => undefined);
+    return result;
   }
 
   /** A table or view, or undefined when there is none of this name. */
