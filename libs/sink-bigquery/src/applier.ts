@@ -10,7 +10,7 @@ import { requireSuccess } from './jobs.ts';
 import { notHeld } from './limits.ts';
 import { basesSql, mergeSql } from './merge-sql.ts';
 import { changesName, physicalName, progressName } from './names.ts';
-import { demand, int, text, transaction } from './sql.ts';
+import { int, moveRow, text, transaction } from './sql.ts';
 import { loadAvro } from './upload.ts';
 import type { Warehouse } from './warehouse.ts';
 
@@ -186,11 +186,13 @@ export function applyScript(
   const { before, next, floor, staging, keys } = batch;
   const progress = warehouse.table(progressName(id));
   const target = warehouse.table(physicalName(id));
-  const where = `owner = ${text(before.owner)} AND revision = ${int(before.revision)}`;
+  const counters = [
+    `changes_applied = ${int(next.changesApplied)}`,
+    `quarantined = ${int(next.quarantined)}`,
+    `defects = ${int(next.defects)}`,
+  ];
   return transaction([
-    demand(`(SELECT COUNT(*) FROM ${progress} WHERE ${where}) = 1`, 'overtaken'),
-    `UPDATE ${progress} SET revision = ${int(next.revision)}, parts = ${text(JSON.stringify(next.parts))},
-  changes_applied = ${int(next.changesApplied)}, quarantined = ${int(next.quarantined)}, defects = ${int(next.defects)} WHERE ${where}`,
+    moveRow(progress, before, [`parts = ${text(JSON.stringify(next.parts))}`, ...counters]),
     ...(floor === null ? [] : [`DELETE FROM ${target} WHERE ${POSITION_COLUMN} < ${text(floor)}`]),
     ...(staging === undefined ? [] : [mergeSql({ target, staging: warehouse.table(staging), schema, keys, bounded: warehouse.bounded })]),
   ]);

@@ -77,7 +77,7 @@ export async function switchTo(warehouse: Warehouse, id: GenerationId): Promise<
 export async function discard(warehouse: Warehouse, id: GenerationId): Promise<void> {
   if ((await epochState(warehouse, id)).state !== 'gone') {
     if ((await currentEpoch(warehouse, id.pipeline, id.table)) === id.epoch) return;
-    await markGone(warehouse, id);
+    await warehouse.alone(() => markGone(warehouse, id));
   }
   await sweep(warehouse, id.pipeline, id.table);
 }

@@ -1,3 +1,4 @@
+import { backoffMs } from '@nanosync/runtime';
 import type { BigQueryApi } from './api.ts';
 import { GoogleError } from './google-error.ts';
 
@@ -22,8 +23,8 @@ const PAGE_ROWS = 10_000;
 const HOLD_MS = 10_000;
 const FIRST_POLL_MS = 100;
 const LAST_POLL_MS = 2000;
-const SCRIPT_ATTEMPTS = 8;
-const SCRIPT_BACKOFF_MS = 200;
+const SCRIPT_ATTEMPTS = 10;
+const SCRIPT_BACKOFF = { firstMs: 400, maxMs: 8000 };
 
 /** Runs jobs under our own ids, in the dataset's location. */
 export class Jobs {
@@ -118,7 +119,7 @@ export class Jobs {
         return job;
       } catch (error) {
         if (!(error instanceof GoogleError && (error.isConflict || error.isPassing)) || ++passing === SCRIPT_ATTEMPTS) throw error;
-        await this.api.pause(SCRIPT_BACKOFF_MS * 2 ** passing);
+        await this.api.pause(backoffMs(passing, SCRIPT_BACKOFF));
       }
     }
   }
@@ -148,7 +149,7 @@ export class Jobs {
         // Without an answer the job may have run: the caller looks at what is there before it tries again.
         const mayRepeat = error instanceof GoogleError && error.status === 200 && (error.isConflict || error.isPassing);
         if (!mayRepeat || attempt === SCRIPT_ATTEMPTS) throw error;
-        await this.api.pause(SCRIPT_BACKOFF_MS * 2 ** Math.min(attempt, 5));
+        await this.api.pause(backoffMs(attempt, SCRIPT_BACKOFF));
       }
     }
   }

@@ -4,7 +4,7 @@ import { GoogleError, raisedBy } from './google-error.ts';
 import type { Job, Jobs } from './jobs.ts';
 import { requireSuccess } from './jobs.ts';
 import { hash, loaderName } from './names.ts';
-import { demand, int, text, transaction } from './sql.ts';
+import { moveRow, text, transaction } from './sql.ts';
 import type { End, Run } from './staged-ledger.ts';
 import { LEDGER_COLUMNS, ledgerRows } from './staged-ledger.ts';
 import type { Warehouse } from './warehouse.ts';
@@ -104,20 +104,21 @@ export async function moveLoader(
   ledger: readonly string[] = [],
 ): Promise<LoaderRow> {
   const table = warehouse.table(loaderName(pipeline));
-  const where = `owner = ${text(from.owner)} AND revision = ${int(from.revision)}`;
-  const revision = from.revision + 1;
   const pending = to.pending === null ? null : JSON.stringify(to.pending);
   const jobs = await warehouse.jobs();
   await jobs.change(
     'loader',
     transaction([
-      demand(`(SELECT COUNT(*) FROM ${table} WHERE ${where}) = 1`, 'overtaken'),
-      `UPDATE ${table} SET stream = ${text(to.stream)}, owner = ${text(to.owner)}, revision = ${int(revision)},
-  next = ${text(JSON.stringify(to.next))}, pending = ${text(pending)} WHERE ${where}`,
+      moveRow(table, from, [
+        `stream = ${text(to.stream)}`,
+        `owner = ${text(to.owner)}`,
+        `next = ${text(JSON.stringify(to.next))}`,
+        `pending = ${text(pending)}`,
+      ]),
       ...(ledger.length === 0 ? [] : [`INSERT INTO ${warehouse.meta('staged')} (${LEDGER_COLUMNS}) VALUES ${ledger.join(', ')}`]),
     ]),
   );
-  return { ...to, revision };
+  return { ...to, revision: from.revision + 1 };
 }
 
 /**

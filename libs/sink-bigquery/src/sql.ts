@@ -24,7 +24,19 @@ export function demand(condition: string, otherwise: string): string {
   return `SELECT IF(${condition}, 1, ERROR('nanosync: ${otherwise}.'))`;
 }
 
-/** Several statements as one transaction: all of it or nothing. */
+/**
+ * A statement that changes the one row of a table from exactly this owner and revision, or ends the script with an error of ours. One
+ * statement for both: each costs a second and is billed for itself.
+ */
+export function moveRow(table: string, from: { readonly owner: string; readonly revision: number }, sets: readonly string[]): string {
+  const same = `owner = ${text(from.owner)} AND revision = ${int(from.revision)}`;
+  const revision = `revision = IF(${same}, ${int(from.revision + 1)}, ERROR('nanosync: overtaken.'))`;
+  return `UPDATE ${table} SET ${[revision, ...sets].join(', ')} WHERE TRUE`;
+}
+
+/** Several statements as one transaction: all of it or nothing. One alone is one by itself. */
 export function transaction(statements: readonly string[]): string {
+  const [first] = statements;
+  if (first !== undefined && statements.length === 1) return first;
   return ['BEGIN TRANSACTION', ...statements, 'COMMIT TRANSACTION'].map((statement) => `${statement};`).join('\n');
 }

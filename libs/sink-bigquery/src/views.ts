@@ -32,7 +32,7 @@ export async function giveName(warehouse: Warehouse, id: GenerationId, how: 'swi
     if (owner.pipeline === id.pipeline && owner.table === id.table && owner.epoch === id.epoch) return id.epoch;
     if (how === 'if free' && (await isBuilt(warehouse, owner))) return owner.epoch;
     try {
-      await moveName(warehouse, id, row, how);
+      await warehouse.alone(() => moveName(warehouse, id, row, how));
       return owner.epoch;
     } catch (error) {
       const raised = raisedBy(error);

@@ -32,6 +32,12 @@ const TABLES: Readonly<Record<string, string>> = {
   names: 'name STRING, pipeline STRING, tbl STRING, epoch STRING, id STRING',
 };
 
+/** A dataset as the REST interface describes it, as far as we look. */
+interface DatasetResource {
+  readonly location: string;
+  readonly defaultTableExpirationMs?: string;
+}
+
 /** A table as the REST interface describes it, as far as we look. */
 export interface TableResource {
   readonly type: 'TABLE' | 'VIEW' | (string & {});
@@ -56,6 +62,7 @@ export class Warehouse implements Disposable {
   private readonly wantedLocation: string | undefined;
   private found: Promise<Jobs> | undefined;
   private prepared: Promise<void> | undefined;
+  private tail: Promise<unknown> = Promise.resolve();
   /** Our tables were seen. */
   private seen = false;
 
@@ -74,12 +81,18 @@ export class Warehouse implements Disposable {
     return this.found;
   }
 
-  /** The dataset's location. */
-  async location(): Promise<string> {
+  /** The dataset's location; refuses a dataset that would delete our tables by itself. */
+  private async location(): Promise<string> {
+    const { project, dataset } = this.api.options;
     try {
-      const { location } = await this.api.call<{ readonly location: string }>({ method: 'GET', path: this.api.datasetPath });
+      const found = await this.api.call<DatasetResource>({ method: 'GET', path: this.api.datasetPath });
+      const { location, defaultTableExpirationMs: expires } = found;
+      if (expires !== undefined)
+        throw new PipelineError('prerequisite', `the dataset ${dataset} deletes its tables after ${Number(expires) / 86_400_000} days.`, {
+          hint: `Let it keep them: bq update --default_table_expiration 0 ${project}:${dataset}`,
+        });
       if (this.wantedLocation !== undefined && this.wantedLocation.toLowerCase() !== location.toLowerCase())
-        throw new PipelineError('config', `the dataset ${this.api.options.dataset} is in ${location}, not in ${this.wantedLocation}.`, {
+        throw new PipelineError('config', `the dataset ${dataset} is in ${location}, not in ${this.wantedLocation}.`, {
           hint: `Leave location out of the connection, or set it to ${location}.`,
         });
       return location;
@@ -137,6 +150,13 @@ export class Warehouse implements Disposable {
     await this.create(META_TABLE, fieldsOf('version INT64'), { labels: { [VERSION_LABEL]: String(META_VERSION) } });
   }
 
+  /** Runs steps of this process that change shared rows one after the other: BigQuery would cancel all but one of those that meet. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.tail.then(work);
+    this.tail = result.catch(() => undefined);
+    return result;
+  }
+
   /** A table or view, or undefined when there is none of this name. */
   async describe(name: string): Promise<TableResource | undefined> {
     try {
@@ -154,6 +174,7 @@ export class Warehouse implements Disposable {
     const json = {
       tableReference: { projectId: project, datasetId: dataset, tableId: name },
       schema: { fields },
+      defaultCollation: '', // A dataset may let new tables ignore case, and keys would be mixed up.
       ...(description === undefined ? {} : { description }),
       ...(labels === undefined ? {} : { labels }),
       ...(clustering.length === 0 ? {} : { clustering: { fields: clustering } }),
