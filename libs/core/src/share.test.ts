@@ -54,3 +54,21 @@ test('a process that came moves only what it takes', () => {
     expect(moved.length).toBeLessThan((2 * NAMES.length) / (places + 1));
   }
 });
+
+test('a process that counts the others is not counted twice by one that looks at the same time', async () => {
+  const { clock, state, join, owners } = surroundings();
+  const one = join();
+  const two = join();
+  await clock.advance(3000);
+  const leased: string[] = [];
+  const { lease } = state;
+  state.lease = (name, token, ttlMs) => {
+    leased.push(name);
+    return lease.call(state, name, token, ttlMs);
+  };
+  await clock.advance(3000);
+  expect(new Set(leased)).toEqual(new Set(['sink-writer/place/0', 'sink-writer/place/1']));
+  expect(owners([one, two])).toEqual(NAMES.map(() => 1));
+  await one.leave();
+  await two.leave();
+});

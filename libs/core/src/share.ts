@@ -51,8 +51,8 @@ export class Share {
     while (!(await state.lease(this.nameOf(place), this.token, LEASE_MS))) place++;
     if (before !== undefined && before !== place) await state.release(this.nameOf(before), this.token);
     let places = place + 1;
-    while (!(await state.lease(this.nameOf(places), this.token, LEASE_MS))) places++;
-    await state.release(this.nameOf(places), this.token);
+    // Looked at and not tried: a place that is taken only to see that it is free would count as one more process for others who look.
+    while (await state.isLeased(this.nameOf(places))) places++;
     this.place = place;
     if (before !== place || this.places !== places)
       this.ctx.log.info('share of the work', { service: this.service, place: `${place + 1}/${places}` });
