@@ -237,6 +237,20 @@ export function describeBus(name: string, start: (clock: FakeClock) => Promise<B
       expect(await stopped).toBeUndefined();
     });
 
+    test('groups of one name on two topics know nothing of one another', async () => {
+      const other = `${topic}.other`;
+      await bus.ensureTopic(topic, 2);
+      await bus.ensureTopic(other, 2);
+      await using mine = await bus.group(topic, 'g');
+      await using theirs = await bus.group(other, 'g');
+      await using producer = await bus.producer();
+      for (const name of [topic, other])
+        for (const partition of [0, 1])
+          await producer.send(name, partition, [{ key: Buffer.alloc(0), value: Buffer.from(`${partition}`) }]);
+      expect((await finishNext(2, mine)).sort()).toEqual(['0', '1']);
+      expect((await finishNext(2, theirs)).sort()).toEqual(['0', '1']);
+    });
+
     test('a member takes several messages before the first is done', async () => {
       await bus.ensureTopic(topic, 1);
       await send(0, 'a', 'b', 'c');

@@ -39,9 +39,9 @@ test('a member that joins takes no bus partition away on which another works, an
   await bus.ensureTopic(topic, 2);
   await send(0, 'a');
   await send(1, 'b');
-  const first = await bus.group(topic, `${topic}-g`);
+  const first = await bus.group(topic, 'g');
   const held = [await next(first), await next(first)];
-  const second = await bus.group(topic, `${topic}-g`);
+  const second = await bus.group(topic, 'g');
   const waiting = second.next(never);
   await groupOf(2);
   for (const delivery of held) await delivery.heartbeat();
@@ -61,10 +61,10 @@ test('the messages of a member that is not heard of go to another, and what it s
   await send(0, 'a');
   await using proxy = await startReplyProxy(brokers[0] as string);
   await using cut = await openTestBus({ brokers: [proxy.address], sessionTimeoutMs: 6000, requestTimeoutMs: 500, patienceMs: 500 });
-  const silent = await cut.group(topic, `${topic}-g`);
+  const silent = await cut.group(topic, 'g');
   const held = await next(silent);
   proxy.fate = () => 'drop';
-  const heir = await next(await bus.group(topic, `${topic}-g`));
+  const heir = await next(await bus.group(topic, 'g'));
   expect(textOf(heir)).toBe('a');
   await expect(held.done()).rejects.toThrow(); // Nobody answers it.
   proxy.fate = () => 'pass';
@@ -88,8 +88,8 @@ test('a group that is ahead of its topic begins again instead of skipping', asyn
   await send(0, 'a', 'b');
   const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
-  await admin.setOffsets({ groupId: `${topic}-g`, topic, partitions: [{ partition: 0, offset: '50' }] });
-  await using member = await bus.group(topic, `${topic}-g`);
+  await admin.setOffsets({ groupId: `${topic}.g`, topic, partitions: [{ partition: 0, offset: '50' }] });
+  await using member = await bus.group(topic, 'g');
   expect(textOf(await next(member))).toBe('a');
   await admin.disconnect();
 });
@@ -97,13 +97,13 @@ test('a group that is ahead of its topic begins again instead of skipping', asyn
 test('kafka itself shows what the group has done', async () => {
   await bus.ensureTopic(topic, 1);
   await send(0, 'a', 'b', 'c');
-  await using member = await bus.group(topic, `${topic}-g`);
+  await using member = await bus.group(topic, 'g');
   const deliveries = [await next(member), await next(member), await next(member)];
   await deliveries[2]?.done();
   await deliveries[0]?.done();
   const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
-  const [found] = await admin.fetchOffsets({ groupId: `${topic}-g`, topics: [topic] });
+  const [found] = await admin.fetchOffsets({ groupId: `${topic}.g`, topics: [topic] });
   await admin.disconnect();
   expect(found?.partitions).toMatchObject([{ partition: 0, offset: '1', metadata: '2-3' }]);
 });
@@ -115,7 +115,7 @@ async function groupOf(members: number): Promise<void> {
   await expect
     .poll(
       async () => {
-        const { groups } = await admin.describeGroups([`${topic}-g`]);
+        const { groups } = await admin.describeGroups([`${topic}.g`]);
         return groups.map(({ state, members: found }) => [state, found.length]);
       },
       { timeout: 20_000 },

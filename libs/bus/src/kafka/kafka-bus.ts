@@ -66,7 +66,9 @@ class KafkaBus implements Bus {
     const { topicId } = await this.#cluster.leader(topic, 0);
     const read = (partition: number, offset: number) => this.#reader({ topic, topicId, partition }, offset);
     const ended = (member: KafkaMember) => this.#members.delete(member);
-    const member = new KafkaMember({ cluster: this.#cluster, topics: this.#topics, topic, group, read, ended });
+    // Kafka's groups know no topics: one shared by two deployments, whose topics differ, would give each the other's bus partitions.
+    const name = `${topic}.${group}`;
+    const member = new KafkaMember({ cluster: this.#cluster, topics: this.#topics, topic, group: name, read, ended });
     this.#members.add(member);
     return member;
   }
