@@ -92,7 +92,7 @@ export class KafkaMember implements GroupMember, SessionHost {
 
   failed(error: PipelineError): void {
     this.#failure = error;
-    this.#wake();
+    if (!this.#wake() && error.kind === 'unavailable') this.#failure = undefined; // It may be over when somebody asks.
   }
 
   async #open(partition: number, share: number): Promise<void> {
@@ -205,8 +205,11 @@ export class KafkaMember implements GroupMember, SessionHost {
     feed.end();
   }
 
-  #wake(): void {
-    for (const waker of this.#wakers.splice(0)) waker();
+  /** Wakes whoever waits; false when nobody does. */
+  #wake(): boolean {
+    const wakers = this.#wakers.splice(0);
+    for (const waker of wakers) waker();
+    return wakers.length > 0;
   }
 
   async #waken(signal: AbortSignal): Promise<void> {
