@@ -34,6 +34,7 @@ export class KafkaMember implements GroupMember, SessionHost {
   #share = 0;
   #turn = 0;
   #failure: PipelineError | undefined;
+  #over: PipelineError | undefined;
   #wakers: (() => void)[] = [];
 
   constructor(tools: MemberTools) {
@@ -95,6 +96,11 @@ export class KafkaMember implements GroupMember, SessionHost {
     if (!this.#wake() && error.kind === 'unavailable') this.#failure = undefined; // It may be over when somebody asks.
   }
 
+  over(error: PipelineError): void {
+    this.#over = error;
+    this.#wake();
+  }
+
   async #open(partition: number, share: number): Promise<void> {
     const { cluster, topics, topic, group } = this.#tools;
     const committed = await cluster.patiently(`read what group ${group} has done`, () => this.#committed(partition));
@@ -124,6 +130,7 @@ export class KafkaMember implements GroupMember, SessionHost {
 
   /** The next message of the bus partitions in turn; none of those that are to be handed on. */
   #take(): Delivery | undefined {
+    if (this.#over !== undefined) throw this.#over;
     if (this.#failure !== undefined) {
       const failure = this.#failure;
       if (failure.kind === 'unavailable') this.#failure = undefined; // Nothing else is over by itself.
