@@ -1,4 +1,4 @@
-import { type Log, type Message, PipelineError } from '@nanosync/core';
+import { isKind, type Log, type Message, PipelineError } from '@nanosync/core';
 import { type GroupProgress, isDone, withDone } from '../group-progress.ts';
 import type { KafkaReader } from './reader.ts';
 
@@ -15,7 +15,8 @@ export interface FeedStart {
   readonly committed: { readonly offset: number; readonly metadata: string } | undefined;
   readonly range: { readonly start: number; readonly end: number };
   readonly open: (offset: number) => KafkaReader;
-  readonly wake: () => void;
+  /** Wakes whoever waits for a message; false when nobody does. */
+  readonly wake: () => boolean;
   readonly log: Log;
 }
 
@@ -24,7 +25,7 @@ export class GroupFeed {
   readonly partition: number;
   readonly ready: Message[] = [];
   readonly handedOut = new Set<number>();
-  readonly #wake: () => void;
+  readonly #wake: () => boolean;
   readonly #reader: KafkaReader;
   readonly #ended = new AbortController();
   #progress: GroupProgress;
@@ -83,7 +84,8 @@ export class GroupFeed {
       }
     } catch (error) {
       this.#failure = error;
-      if (!signal.aborted) this.#wake();
+      // What is away may be back when somebody asks: then it is tried again instead.
+      if (!signal.aborted && !this.#wake() && isKind(error, 'unavailable')) this.#failure = undefined;
     } finally {
       this.#pumping = false;
     }

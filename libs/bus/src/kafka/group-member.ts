@@ -34,6 +34,7 @@ export class KafkaMember implements GroupMember, SessionHost {
   #share = 0;
   #turn = 0;
   #failure: PipelineError | undefined;
+  #over: PipelineError | undefined;
   #wakers: (() => void)[] = [];
 
   constructor(tools: MemberTools) {
@@ -92,6 +93,11 @@ export class KafkaMember implements GroupMember, SessionHost {
 
   failed(error: PipelineError): void {
     this.#failure = error;
+    if (!this.#wake() && error.kind === 'unavailable') this.#failure = undefined; // It may be over when somebody asks.
+  }
+
+  over(error: PipelineError): void {
+    this.#over = error;
     this.#wake();
   }
 
@@ -124,6 +130,7 @@ export class KafkaMember implements GroupMember, SessionHost {
 
   /** The next message of the bus partitions in turn; none of those that are to be handed on. */
   #take(): Delivery | undefined {
+    if (this.#over !== undefined) throw this.#over;
     if (this.#failure !== undefined) {
       const failure = this.#failure;
       if (failure.kind === 'unavailable') this.#failure = undefined; // Nothing else is over by itself.
@@ -205,8 +212,11 @@ export class KafkaMember implements GroupMember, SessionHost {
     feed.end();
   }
 
-  #wake(): void {
-    for (const waker of this.#wakers.splice(0)) waker();
+  /** Wakes whoever waits; false when nobody does. */
+  #wake(): boolean {
+    const wakers = this.#wakers.splice(0);
+    for (const waker of wakers) waker();
+    return wakers.length > 0;
   }
 
   async #waken(signal: AbortSignal): Promise<void> {

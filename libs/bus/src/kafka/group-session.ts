@@ -32,7 +32,10 @@ export interface SessionHost {
   assigned(share: Share): void;
   /** The membership is over: everything may be with others. */
   expelled(): void;
+  /** Something does not go now, and is tried again. */
   failed(error: PipelineError): void;
+  /** The session has ended and is not tried again. */
+  over(error: PipelineError): void;
 }
 
 /** Keeps one member in its group: joins, beats, joins again when the group changes, and says when it is over. */
@@ -171,7 +174,7 @@ export class GroupSession {
   #fail(error: PipelineError): void {
     this.#ended.abort();
     this.#host.expelled();
-    this.#host.failed(error);
+    this.#host.over(error);
   }
 
   #heard(): void {

@@ -108,6 +108,19 @@ test('kafka itself shows what the group has done', async () => {
   expect(found?.partitions).toMatchObject([{ partition: 0, offset: '1', metadata: '2-3' }]);
 });
 
+test('a member that cannot be in its group says so to whoever asks, now and later', async () => {
+  await bus.ensureTopic(topic, 1);
+  const consumer = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).consumer({ groupId: `${topic}-g` });
+  await consumer.connect();
+  await consumer.subscribe({ topic });
+  await consumer.run({ eachMessage: async () => {} });
+  await groupOf(1);
+  await using member = await bus.group(topic, `${topic}-g`); // Of members that share out in another way.
+  for (let asked = 0; asked < 2; asked++)
+    await expect(member.next(never)).rejects.toMatchObject({ message: expect.stringContaining('INCONSISTENT_GROUP_PROTOCOL') });
+  await consumer.disconnect();
+});
+
 /** Waits until the group has so many members and is at rest. */
 async function groupOf(members: number): Promise<void> {
   const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();

@@ -84,8 +84,9 @@ class KafkaBus implements Bus {
     for (const producer of this.#producers) producer.abandon();
   }
 
-  #reader(place: ReadPlace, offset: number): KafkaReader {
-    return new KafkaReader(this.#cluster, (node) => this.#fetcher(node), place, offset);
+  #reader(place: Omit<ReadPlace, 'range'>, offset: number): KafkaReader {
+    const range = () => this.#topics.range(place.topic, place.partition);
+    return new KafkaReader(this.#cluster, (node) => this.#fetcher(node), { ...place, range }, offset);
   }
 
   #fetcher(node: number): Fetcher {

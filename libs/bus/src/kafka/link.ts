@@ -30,6 +30,7 @@ export class Link {
   constructor(settings: KafkaSettings, address: Address) {
     this.address = address;
     const logger = kafkajsLogger(settings.log);
+    const connectMs = Math.min(CONNECT_MS, settings.requestTimeoutMs);
     const connectionPool = new ConnectionPool({
       ...address,
       clientId: settings.clientId,
@@ -37,11 +38,11 @@ export class Link {
       sasl: settings.sasl === undefined ? null : { ...settings.sasl },
       logger,
       socketFactory: openSocket,
-      connectionTimeout: CONNECT_MS,
+      connectionTimeout: connectMs,
       requestTimeout: settings.requestTimeoutMs,
       enforceRequestTimeout: true,
     });
-    this.#broker = new Broker({ connectionPool, logger, authenticationTimeout: CONNECT_MS, allowAutoTopicCreation: false });
+    this.#broker = new Broker({ connectionPool, logger, authenticationTimeout: connectMs, allowAutoTopicCreation: false });
   }
 
   get closed(): boolean {

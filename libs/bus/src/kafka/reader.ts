@@ -1,7 +1,6 @@
 import { type Message, type PartitionReader, PipelineError } from '@nanosync/core';
 import { type KafkaCluster, lost } from './cluster.ts';
 import { answerError, answerOf, hasMoved, isLost, pipelineError } from './errors.ts';
-import type { Fetched } from './fetch.ts';
 import type { Fetcher, FetchMode } from './fetcher.ts';
 import { decodeBatches } from './record-batch.ts';
 
@@ -12,6 +11,8 @@ export interface ReadPlace {
   readonly topic: string;
   readonly topicId: string;
   readonly partition: number;
+  /** First readable offset and next offset now. */
+  readonly range: () => Promise<{ readonly start: number; readonly end: number }>;
 }
 
 /**
@@ -127,14 +128,15 @@ export class KafkaReader implements PartitionReader {
     const want = { topicId, partition, offset: this.#offset, maxBytes: Math.max(1, Math.min(maxBytes, 0x7fff_ffff)) };
     const fetched = await this.#fetchers(leader.node).fetch(want, this.#mode);
     if (fetched.error === 0) return decodeBatches(fetched.records, this.#offset);
-    throw this.#failure(fetched);
+    throw await this.#failure(fetched.error);
   }
 
-  #failure({ error, start, end }: Fetched): Error {
-    const { topic, partition } = this.#place;
+  async #failure(error: number): Promise<Error> {
+    const { topic, partition, range } = this.#place;
     const failure = answerError(error, `Topic ${topic} partition ${partition}`);
     if (answerOf(failure) !== 'OFFSET_OUT_OF_RANGE') return failure;
-    const holds = start < 0 ? 'other offsets' : `offsets ${start} to ${end}`;
+    const found = await range().catch(() => undefined);
+    const holds = found === undefined ? 'other offsets' : `offsets ${found.start} to ${found.end}`;
     return new PipelineError('gap', `Topic ${topic} partition ${partition} holds ${holds}, not ${this.#offset}.`, {
       hint: 'Resnapshot the pipeline: what it needs is no longer on the bus.',
     });
