@@ -88,6 +88,8 @@ test('names are readable, are what BigQuery takes, and tell everything apart', (
   const id = { pipeline: 'shop', table: table('public.orders'), epoch: '0123456789abcdef' };
   expect(physicalName(id)).toMatch(/^public_orders__0123456789abcdef_[0-9a-f]{8}$/);
   expect(physicalName({ ...id, pipeline: 'other' })).not.toBe(physicalName(id));
+  expect(viewName(table('public.größe'))).toBe('public_größe');
+  expect(physicalName({ ...id, table: table('public.größe') })).toMatch(/^public_gr__e__/);
   expect(stagingName(id, 2)).toMatch(/^_nanosync_staging_[0-9a-f]{16}_2$/);
   expect(namingProblems([table('a.b_c'), table('a_b.c')], [])[0]?.what).toBe('a.b_c and a_b.c would both be a_b_c in BigQuery.');
   expect(namingProblems([table('_nanosync.x')], [])[0]?.what).toContain('keeps for itself');

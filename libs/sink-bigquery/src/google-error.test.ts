@@ -13,6 +13,9 @@ test.each([
   [403, 'rateLimitExceeded', 'Exceeded rate limits', 'unavailable', 'tried again'],
   [200, 'invalidQuery', 'Could not serialize access to table p:d.t due to concurrent update', 'unavailable', 'tried again'],
   [200, 'invalidQuery', 'Transaction is aborted due to concurrent update against table', 'unavailable', 'tried again'],
+  [200, 'resourcesExceeded', 'Resources exceeded', 'unavailable', 'See why'],
+  [403, 'billingNotEnabled', 'Billing has not been enabled', 'prerequisite', 'billing account'],
+  [200, 'tableUnavailable', '', 'unavailable', 'tried again'],
   [503, 'backendError', '', 'unavailable', 'tried again'],
   [0, '', 'connect ECONNREFUSED', 'unavailable', 'tried again'],
   [401, '', 'Invalid Credentials', 'prerequisite', 'key file'],
@@ -46,7 +49,7 @@ test('what BigQuery says of a refused value is not repeated: the job where it st
   expect(error).toMatchObject({
     kind: 'defect',
     message: 'BigQuery refused a step in p:d (invalidQuery).',
-    hint: 'Its own words: bq show -j p:EU.nanosync_apply_1',
+    hint: 'Its own words, which may repeat values: bq show -j p:EU.nanosync_apply_1',
   });
 });
 

@@ -21,7 +21,7 @@ export class GoogleError extends Error {
   get isPassing(): boolean {
     if (this.status === 0 || this.status === 429 || this.status >= 500) return true;
     if (/too many dml statements outstanding/i.test(this.message)) return true;
-    return /^(rateLimitExceeded|jobRateLimitExceeded|backendError|jobBackendError|internalError|jobInternalError)$/.test(this.reason);
+    return PASSING.has(this.reason);
   }
 
   /** Another transaction touched the same table; everything was rolled back and the whole step may be tried again. */
@@ -38,6 +38,18 @@ export class GoogleError extends Error {
     return this.status === 404 || this.reason === 'notFound';
   }
 }
+
+/** Reasons that pass by themselves: https://cloud.google.com/bigquery/docs/error-messages. */
+const PASSING = new Set([
+  'rateLimitExceeded',
+  'jobRateLimitExceeded',
+  'backendError',
+  'jobBackendError',
+  'internalError',
+  'jobInternalError',
+  'tableUnavailable',
+  'timeout',
+]);
 
 /** Marks the errors that our own scripts raise; BigQuery writes the place in the script behind. */
 const RAISED = /nanosync: ([a-z ]+)\./;
@@ -73,6 +85,16 @@ export function explain(error: unknown, place: { readonly project: string; reado
       hint: 'Give the connection a key file of a service account, or set up application default credentials.',
       cause: error,
     });
+  if (error.reason === 'billingNotEnabled')
+    return new PipelineError('prerequisite', `project ${place.project} may not change tables, because it has no billing: ${says}`, {
+      hint: 'Link a billing account to it: the free sandbox does not allow what nanosync needs.',
+      cause: error,
+    });
+  if (error.reason === 'resourcesExceeded' || error.reason === 'stopped')
+    return new PipelineError('unavailable', `BigQuery gave up a job of nanosync (${error.reason}).`, {
+      hint: `It is tried again. See why: ${showJob(place, error)}`,
+      cause: error,
+    });
   if (error.status === 403 || error.reason === 'accessDenied')
     return new PipelineError('prerequisite', `the account may not do what is needed in ${where}: ${says}`, {
       hint: `Grant it roles/bigquery.dataEditor on dataset ${place.dataset} and roles/bigquery.jobUser on project ${place.project}.`,
@@ -85,10 +107,13 @@ export function explain(error: unknown, place: { readonly project: string; reado
       cause: error,
     });
   return new PipelineError('defect', `BigQuery refused a step in ${where} (${error.reason || error.status}).`, {
-    // Its own words may repeat cell values.
-    hint: error.job === undefined ? 'Its own words are in the cause.' : `Its own words: bq show -j ${place.project}:${error.job}`,
+    hint: `Its own words, which may repeat values: ${showJob(place, error)}`,
     cause: error,
   });
+}
+
+function showJob({ project }: { readonly project: string }, { job }: GoogleError): string {
+  return job === undefined ? 'the cause of this error' : `bq show -j ${project}:${job}`;
 }
 
 /** The dataset does not exist. */

@@ -16,7 +16,7 @@ export function viewName(table: TableId): string {
 
 /** The physical table of a generation: what users see it as, its epoch, and a hash that makes it the only one. */
 export function physicalName(id: GenerationId): string {
-  return `${cut(viewName(id.table))}__${cut(id.epoch.replace(NOT_IN_NAMES, '_'))}_${hashOf(id).slice(0, 8)}`;
+  return `${plain(viewName(id.table))}__${plain(id.epoch)}_${hashOf(id).slice(0, 8)}`;
 }
 
 /** The n-th staging table of an epoch's row batches, from 1: each takes only so many load jobs a day. */
@@ -49,6 +49,7 @@ export function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
-function cut(name: string): string {
-  return [...name].slice(0, READABLE).join('');
+/** Letters that every tool takes; the emulator takes no others. */
+function plain(name: string): string {
+  return name.replace(/[^A-Za-z0-9_]/gu, '_').slice(0, READABLE);
 }

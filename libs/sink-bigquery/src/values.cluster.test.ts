@@ -1,5 +1,5 @@
 import type { Cell, Column, ColumnType, GenerationId, Row, Sink, SinkChange, TableSchema } from '@nanosync/core';
-import { DATE_INFINITY, TIMESTAMP_INFINITY } from '@nanosync/core';
+import { DATE_INFINITY, TIMESTAMP_INFINITY, UNCHANGED } from '@nanosync/core';
 import { at, changeOf, endOf, rowBatchOf } from '@nanosync/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { scratch, shown } from './test-support.ts';
@@ -305,4 +305,39 @@ test('keys of the kinds that compare in their own ways meet their rows', async (
     const [row] = await warehouse.query(`SELECT COUNT(*) AS n, COUNTIF(x = 2) AS changed FROM ${warehouse.table(`public_key${index}`)}`);
     expect(row, JSON.stringify(type)).toEqual({ n: String(keys.length - 1), changed: String(keys.length - 1) });
   }
+});
+
+test('names that are not plain words are taken as they are', async () => {
+  const columns: Column[] = [
+    { name: 'Größe', type: { kind: 'int32' } },
+    { name: 'two words', type: { kind: 'text' } },
+    { name: 'select', type: { kind: 'text' } },
+    { name: '名前', type: { kind: 'text' } },
+  ];
+  const schema: TableSchema = { table: `public.Bestellung "a" 'x'` as TableSchema['table'], columns, key: ['Größe'] };
+  expect(await sink.check('shop', [schema.table], [schema])).toEqual([]);
+  expect(await load(schema, [[1, "it's", null, 'a']])).toBe(1);
+  const change = changeOf(schema, 'u', [1, UNCHANGED, 'b', UNCHANGED], at(200));
+  expect(await apply(schema, [change])).toEqual({ applied: 1, quarantined: [], defects: 0 });
+  const name = 'public_Bestellung__a___x_';
+  expect(await warehouse.query(`SELECT \`two words\` AS a, \`select\` AS b, \`名前\` AS c FROM ${warehouse.table(name)}`)).toEqual([
+    { a: "it's", b: 'b', c: 'a' },
+  ]);
+});
+
+test('a table of many columns fits into the statements', async () => {
+  const types = Array.from({ length: 120 }, (_, index) => VALUES[index % VALUES.length]?.[0] as ColumnType);
+  const schema = tableOf('wide', types);
+  const row = (id: number): Row => [id, ...types.map((_, index) => VALUES[index % VALUES.length]?.[1][0]?.[0] ?? null)];
+  expect(await load(schema, [row(1), row(2)])).toBe(2);
+  const patch = changeOf(
+    schema,
+    'u',
+    row(1).map((cell, index) => (index > 60 ? UNCHANGED : cell)),
+    at(200),
+  );
+  expect(await apply(schema, [patch, changeOf(schema, 'c', row(3), at(201))])).toEqual({ applied: 2, quarantined: [], defects: 0 });
+  expect(await warehouse.query(`SELECT COUNT(*) AS n, COUNT(v119) AS last FROM ${warehouse.table('public_wide')}`)).toEqual([
+    { n: '3', last: '3' },
+  ]);
 });
