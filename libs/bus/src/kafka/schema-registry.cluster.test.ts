@@ -54,6 +54,15 @@ test('a subject is made BACKWARD compatible; a schema that old readers’ messag
   expect(await openSchemaRegistry({ url }).register(subject, record(TEXT))).toBe(first);
 });
 
+test('processes that register one new schema at the same time all get its id', async () => {
+  for (let round = 0; round < 10; round++) {
+    const name = `registry.${randomBytes(6).toString('hex')}-value`;
+    const processes = Array.from({ length: 6 }, () => openSchemaRegistry({ url }));
+    const ids = await Promise.all(processes.map((registry) => registry.register(name, record({ ...TEXT, doc: name }))));
+    expect(new Set(ids).size, ids.join()).toBe(1);
+  }
+});
+
 test('what was answered once is not asked again', async () => {
   let asked = 0;
   const server = createServer((_, response) => {

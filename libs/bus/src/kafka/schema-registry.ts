@@ -5,6 +5,8 @@ import { PipelineError, type Registry } from '@nanosync/core';
 import { isCertificate } from './errors.ts';
 
 const TIMEOUT_MS = 10_000;
+const CONFLICT = 409;
+const REGISTER_ATTEMPTS = 4;
 
 /** Settings of {@link openSchemaRegistry}: the address of the Confluent API, path included, and who asks. */
 export interface SchemaRegistryOptions {
@@ -49,14 +51,26 @@ function clientOf({ url, username, password, ca }: SchemaRegistryOptions): Schem
   });
 }
 
+/**
+ * Asks again where another process made the subject at the same time: Apicurio then says that its rule "already exists", with the status of a
+ * schema that does not fit, and the library finds another level than a moment ago. A schema that truly does not fit is refused each time.
+ */
 async function register(client: SchemaRegistry, settings: SchemaRegistryOptions, subject: string, schema: string): Promise<number> {
-  try {
-    const level = (await subjectLevel(settings, subject)) ?? COMPATIBILITY.BACKWARD;
-    const { id } = await client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility: level });
-    return id;
-  } catch (error) {
-    throw registryError(error, settings, subject);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const level = (await subjectLevel(settings, subject)) ?? COMPATIBILITY.BACKWARD;
+      const { id } = await client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility: level });
+      return id;
+    } catch (error) {
+      if (attempt < REGISTER_ATTEMPTS && mayBeRace(error)) continue;
+      throw registryError(error, settings, subject);
+    }
   }
+}
+
+function mayBeRace(error: unknown): boolean {
+  const { status, name } = error as { readonly status?: unknown; readonly name?: unknown };
+  return status === CONFLICT || name === 'ConfluentSchemaRegistryCompatibilityError';
 }
 
 /** The level that was set on the subject; undefined for a new subject, or one that follows the registry's level. */
@@ -116,7 +130,7 @@ function registryError(error: unknown, { url, username }: SchemaRegistryOptions,
       ...cause,
       hint: 'Check the authority (ca) of the registry in the server file, and the name in its certificate.',
     });
-  if (status === 409)
+  if (status === CONFLICT)
     return new PipelineError('prerequisite', `The schema registry finds the new schema of ${subject} unfit for readers of the old one.`, {
       ...cause,
       hint: `Allow it for this subject: curl -X PUT -H 'content-type: application/json' -d '{"compatibility":"NONE"}' ${url}/config/${subject}`,
