@@ -43,10 +43,13 @@ export function isRefused(type: ColumnType, staged: string): string | undefined 
   }
 }
 
-/** SQL that is true when the key cells of two rows are the same. Key cells are never null; a NaN is the same key as another. */
+/**
+ * SQL that is true when the key cells of two rows are the same. Key cells are never null; a NaN is the same key as another. All of it are
+ * equalities between one row's expression and the other's: BigQuery refuses a MERGE that inserts and has none (an outer join).
+ */
 export function sameKeyCell(type: ColumnType, one: string, other: string): string {
-  const equal = `${one} = ${other}`;
-  return type.kind === 'float64' ? `(${equal} OR (IS_NAN(${one}) AND IS_NAN(${other})))` : equal;
+  if (type.kind !== 'float64') return `${one} = ${other}`;
+  return `IF(IS_NAN(${one}), 0, ${one}) = IF(IS_NAN(${other}), 0, ${other}) AND IS_NAN(${one}) = IS_NAN(${other})`;
 }
 
 function guarded(staged: string, low: number | bigint, high: number | bigint): string {

@@ -56,6 +56,7 @@ export async function claim(warehouse: Warehouse, id: GenerationId, owner: strin
   );
   await giveName(warehouse, id, 'if free'); // A build that died before this step left it to us, as did a switch before its last ones.
   await showView(warehouse, id.table);
+  await dropStaging(warehouse, id);
   await sweep(warehouse, id.pipeline, id.table);
   const status = changed === 1 ? await generationStatus(warehouse, id) : undefined;
   if (status === undefined) throw notThere(id);

@@ -48,6 +48,13 @@ test('cells that a change left out stay what they are in the table', () => {
   `);
 });
 
+test('a key of floats is compared by equalities alone, which an outer join needs', () => {
+  const schema: TableSchema = { table: SCHEMA.table, columns: [{ name: 'f', type: { kind: 'float64' } }], key: ['f'] };
+  const { keys } = fold(schema, [changeOf(schema, 'c', [1.5], at(101))], null, notHeld);
+  const sql = mergeSql({ ...batchOf(keys), schema });
+  expect(sql).toContain('ON IF(IS_NAN(T.`f`), 0, T.`f`) = IF(IS_NAN(S.c0), 0, S.c0) AND IS_NAN(T.`f`) = IS_NAN(S.c0)\nWHEN');
+});
+
 test('a batch moves the progress from what was read, or does nothing', () => {
   const progress = (revision: number): ProgressRow => ({
     owner: 'o',

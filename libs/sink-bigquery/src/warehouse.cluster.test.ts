@@ -62,6 +62,23 @@ test('a staging table takes so many load jobs, then there is a next one, and the
   expect(await staging()).toEqual([]);
 });
 
+test('staging that a build left behind when its process died goes with the next claim', async () => {
+  using warehouse = new Warehouse(place.options);
+  await warehouse.prepare();
+  const stager = new Stager(warehouse, 'shop', 'null');
+  stager.begin(await claimRows(warehouse, { pipeline: 'shop', owner: 'loader', stream: 'stream', busPartitions: 1 }));
+  await stager.stage(requestOf(0, 0, { count: 1 }));
+  const drop = warehouse.drop.bind(warehouse);
+  warehouse.drop = (name) => (name.startsWith('_nanosync_staging_') ? Promise.reject(new Error('died here')) : drop(name));
+  await expect(build(warehouse, BUILD)).rejects.toThrow('died here');
+  const staging = async () => (await tableNames()).filter((name) => name.startsWith('_nanosync_staging_'));
+  expect(await staging()).toHaveLength(1);
+  await using sink = await place.open();
+  await sink.claim(E1, 'writer');
+  expect(await staging()).toEqual([]);
+  expect(await rowsShown()).toBe('1');
+});
+
 test('what is too much for one statement is staged in several steps', async () => {
   using warehouse = new Warehouse(place.options);
   await warehouse.prepare();
