@@ -19,3 +19,15 @@ test('all readers of a pipeline together stay below its rate; other pipelines do
   await Promise.all(all);
   expect(ends).toEqual([0, 500, 2000, 3000]);
 });
+
+test('who waits long says every few seconds that it lives', async () => {
+  const clock = new FakeClock();
+  const began = clock.nowMs();
+  const said: number[] = [];
+  const taken = new ReadLimits(clock).take(pipeline('a', 10), 200, new AbortController().signal, async () => {
+    said.push(clock.nowMs() - began);
+  });
+  await clock.advance(20_000);
+  await taken;
+  expect(said).toEqual([5000, 10_000, 15_000]);
+});

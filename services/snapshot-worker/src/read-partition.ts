@@ -113,7 +113,7 @@ async function publishRange(
     sends.push(sending);
     if (sends.length >= BATCHES_IN_FLIGHT) await sends.shift();
     await progress({ rows, bytes });
-    await limits.take(pipeline, output.block.rows, ctx.signal);
+    await limits.take(pipeline, output.block.rows, ctx.signal, () => progress({ rows, bytes }));
   }
   await Promise.all(sends);
   if (ctx.signal.aborted) throw new PipelineError('unavailable', 'The worker was stopped while it read a partition.');
