@@ -59,6 +59,7 @@ async function work({ ctx, task, delivery, tools }: Work): Promise<void> {
   const token = ctx.ids.next();
   const beating = new AbortController();
   const beat = heartbeats(ctx, { delivery, task, token }, beating.signal);
+  beat.catch(() => undefined); // Awaited below; a failure must not count as unhandled until then.
   try {
     for (let tries = 0; !ctx.signal.aborted; tries++) {
       try {

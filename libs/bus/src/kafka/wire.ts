@@ -126,7 +126,7 @@ export class WireReader {
     let value = 0;
     let scale = 1;
     for (;;) {
-      const byte = this.#buffer[this.#at++] as number;
+      const byte = this.#buffer[this.#move(1)] as number; // Refuses to read on behind the end, which would never stop.
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
       scale *= 128;
