@@ -121,6 +121,23 @@ async function compare(duckdb: string, tables: readonly string[], findings: read
 
 const QUARANTINED = [`${MIXED} (Id=3): missing at the sink`, `${MIXED} (Id=7): missing at the sink`];
 
+/** What `tap` shows beside the running server. Its output has cells, so it is not among what is searched for them at the end. */
+async function lookAtTheBus(): Promise<void> {
+  const tap = (...args: readonly string[]) => nanosync(['tap', 'orders-pipeline', '--data-dir', at('data'), ...args], env);
+  const { status, out, err } = await tap('--table', MIXED, '--limit', '0', '--json');
+  expect({ status, err }).toEqual({ status: 0, err: '' });
+  const entries = out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { readonly kind: string; readonly table: string; readonly reason?: string });
+  expect(new Set(entries.map(({ kind }) => kind))).toEqual(new Set(['task', 'row', 'end', 'change', 'control', 'quarantined']));
+  expect(new Set(entries.map(({ table }) => table))).toEqual(new Set([MIXED]));
+  expect(entries.filter(({ kind }) => kind === 'quarantined').map(({ reason }) => reason)).toContain(
+    'column price: a numeric that is no finite number',
+  );
+  expect(await tap('--table', 'ordrs')).toMatchObject({ status: 2, out: '', err: expect.stringContaining('Did you mean') });
+}
+
 test('a database of awkward tables is copied and followed, through kills, a second pipeline and a resnapshot', async () => {
   expect((await run('validate', '-f', at('first.yaml'), '--connect')).status).toBe(0);
   const first = start('-f', at('first.yaml'));
@@ -146,6 +163,7 @@ test('a database of awkward tables is copied and followed, through kills, a seco
     status: 1,
     out: expect.stringMatching(/NEEDS ATTENTION: 2 rows in quarantine\n {2}rows in quarantine are not at the sink/),
   });
+  await lookAtTheBus();
   second.child.kill('SIGINT');
   expect((await second.ended).status).toBe(0);
   expect(second.out()).toMatch(

@@ -58,7 +58,17 @@ export class MessageDecoder {
 }
 
 function entryOf(place: EntryPlace, kind: EntryKind, fields: JsonRecord): TapEntry {
-  const source = fields.source as { readonly schema?: string; readonly table?: string } | undefined;
-  const table = kind === 'change' ? `${source?.schema}.${source?.table}` : ((fields.table as string | undefined) ?? null);
-  return { ...place, kind, table, fields: kind === 'change' ? { table, ...fields } : fields };
+  switch (kind) {
+    case 'change': {
+      const { schema, table } = fields.source as { readonly schema: string; readonly table: string };
+      return { ...place, kind, table: `${schema}.${table}`, fields: { table: `${schema}.${table}`, ...fields } };
+    }
+    case 'control': {
+      // Its own word for what it is would stand in the place of ours.
+      const { kind: event, ...rest } = fields;
+      return { ...place, kind, table: `${fields.table}`, fields: { event: event ?? null, ...rest } };
+    }
+    default:
+      return { ...place, kind, table: (fields.table as string | undefined) ?? null, fields };
+  }
 }

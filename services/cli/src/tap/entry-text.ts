@@ -22,7 +22,7 @@ function words({ kind, table, fields }: TapEntry): readonly string[] {
     case 'change':
       return changeWords(fields, `${table}`);
     case 'control':
-      return [`${fields.kind}`, `${table}`, pairs(fields, 'kind', 'table', 'tsMs')];
+      return [`${fields.event}`, `${table}`, pairs(fields, 'event', 'table', 'tsMs')];
     case 'task':
       return ['task', `${table}`, pairs(fields, 'table', 'pipeline', 'range'), `range=${cut(fields.range)}`];
     case 'quarantined':

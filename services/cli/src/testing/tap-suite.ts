@@ -60,7 +60,7 @@ function tests(makeStore: () => Promise<TapStore>): void {
     const entries = await tap();
     const name = { table: 'public.orders', epoch: 'e0e0e0e0e0e0e0e0', partition: 3 };
     const attempt = { ...name, attempt: 'a1a1a1a1a1a1a1a1' };
-    const watermark = { kind: 'watermark', table: 'public.orders', position: positionOf(17n, 0n), session: 1 };
+    const watermark = { kind: 'control', event: 'watermark', table: 'public.orders', position: positionOf(17n, 0n), session: 1 };
     expect(
       entries.map(({ topic: _topic, offset: _offset, bus_partition: _partition, timestamp: _timestamp, ...fields }) => fields),
     ).toEqual([
