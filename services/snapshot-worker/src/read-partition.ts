@@ -34,9 +34,10 @@ const PROGRESS_EVERY_MS = 5000;
 /**
  * Reads one partition under a fresh attempt and publishes it. The attempt is stored before the first read, `read` after the end
  * marker is durable on the bus; what another attempt published is never looked at, the sink takes one complete attempt.
- * Returns without reading when the task is out of date. Throws `unavailable` when it is worth trying again.
+ * Returns without reading when the task is out of date. Throws `unavailable` when it is worth trying again. `moved` is called whenever the
+ * read has come further.
  */
-export async function readPartition(ctx: ServiceContext, task: PartitionTask, tools: ReadTools): Promise<void> {
+export async function readPartition(ctx: ServiceContext, task: PartitionTask, tools: ReadTools, moved: () => void): Promise<void> {
   const pipeline = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(task.pipeline)))?.value;
   const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
   if (pipeline === undefined || table === undefined || table.epoch !== task.epoch || !isReading(pipeline)) return;
@@ -46,7 +47,7 @@ export async function readPartition(ctx: ServiceContext, task: PartitionTask, to
   ctx.log.info('snapshotting', { table: task.table, partition: `${task.order}/${task.partitions}` });
   const rowSchemaId = await ctx.registry.register(`${ctx.topics.rows(task.pipeline)}-${task.table}`, rowBlockSchemaJson(table.schema));
   try {
-    const read = await publishRange(ctx, { pipeline, table, name: { task, attempt, rowSchemaId } }, tools);
+    const read = await publishRange(ctx, { pipeline, table, name: { task, attempt, rowSchemaId }, moved }, tools);
     await settle(ctx, task, attempt, (record) => ({ ...record, phase: step(PARTITION_MACHINE, record.phase, 'read'), ...read }));
     ctx.failpoint('partition-read-stored');
   } catch (error) {
@@ -79,15 +80,22 @@ async function settle(
   await updateRecord<PartitionRecord>(ctx.state, partitionKey(task), (record) => (record.attempt === attempt ? change(record) : undefined));
 }
 
+interface RangeRead {
+  readonly pipeline: PipelineRecord;
+  readonly table: TableRecord;
+  readonly name: AttemptName;
+  readonly moved: () => void;
+}
+
 async function publishRange(
   ctx: ServiceContext,
-  { pipeline, table, name }: { readonly pipeline: PipelineRecord; readonly table: TableRecord; readonly name: AttemptName },
+  { pipeline, table, name, moved }: RangeRead,
   { sources, publisher, limits }: ReadTools,
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   const { task, attempt } = name;
   const source = await sources.of(pipeline);
   const sends: Promise<void>[] = [];
-  const progress = progressReporter(ctx, name);
+  const progress = progressReporter(ctx, name, moved);
   const reasons = new Map<string, number>();
   let [rows, bytes, batches, quarantined] = [0, 0, 0, 0];
   const origin = rowOrigin(task.partition, attempt);
@@ -125,9 +133,14 @@ async function publishRange(
 }
 
 /** Moves the partition's record every few seconds while it is read, so that the planner sees that it goes on. */
-function progressReporter(ctx: ServiceContext, { task, attempt }: AttemptName): (so: { rows: number; bytes: number }) => Promise<void> {
+function progressReporter(
+  ctx: ServiceContext,
+  { task, attempt }: AttemptName,
+  moved: () => void,
+): (so: { rows: number; bytes: number }) => Promise<void> {
   let next = ctx.clock.monotonicMs() + PROGRESS_EVERY_MS;
   return async (so) => {
+    moved();
     if (ctx.clock.monotonicMs() < next) return;
     next = ctx.clock.monotonicMs() + PROGRESS_EVERY_MS;
     await settle(ctx, task, attempt, (record) => ({ ...record, ...so }));

@@ -139,6 +139,16 @@ async function surroundings(
   return { ctx, clock, bus, put, send, partition, until, end: () => ending.abort() };
 }
 
+let letGo = () => {};
+
+/** A read of which nothing comes until `letGo`. */
+async function* hanging() {
+  await new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  yield* rows();
+}
+
 async function* rows() {
   const { batch } = rowBatchOf(ORDERS, [order(1)], { epoch: 'e1', partition: 0, attempt: 'x', batch: 0, codec: 'null' });
   yield { kind: 'block', block: { rows: 1, codec: 'null', block: batch.block } };
@@ -251,6 +261,21 @@ describe('a snapshot worker', () => {
     expect(quarantined.reason).toMatch(/^The row is larger than the 20000 bytes that the bus takes/);
     expect(quarantined.payload.length).toBeGreaterThan(10_000);
     expect(row?.value.length).toBeLessThanOrEqual(limit);
+  });
+
+  it('leaves a partition to another worker when its own read hangs', async () => {
+    let reads = 0;
+    const { ctx, put, send, partition, until, end } = await surroundings(() => (++reads === 1 ? hanging() : rows()));
+    await put('p');
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 2);
+    expect(await until(async () => reads === 1)).toBe(true);
+    await send(TASK); // The planner's reminder.
+    expect(await until(async () => (await partition('p')).phase === 'read')).toBe(true);
+    expect((await partition('p')).attempts).toBe(2);
+    end();
+    letGo();
+    await running;
   });
 
   it('gives a read up when the bus does not even open a producer', async () => {

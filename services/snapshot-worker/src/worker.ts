@@ -11,6 +11,8 @@ import { SourcePool } from './source-pool.ts';
 const GROUP = 'snapshot-workers';
 /** How often a worker says that it is alive while it reads, in milliseconds. */
 const HEARTBEAT_MS = 3000;
+/** A read of which nothing has come for so long is left to others, and goes on beside theirs if it can: a connection may hang for very long. */
+const STALLED_MS = 60_000;
 
 /**
  * Runs one snapshot worker: takes partition tasks from the bus, `slots` at a time, and publishes each range as row batches and an
@@ -58,13 +60,19 @@ interface Work {
 async function work({ ctx, task, delivery, tools }: Work): Promise<void> {
   const token = ctx.ids.next();
   const beating = new AbortController();
-  const beat = heartbeats(ctx, { delivery, task, token }, beating.signal);
+  let movedMs = ctx.clock.monotonicMs();
+  const moved = () => {
+    movedMs = ctx.clock.monotonicMs();
+  };
+  const isStalled = () => ctx.clock.monotonicMs() - movedMs > STALLED_MS;
+  const beat = heartbeats(ctx, { delivery, task, token, isStalled }, beating.signal);
   beat.catch(() => undefined); // Awaited below; a failure must not count as unhandled until then.
   try {
     for (let tries = 0; !ctx.signal.aborted; tries++) {
       try {
-        if (await awaitPartition(ctx, task, token)) await readPartition(ctx, task, tools);
-        return;
+        if (!(await awaitPartition(ctx, task, token))) return;
+        moved();
+        return await readPartition(ctx, task, tools, moved);
       } catch (error) {
         if (ctx.signal.aborted) return;
         if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config', 'gap')) throw error;
@@ -79,16 +87,19 @@ async function work({ ctx, task, delivery, tools }: Work): Promise<void> {
   }
 }
 
+interface Beat {
+  readonly delivery: Delivery;
+  readonly task: PartitionTask;
+  readonly token: string;
+  readonly isStalled: () => boolean;
+}
+
 /** Tells bus and state that the reader lives, until the work is over. A member that the group has given up reads on: its attempt counts like any other. */
-async function heartbeats(
-  ctx: ServiceContext,
-  { delivery, task, token }: { readonly delivery: Delivery; readonly task: PartitionTask; readonly token: string },
-  over: AbortSignal,
-): Promise<void> {
+async function heartbeats(ctx: ServiceContext, { delivery, task, token, isStalled }: Beat, over: AbortSignal): Promise<void> {
   while (!over.aborted) {
     await ctx.clock.sleep(HEARTBEAT_MS, over);
     if (over.aborted) return;
-    await renewPartition(ctx, task, token);
+    if (!isStalled()) await renewPartition(ctx, task, token);
     try {
       await delivery.heartbeat();
     } catch (error) {
