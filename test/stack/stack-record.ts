@@ -36,7 +36,7 @@ export function readRecord(directory: string): StackRecord | undefined {
 
 /** Takes the directory for a keeper that begins; false when another one that runs has it. */
 export function claimRecord(directory: string, keeper: RunningProcess): boolean {
-  mkdirSync(directory, { recursive: true });
+  mkdirSync(directory, { recursive: true, mode: 0o700 }); // Addresses and passwords are for its owner alone.
   for (;;) {
     try {
       // Of two that come together one makes the file.
@@ -68,7 +68,7 @@ function clearAway(directory: string, { pid }: RunningProcess): boolean {
 
 /** Written at once or not at all. */
 export function writeRecord(directory: string, record: StackRecord): void {
-  mkdirSync(directory, { recursive: true });
+  mkdirSync(directory, { recursive: true, mode: 0o700 }); // Addresses and passwords are for its owner alone.
   writeFileSync(`${fileIn(directory)}.new`, `${JSON.stringify(record, undefined, 2)}\n`);
   renameSync(`${fileIn(directory)}.new`, fileIn(directory));
 }

@@ -19,7 +19,7 @@ export async function up(command: StackCommand): Promise<number> {
     say(`${taken.join(' ')} Stop what has it, or use any free ports: npm run stack -- up --free-ports`);
     return 1;
   }
-  mkdirSync(command.directory, { recursive: true });
+  mkdirSync(command.directory, { recursive: true, mode: 0o700 });
   const failure = await startKeeper(command);
   if (failure !== undefined) {
     say(failure);

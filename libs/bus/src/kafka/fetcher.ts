@@ -131,9 +131,9 @@ export class Fetcher {
   }
 }
 
-/** A request names a partition once; a second reader of it waits for the next request. */
+/** A request names a partition once; a second reader of it waits for the next request. Who waits longest comes first. */
 function distinct(entries: readonly Entry[]): readonly Entry[] {
-  return [...new Map(entries.toReversed().map((entry) => [placeOf(entry.want), entry])).values()];
+  return [...new Map(entries.toReversed().map((entry) => [placeOf(entry.want), entry])).values()].toReversed();
 }
 
 function placeOf({ topicId, partition }: { readonly topicId: string; readonly partition: number }): string {

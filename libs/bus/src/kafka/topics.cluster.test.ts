@@ -57,6 +57,14 @@ test('a topic that takes smaller messages than we send is refused with the setti
   await modest.ensureTopic(topic, 1);
 });
 
+test('a compacted topic is refused: messages of it would go although they are needed', async () => {
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries: [{ name: 'cleanup.policy', value: 'compact' }] }] });
+  await using modest = await openTestBus({ brokers, maxMessageBytes: 100_000 });
+  const refused: unknown = await modest.ensureTopic(topic, 1).catch((error) => error);
+  expect(refused).toMatchObject({ kind: 'prerequisite' });
+  expect(describeError(refused)).toMatch(/is compacted.*Set cleanup\.policy/);
+});
+
 test('a limit that is lowered later is a prerequisite, not a broker that is away', async () => {
   await bus.ensureTopic(topic, 1);
   const configEntries = [{ name: 'max.message.bytes', value: '1000' }];

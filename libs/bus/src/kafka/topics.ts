@@ -6,6 +6,8 @@ import type { TopicMetadata } from './metadata.ts';
 
 const EARLIEST = -2;
 const LATEST = -1;
+/** Of topics that others may have made. */
+const CHECKED_SETTINGS = ['max.message.bytes', 'cleanup.policy', 'retention.ms', 'retention.bytes'];
 const TOPIC_RESOURCE = 2;
 const LOOK_MS = 20;
 
@@ -105,15 +107,12 @@ export class KafkaTopics {
     });
   }
 
-  /** A topic made by others may take smaller messages than we send; better said now than in the middle. */
+  /** A topic made by others may take smaller messages than we send, or lose some by itself; better said now than in the middle. */
   async #checkLimits(topic: TopicMetadata): Promise<void> {
     if (this.#fit.has(topic.id)) return;
-    const { maxMessageBytes } = this.#cluster.settings;
-    const resources = [{ type: TOPIC_RESOURCE, name: topic.name, configNames: ['max.message.bytes'] }];
-    const limit = await this.#cluster.patiently(`read the settings of topic ${topic.name}`, async () => {
-      const answer = await this.#cluster.any((link) => link.call((broker) => broker.describeConfigs({ resources }))).catch(passForbidden);
-      return Number(answer?.resources[0]?.configEntries[0]?.configValue ?? maxMessageBytes);
-    });
+    const { maxMessageBytes, log } = this.#cluster.settings;
+    const settings = await this.#settingsOf(topic.name);
+    const limit = Number(settings.get('max.message.bytes') ?? maxMessageBytes);
     if (limit < maxMessageBytes)
       throw new PipelineError(
         'prerequisite',
@@ -122,7 +121,25 @@ export class KafkaTopics {
           hint: `Set max.message.bytes of the topic to ${maxMessageBytes}, or lower the limit of the bus in the server file.`,
         },
       );
+    if (settings.get('cleanup.policy')?.includes('compact') === true)
+      throw new PipelineError('prerequisite', `Topic ${topic.name} is compacted: Kafka removes messages of it that are needed.`, {
+        hint: 'Set cleanup.policy of the topic to delete.',
+      });
+    if (['retention.ms', 'retention.bytes'].some((name) => Number(settings.get(name) ?? -1) >= 0))
+      log.warn('kafka removes messages of a topic by itself, needed or not; set retention.ms and retention.bytes to -1', {
+        topic: topic.name,
+      });
     this.#fit.add(topic.id);
+  }
+
+  /** The settings that matter to us; none for a user that may not look. */
+  async #settingsOf(name: string): Promise<ReadonlyMap<string, string>> {
+    const resources = [{ type: TOPIC_RESOURCE, name, configNames: CHECKED_SETTINGS }];
+    return this.#cluster.patiently(`read the settings of topic ${name}`, async () => {
+      const answer = await this.#cluster.any((link) => link.call((broker) => broker.describeConfigs({ resources }))).catch(passForbidden);
+      const entries = answer?.resources[0]?.configEntries ?? [];
+      return new Map(entries.map(({ configName, configValue }) => [configName, configValue] as const));
+    });
   }
 
   async #info({ name, id, leaders }: TopicMetadata): Promise<TopicInfo> {
