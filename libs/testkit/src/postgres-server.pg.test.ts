@@ -1,3 +1,5 @@
+import { createServer } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { startPostgres } from './postgres-server.ts';
 
@@ -7,4 +9,17 @@ test('a server starts on a free port, restarts on its data and ends', async () =
   await server.restart('immediate');
   expect(server.dsn()).toBe(before);
   await server.stop();
+});
+
+test('a server that cannot start for a while is started again as soon as it can', async () => {
+  await using server = await startPostgres();
+  await server.halt();
+  // Somebody else has its port for now.
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(server.port, '127.0.0.1', resolve));
+  const starting = server.start();
+  const first = await Promise.race([starting.then(() => 'started'), setTimeout(1500, 'not yet')]);
+  await new Promise((resolve) => other.close(resolve));
+  await starting;
+  expect(first).toBe('not yet');
 });

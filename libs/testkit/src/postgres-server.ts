@@ -189,16 +189,24 @@ interface Served {
   end(signal: 'INT' | 'QUIT' | 'KILL'): Promise<void>;
 }
 
+/**
+ * Waits for the server, so that one that ends by itself, or does not even start, is noticed; beside it signals are read from our end of the
+ * pipe, and its closing stops the server.
+ */
+const SHELL = `exec 3<&0; "$@" </dev/null 3<&- & pid=$!
+( while read -r line <&3; do kill -"$line" $pid; done; kill -CONT $pid; kill -INT $pid ) 2>/dev/null &
+exec 3<&-; wait $pid; status=$?; kill $! 2>/dev/null; exit $status`;
+
 /** Runs the server under a shell that stops it when our end of its standard input closes: it never outlives us. */
 async function serve(command: string, args: readonly string[], { owner, port, logFile }: Serving): Promise<Served> {
-  const script = '"$@" </dev/null & pid=$!; while read -r line; do kill -"$line" $pid; done; kill -CONT $pid; kill -INT $pid; wait $pid';
-  const child = spawn('/bin/sh', ['-c', script, 'postgres', command, ...args], {
+  const child = spawn('/bin/sh', ['-c', SHELL, 'postgres', command, ...args], {
     ...owner,
     cwd: '/',
     env: { PATH: process.env.PATH ?? '', LC_ALL: 'C', TZ: 'UTC' },
     detached: true,
     stdio: ['pipe', 'ignore', 'pipe'],
   });
+  child.stdin?.on('error', () => {}); // It ended before it could hear us.
   let log = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-20_000);
