@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: named(''),
-          exclude: ['**/node_modules/**', '**/*.{pg,cluster,e2e,fault}.test.ts'],
+          exclude: ['**/node_modules/**', '**/*.{pg,cluster,e2e,fault,long}.test.ts'],
           testTimeout: 20_000,
         },
       },
@@ -36,6 +36,17 @@ export default defineConfig({
           include: named('e2e.'),
           testTimeout: 400_000,
           hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      // What takes minutes: `npm run test:long`.
+      {
+        test: {
+          name: 'long',
+          globalSetup: sharedServices,
+          include: named('long.'),
+          testTimeout: 900_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },
