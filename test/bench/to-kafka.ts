@@ -43,7 +43,7 @@ export async function measureTwoWorkers(
 }
 
 async function readLimited(bench: ClusterBench, table: string, { name, workers }: { readonly name: string; readonly workers: number }) {
-  const targetRows = LIMITED_ROWS / 20;
+  const targetRows = LIMITED_ROWS / 50;
   await using cluster = new BenchCluster(bench, { name, table, targetRows, concurrency: 8, maxRowsPerSecond: LIMIT });
   await cluster.apply();
   // The workers have joined their group before there is a task: it is the reading that is compared.
