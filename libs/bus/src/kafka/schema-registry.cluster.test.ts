@@ -54,6 +54,18 @@ test('a subject is made BACKWARD compatible; a schema that old readers’ messag
   expect(await openSchemaRegistry({ url }).register(subject, record(TEXT))).toBe(first);
 });
 
+test('an address that is not the one of Confluent’s API is named with its cure, at the first question', async () => {
+  const { origin } = new URL(url);
+  for (const wrong of [`${origin}/wrong`, origin, `${origin}/apis/registry/v3`]) {
+    const registry = openSchemaRegistry({ url: wrong });
+    for (const asking of [registry.schema(1), registry.register(subject, record(TEXT))]) {
+      const refused = await asking.catch((error: unknown) => error);
+      expect(refused).toMatchObject({ kind: 'prerequisite' });
+      expect(describeError(refused)).toContain('/apis/ccompat/v7');
+    }
+  }
+});
+
 test('processes that register one new schema at the same time all get its id', async () => {
   for (let round = 0; round < 10; round++) {
     const name = `registry.${randomBytes(6).toString('hex')}-value`;

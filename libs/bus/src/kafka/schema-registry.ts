@@ -76,7 +76,7 @@ function mayBeRace(error: unknown): boolean {
 /** The level that was set on the subject; undefined for a new subject, or one that follows the registry's level. */
 async function subjectLevel(settings: SchemaRegistryOptions, subject: string): Promise<COMPATIBILITY | undefined> {
   const answer = await ask(settings, `/config/${encodeURIComponent(subject)}`);
-  if (answer.status === 404) return undefined;
+  if (isUnknown(answer)) return undefined;
   if (answer.status !== 200) throw Object.assign(new Error('The registry answered with an error.'), { status: answer.status });
   return (JSON.parse(answer.body) as { compatibilityLevel: string }).compatibilityLevel.toUpperCase() as COMPATIBILITY;
 }
@@ -85,10 +85,15 @@ async function schemaText(settings: SchemaRegistryOptions, id: number): Promise<
   const answer = await ask(settings, `/schemas/ids/${id}`).catch((error: unknown) => {
     throw registryError(error, settings);
   });
-  if (answer.status === 404)
+  if (isUnknown(answer))
     throw new PipelineError('gap', `The registry has no schema ${id}.`, { hint: 'Resnapshot the pipeline if the registry was restored.' });
   if (answer.status !== 200) throw registryError({ status: answer.status }, settings);
   return (JSON.parse(answer.body) as { schema: string }).schema;
+}
+
+/** The registry itself says that it does not know what was asked for; a server that knows no such page has no error code of Confluent's. */
+function isUnknown({ status, body }: Answer): boolean {
+  return status === 404 && /"error_code"\s*:\s*40[0-9]{3}/.test(body);
 }
 
 interface Answer {
@@ -124,6 +129,11 @@ function registryError(error: unknown, { url, username }: SchemaRegistryOptions,
     return new PipelineError('prerequisite', `The schema registry at ${url} refuses ${username ?? 'a client without a login'}.`, {
       ...cause,
       hint: 'Check user, password and permissions of the registry in the server file.',
+    });
+  if (status === 404)
+    return new PipelineError('prerequisite', `At ${url} there is no schema registry with Confluent's API (404).`, {
+      ...cause,
+      hint: "Correct bus.registry.url in the server file, its path included: Apicurio's is /apis/ccompat/v7.",
     });
   if (isCertificate(error))
     return new PipelineError('prerequisite', `No secure connection to the schema registry at ${url}: ${(error as Error).message}.`, {

@@ -31,7 +31,9 @@ export async function startBigQuery(options: ServiceOptions): Promise<BigQuerySe
     'data-dir': join(directory, 'data'),
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  mkdirSync(directory, { recursive: true });
+  // By default uploads go through one folder in /tmp for all users of the machine, which only the first of them may write to.
+  const uploads = join(directory, 'uploads');
+  mkdirSync(uploads, { recursive: true });
   const upstream = `http://127.0.0.1:${flags['rest-port']}`;
   const proxy = await startBigQueryProxy({
     upstream,
@@ -41,7 +43,11 @@ export async function startBigQuery(options: ServiceOptions): Promise<BigQuerySe
   const address = { url: proxy.url, project: PROJECT };
   const check = (signal: AbortSignal) => listDatasets(upstream, signal);
   try {
-    const launch = { command: python, args: ['-m', 'bqemulator', 'start', '--persistent', ...args], env };
+    const launch = {
+      command: python,
+      args: ['-m', 'bqemulator', 'start', '--persistent', ...args],
+      env: { ...env, BQEMU_UPLOAD_STAGING_DIR: uploads },
+    };
     const emulator = await startService({ name: 'bigquery', address, launch, check }, directory);
     return Object.assign(emulator, {
       proxy,
