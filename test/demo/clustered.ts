@@ -48,7 +48,9 @@ export async function clusteredDeployment(parts: ClusteredParts): Promise<Deploy
   const starting = startStack({ directory, services: ENGINES, log: (line) => screen.detail(line) });
   // Also what is still starting when the demo is interrupted.
   resources.defer(async () => (await starting.catch(() => undefined))?.stop());
-  const engines = await starting;
+  const engines = await starting.catch((error: Error) => {
+    throw new DemoFailure(error.message, { cause: error });
+  });
   signal.throwIfAborted();
   screen.detail(`Kafka ${engines.kafka.address.brokers.join(', ')}, registry ${engines.registry.address.url}`);
   screen.detail(`Redis ${engines.redis.address.url}, BigQuery ${engines.bigquery.address.url}; their logs are in ${directory}`);

@@ -43,7 +43,7 @@ class Keeper {
     if (this.#ending !== undefined) return;
     const failed = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [(outcome.reason as Error).message] : []));
     if (failed.length === 0) return this.#allUp();
-    await tell({ kind: 'failed', message: failed.join('\n\n') });
+    await tell({ kind: 'failed', message: [...new Set(failed)].join('\n\n') });
     await this.end();
   }
 

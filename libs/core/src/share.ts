@@ -1,4 +1,5 @@
 import { describeError, PipelineError } from './errors.ts';
+import { leaseNames } from './lease.ts';
 import type { ServiceContext } from './ports/service.ts';
 
 /** How long a process counts as alive after it was last heard of, in milliseconds. */
@@ -60,7 +61,7 @@ export class Share {
   }
 
   private nameOf(place: number): string {
-    return `${this.service}/place/${place}`;
+    return leaseNames.place(this.service, place);
   }
 }
 

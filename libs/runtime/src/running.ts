@@ -7,9 +7,9 @@ const MOVING: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming
 
 /**
  * The services of which no process works on this pipeline just now, by the leases that they hold. One that took over a moment ago may be
- * missing for some seconds. Snapshot workers hold none: they are needed only while there are tasks.
+ * missing for some seconds. Snapshot workers are needed only while there is something to read; which pipeline one works on is not asked.
  */
-export async function absentServices(state: State, { name, phase, request }: PipelineStatus): Promise<readonly string[]> {
+export async function absentServices(state: State, { name, phase, request, tables }: PipelineStatus): Promise<readonly string[]> {
   const moving = MOVING.includes(phase) && request === null;
   const needed = [
     { service: 'planner', lease: leaseNames.planner(name) },
@@ -18,6 +18,9 @@ export async function absentServices(state: State, { name, phase, request }: Pip
           { service: 'cdc-capture', lease: leaseNames.capture(name) },
           { service: 'sink-writer', lease: leaseNames.rows(name) },
         ]
+      : []),
+    ...(moving && phase !== 'streaming' && tables.some(({ partitions }) => partitions.done < partitions.total)
+      ? [{ service: 'snapshot-worker', lease: leaseNames.place('snapshot-worker', 0) }]
       : []),
   ];
   const held = await Promise.all(needed.map(({ lease }) => state.isLeased(lease)));

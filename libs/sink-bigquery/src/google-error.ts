@@ -117,9 +117,17 @@ function showJob({ project }: { readonly project: string }, { job }: GoogleError
 }
 
 /** The dataset does not exist. */
-export function noDataset(place: { readonly project: string; readonly dataset: string }, cause?: unknown): PipelineError {
-  return new PipelineError('prerequisite', `the dataset ${place.project}:${place.dataset} does not exist.`, {
-    hint: `Make it: bq mk --dataset ${place.project}:${place.dataset}`,
+export function noDataset(
+  place: { readonly project: string; readonly dataset: string; readonly endpoint?: string | undefined },
+  cause?: unknown,
+): PipelineError {
+  const { project, dataset, endpoint } = place;
+  const body = JSON.stringify({ datasetReference: { projectId: project, datasetId: dataset } });
+  return new PipelineError('prerequisite', `the dataset ${project}:${dataset} does not exist.`, {
+    hint:
+      endpoint === undefined
+        ? `Make it: bq mk --dataset ${project}:${dataset}`
+        : `Make it: curl -H 'content-type: application/json' -d '${body}' ${endpoint}/bigquery/v2/projects/${project}/datasets`,
     cause,
   });
 }

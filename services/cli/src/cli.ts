@@ -136,7 +136,7 @@ function addClusterCommands(context: CliContext, program: Command, common: (comm
 
   const well = program
     .command('health')
-    .description('Say whether a serving process is well, and whether the engines of a server file answer; exit status 1 when not.')
+    .description('Say whether a serving process is well (exit status 1 when not), and whether the engines of a server file answer (2).')
     .addOption(serverFile())
     .addOption(healthOption())
     .action(() => run(() => health(context, common(well))));
@@ -154,7 +154,7 @@ function dataDir(): Option {
 }
 
 function serverFile(): Option {
-  return new Option('--config <file>', 'the server file (YAML): where bus and state are; without it both are embedded');
+  return new Option('--config <file>', 'the server file (YAML): where bus and state are');
 }
 
 function logFormat(): Option {

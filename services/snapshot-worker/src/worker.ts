@@ -1,5 +1,5 @@
 import type { Delivery, PartitionTask, ServiceContext } from '@nanosync/core';
-import { decodeMessage, describeError, isKind, PARTITION_TASK, PipelineError, schemaIdOf } from '@nanosync/core';
+import { decodeMessage, describeError, isKind, PARTITION_TASK, PipelineError, Share, schemaIdOf } from '@nanosync/core';
 import { BatchPublisher } from './batch-publisher.ts';
 import { awaitPartition, releasePartition, renewPartition } from './partition-lease.ts';
 import { ReadLimits } from './read-limit.ts';
@@ -28,6 +28,10 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
   const tools: ReadTools = { reader: ctx.ids.next(), sources, publisher, limits: new ReadLimits(ctx.clock) };
   const ending = new AbortController();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
+  // Nothing is shared out by it: it says that a worker is there.
+  const share = new Share(inner, 'snapshot-worker');
+  const keeping = share.keep().finally(() => ending.abort());
+  keeping.catch(() => undefined); // Awaited below; not unhandled until then.
   const slot = async () => {
     for (;;) {
       const delivery = await member.next(inner.signal);
@@ -42,6 +46,7 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
   };
   // A slot that breaks ends the others before what they share is closed: nothing of this run goes on beside the next one.
   const outcomes = await Promise.allSettled(Array.from({ length: slots }, () => slot().finally(() => ending.abort())));
+  outcomes.push(...(await Promise.allSettled([keeping])));
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }
