@@ -10,6 +10,7 @@ export function isWanted(selection: TapSelection, entry: TapEntry, message: Mess
   if (entry.kind === 'task' && entry.fields.pipeline !== selection.pipeline) return false;
   if (entry.table !== null && !selection.tables.has(entry.table)) return false;
   if (entry.kind === 'change' && !selection.words.has('changes')) return false;
+  if (entry.kind === 'control' && !selection.words.has('control')) return false;
   if (!hasKey(selection, entry, message)) return false;
   return !isBefore(selection.from, entry) && !isAfter(selection.to, entry);
 }

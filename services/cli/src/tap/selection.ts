@@ -7,7 +7,7 @@ import type { TopicKind } from './entry.ts';
 import type { WantedKey } from './key.ts';
 import { parseKey } from './key.ts';
 
-/** What can be asked for with `--topic`: a topic, or of a change topic the control events alone. */
+/** What can be asked for with `--topic`: a topic, and of a change topic its changes or its control events, of which there are many. */
 export const TOPIC_WORDS = ['rows', 'changes', 'control', 'tasks', 'quarantine'] as const;
 export type TopicWord = (typeof TOPIC_WORDS)[number];
 
@@ -116,8 +116,8 @@ function chosenWords({ topic, key }: TapOptions, bounds: readonly (Bound | undef
       });
   }
   if (written !== undefined) return new Set(written as TopicWord[]);
-  if (byPosition) return new Set(['changes']);
-  return new Set(key === undefined ? (['rows', 'changes', 'tasks', 'quarantine'] as const) : (['rows', 'changes', 'quarantine'] as const));
+  if (byPosition) return new Set(key === undefined ? (['changes', 'control'] as const) : (['changes'] as const));
+  return new Set(key === undefined ? TOPIC_WORDS : (['rows', 'changes', 'quarantine'] as const));
 }
 
 function topicsOfWords(words: ReadonlySet<TopicWord>, pipeline: string, tables: readonly string[], topics: Topics): readonly TapTopic[] {

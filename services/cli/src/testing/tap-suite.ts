@@ -96,6 +96,7 @@ function tests(makeStore: () => Promise<TapStore>): void {
       timestamp: expect.stringMatching(TIMESTAMP),
     });
     expect(await tap('--topic', 'rows', '--topic', 'tasks,control')).toHaveLength(6);
+    expect((await tap('--topic', 'changes')).map(({ kind }) => kind)).toEqual(['change']);
   });
 
   it('shows the same for people, with what the log left out said to be so', async () => {
