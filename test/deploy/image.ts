@@ -1,5 +1,5 @@
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
-import { cpSync, readFileSync } from 'node:fs';
+import { copyFileSync, cpSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -15,8 +15,15 @@ export function buildImage(folder: string): string {
   const context = join(folder, 'context');
   for (const name of sentToTheEngine()) cpSync(join(ROOT, name), join(context, name), { verbatimSymlinks: true });
   const image = buildHere(DOCKERFILE, { context, folder });
+  // Where root has the workspace to itself, nobody else may run the Node in it.
+  copyFileSync(process.execPath, nodeOf(image));
   spawnSync('chmod', ['-R', 'a+rX', folder]);
   return image;
+}
+
+/** The Node that runs an image; the base image has one of its own. */
+function nodeOf(image: string): string {
+  return `${image}-node`;
 }
 
 /** The files of the workspace that .dockerignore leaves: it takes all away, gives some back and takes some of these. */
@@ -43,12 +50,15 @@ export type ImageProcess = ChildProcessByStdio<null, Readable, Readable>;
 export function asInTheImage(image: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): ImageProcess {
   const owner = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
   const script = join(image, 'services/cli/bin/nanosync.js');
-  return spawn(process.execPath, [script, ...args], { ...owner, cwd: '/', env: { PATH: '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawn(nodeOf(image), [script, ...args], { ...owner, cwd: '/', env: { PATH: '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** Waits for its end. */
 export async function outcome(child: ImageProcess): Promise<{ readonly code: number | null; readonly output: string }> {
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, output })));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, output }));
+  });
 }
