@@ -2,7 +2,7 @@ import { PipelineError } from '@nanosync/core';
 import { FakeClock } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { openBigQuerySink } from './bigquery-sink.ts';
-import { explain, GoogleError, raisedBy } from './google-error.ts';
+import { explain, GoogleError, noDataset, raisedBy } from './google-error.ts';
 import { requireSuccess } from './jobs.ts';
 
 const PLACE = { project: 'p', dataset: 'd' };
@@ -66,4 +66,10 @@ test('a sink gathers for ten seconds unless told otherwise, and not at all for 0
   expect(usual.pace).toMatchObject({ applyWaitMs: 10_000, stageWaitMs: 60_000, stageBytes: 64_000_000, lookEveryMs: 5000 });
   await using eager = await openBigQuerySink({ ...parts, flushIntervalMs: 0 });
   expect(eager.pace).toMatchObject({ applyWaitMs: 0, stageWaitMs: 0, lookEveryMs: 500 });
+});
+
+test('a dataset that is not there is made by a command of its place', () => {
+  const place = { project: 'p', dataset: 'd' };
+  expect(noDataset(place).hint).toBe('Make it: bq mk --dataset p:d');
+  expect(noDataset({ ...place, endpoint: 'http://localhost:9' }).hint).toContain('http://localhost:9/bigquery/v2/projects/p/datasets');
 });
