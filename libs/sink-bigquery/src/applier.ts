@@ -1,5 +1,16 @@
 import type { Applied, ApplyRequest, BusProgress, GenerationId, KeyChanges, Position, Quarantine, TableSchema } from '@nanosync/core';
-import { comparePositions, fold, laterPosition, NO_BASE_ROW, outcomeOf, PipelineError, parsePosition, rowSchemaJson } from '@nanosync/core';
+import {
+  aboveBases,
+  checkMoves,
+  comparePositions,
+  fold,
+  inBatchOrder,
+  laterPosition,
+  PipelineError,
+  parsePosition,
+  rowSchemaJson,
+  withoutBase,
+} from '@nanosync/core';
 import { avroFile } from './avro-file.ts';
 import { changeAvro, changeBlocks, changeFields } from './change-file.ts';
 import { POSITION_COLUMN } from './column-types.ts';
@@ -80,7 +91,7 @@ export class Applier {
     // No row has a position above what was reached before this batch: where all of it is above, the guard need not look.
     const careful = request.changes.some(({ event }) => comparePositions(event.position, reached) <= 0);
     const ready = await this.stage(request.schema, folded.keys, { careful, floor: truncates ? floor : null });
-    const quarantined = inOrder(request, [...folded.quarantined, ...ready.quarantined]);
+    const quarantined = inBatchOrder(request.changes, [...folded.quarantined, ...ready.quarantined]);
     const defects = folded.defects + ready.defects;
     const applied = request.changes.length - quarantined.length - defects;
     const next: ProgressRow = {
@@ -154,8 +165,8 @@ export class Applier {
       const [target, table] = [warehouse.table(physicalName(this.id)), warehouse.table(staging)];
       const rows = await jobs.query(basesSql({ target, staging: table, schema, keys, bounded: warehouse.bounded }, look));
       const bases = new Map(rows.map((row) => [Number(row.ordinal), parsePosition(String(row.position))]));
-      const guarded = guard(keys, bases);
-      if (guarded === undefined) return { staging, keys, quarantined: baseless(keys, bases), defects };
+      const guarded = aboveBases(keys, bases);
+      if (guarded === undefined) return { staging, keys, quarantined: withoutBase(keys, bases), defects };
       // A position that was there already: never happens in a sound stream, so the batch is simply made again without it.
       this.aside(this.warehouse.drop(staging));
       defects += guarded.defects;
@@ -198,15 +209,6 @@ export function applyScript(
   ]);
 }
 
-function checkMoves(request: ApplyRequest): void {
-  const moved = new Set(request.moves.map((move) => move.busPartition));
-  if (moved.size === 0 || moved.size !== request.moves.length || request.changes.some((change) => !moved.has(change.busPartition)))
-    throw new PipelineError(
-      'defect',
-      `a batch of ${request.generation.table} does not move the progress of each of its bus partitions once.`,
-    );
-}
-
 /** The progress after the batch; floors and positions only rise. */
 function movedParts(before: readonly BusProgress[], { moves, changes }: ApplyRequest): readonly BusProgress[] {
   const parts = [...before];
@@ -222,39 +224,4 @@ function movedParts(before: readonly BusProgress[], { moves, changes }: ApplyReq
     parts[move.busPartition] = { ...part, next: move.to, session: move.session, last: laterPosition(part.last, move.last), floor };
   }
   return parts;
-}
-
-/** Takes out changes that are not above the row they meet; undefined when there are none. */
-function guard(
-  keys: readonly KeyChanges[],
-  bases: ReadonlyMap<number, Position>,
-): { readonly keys: readonly KeyChanges[]; readonly defects: number } | undefined {
-  let defects = 0;
-  const kept: KeyChanges[] = [];
-  for (const [ordinal, key] of keys.entries()) {
-    const base = bases.get(ordinal);
-    const changes = base === undefined ? key.changes : key.changes.filter(({ event }) => comparePositions(event.position, base) > 0);
-    if (changes.length === key.changes.length) {
-      kept.push(key);
-      continue;
-    }
-    defects += key.changes.length - changes.length;
-    if (changes.length > 0) kept.push({ key: key.key, changes, outcome: outcomeOf(changes) });
-  }
-  return defects === 0 ? undefined : { keys: kept, defects };
-}
-
-/** Changes that need a row where there is none: to be quarantined, unless they are rowless. Nothing is inserted for them. */
-function baseless(keys: readonly KeyChanges[], bases: ReadonlyMap<number, Position>): readonly Quarantine[] {
-  return keys.flatMap(({ outcome }, ordinal) =>
-    [...(bases.has(ordinal) ? [] : outcome.needBase), ...outcome.orphans].flatMap((change) =>
-      change.event.rowless ? [] : [{ change, reason: NO_BASE_ROW }],
-    ),
-  );
-}
-
-function inOrder(request: ApplyRequest, quarantined: readonly Quarantine[]): readonly Quarantine[] {
-  if (quarantined.length === 0) return quarantined;
-  const reasons = new Map(quarantined.map((one) => [one.change, one]));
-  return request.changes.flatMap((change) => reasons.get(change) ?? []);
 }

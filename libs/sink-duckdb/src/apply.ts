@@ -1,6 +1,17 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Applied, ApplyRequest, KeyChanges, Position, Quarantine, TableSchema } from '@nanosync/core';
-import { comparePositions, fold, laterPosition, NO_BASE_ROW, outcomeOf, PipelineError, parsePosition, rowSchemaJson } from '@nanosync/core';
+import {
+  aboveBases,
+  checkMoves,
+  comparePositions,
+  fold,
+  inBatchOrder,
+  laterPosition,
+  PipelineError,
+  parsePosition,
+  rowSchemaJson,
+  withoutBase,
+} from '@nanosync/core';
 import { createBatchTable, fillUnchanged, findBases, sameKey, writeBatch } from './batch-table.ts';
 import { POSITION_COLUMN } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
@@ -37,7 +48,7 @@ export async function apply(session: Session, request: ApplyRequest): Promise<Ap
   const careful = request.changes.some((change) => comparePositions(change.event.position, reached) <= 0);
   const written = await write(session, target, request.schema, folded.keys, careful);
   const defects = folded.defects + written.defects;
-  const quarantined = inOrder(request, [...folded.quarantined, ...written.quarantined]);
+  const quarantined = inBatchOrder(request.changes, [...folded.quarantined, ...written.quarantined]);
   const applied = request.changes.length - quarantined.length - defects;
   await run(
     connection,
@@ -45,15 +56,6 @@ export async function apply(session: Session, request: ApplyRequest): Promise<Ap
        quarantined = quarantined + ${int(quarantined.length)}, defects = defects + ${int(defects)} WHERE ${whereGeneration(id)}`,
   );
   return { applied, quarantined, defects };
-}
-
-function checkMoves(request: ApplyRequest): void {
-  const moved = new Set(request.moves.map((move) => move.busPartition));
-  if (moved.size === 0 || moved.size !== request.moves.length || request.changes.some((change) => !moved.has(change.busPartition)))
-    throw new PipelineError(
-      'defect',
-      `a batch of ${request.generation.table} does not move the progress of each of its bus partitions once.`,
-    );
 }
 
 /** The last truncation of each bus partition of the batch. */
@@ -101,7 +103,7 @@ async function write(
   all: readonly KeyChanges[],
   careful: boolean,
 ): Promise<Written> {
-  const quarantined: Quarantine[] = [];
+  let quarantined: readonly Quarantine[] = [];
   let defects = 0;
   let keys = all;
   if (keys.length === 0) return { quarantined, defects };
@@ -109,9 +111,10 @@ async function write(
     await createBatchTable(connection, schema);
     await writeBatch(connection, schema, keys);
     const bases = await findBases(connection, schema, target, keys, careful);
-    const guarded = guard(keys, bases);
+    const guarded = aboveBases(keys, bases);
     if (guarded === undefined) {
-      await dropBaseless(connection, keys, bases, quarantined);
+      await dropBaseless(connection, keys, bases);
+      quarantined = withoutBase(keys, bases);
       break;
     }
     // A position that was there already: never happens in a sound stream, so the batch is simply made again without it.
@@ -127,44 +130,14 @@ async function write(
   return { quarantined, defects };
 }
 
-/** Takes out changes that are not above the row they meet; undefined when there are none. */
-function guard(
-  keys: readonly KeyChanges[],
-  bases: ReadonlyMap<number, Position>,
-): { keys: readonly KeyChanges[]; defects: number } | undefined {
-  let defects = 0;
-  const kept: KeyChanges[] = [];
-  for (const [ordinal, key] of keys.entries()) {
-    const base = bases.get(ordinal);
-    const changes = base === undefined ? key.changes : key.changes.filter((change) => comparePositions(change.event.position, base) > 0);
-    if (changes.length === key.changes.length) {
-      kept.push(key);
-      continue;
-    }
-    defects += key.changes.length - changes.length;
-    if (changes.length > 0) kept.push({ key: key.key, changes, outcome: outcomeOf(changes) });
-  }
-  return defects === 0 ? undefined : { keys: kept, defects };
-}
-
-/** Changes that need a row where there is none: quarantined, or dropped when rowless; nothing is inserted for them. */
+/** Takes what changes a row that is not there out of the batch table. */
 async function dropBaseless(
   connection: DuckDBConnection,
   keys: readonly KeyChanges[],
   bases: ReadonlyMap<number, Position>,
-  quarantined: Quarantine[],
 ): Promise<void> {
-  const gone: number[] = [];
-  for (const [ordinal, { outcome }] of keys.entries()) {
-    const baseless = bases.has(ordinal) ? [] : outcome.needBase;
-    for (const change of [...baseless, ...outcome.orphans]) if (!change.event.rowless) quarantined.push({ change, reason: NO_BASE_ROW });
-    if (baseless.length > 0 && outcome.state === 'patch') gone.push(ordinal);
-  }
+  const gone = keys.flatMap(({ outcome }, ordinal) =>
+    !bases.has(ordinal) && outcome.needBase.length > 0 && outcome.state === 'patch' ? [ordinal] : [],
+  );
   if (gone.length > 0) await run(connection, `DELETE FROM temp.batch WHERE _nanosync_ordinal IN (${gone.join(', ')})`);
-}
-
-function inOrder(request: ApplyRequest, quarantined: readonly Quarantine[]): readonly Quarantine[] {
-  if (quarantined.length === 0) return quarantined;
-  const reasons = new Map(quarantined.map((one) => [one.change, one]));
-  return request.changes.flatMap((change) => reasons.get(change) ?? []);
 }
