@@ -2,6 +2,7 @@ import type { PipelineError, Sink } from '@nanosync/core';
 import type { BigQueryProxy, Fault } from '@nanosync/testkit';
 import { at, changeOf, clusterStack, endOf, ORDERS, order, rowBatchOf, startBigQueryProxy } from '@nanosync/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { progressName } from './names.ts';
 import { scratch } from './test-support.ts';
 
 const E1 = { pipeline: 'shop', table: ORDERS.table, epoch: 'e1' };
@@ -85,6 +86,13 @@ describe('changes', () => {
     expect(await nameOfOne()).toBe('x');
     expect(await sink.generation(E1)).toMatchObject({ changesApplied: 1, defects: 0, progress: [{ next: 1 }] });
     expect(proxy.requests().filter(({ jobId, outcome }) => jobId?.startsWith('nanosync_apply') && outcome === 409)).toHaveLength(1);
+  });
+
+  test('are not written when somebody has emptied the table that holds their progress', async () => {
+    await apply(sink, 0, 'x');
+    await warehouse.run(`DELETE FROM ${warehouse.table(progressName(E1))} WHERE TRUE`);
+    expect(await failed(apply(sink, 1, 'y'))).toMatchObject({ kind: 'conflict' });
+    expect(await nameOfOne()).toBe('x');
   });
 
   test('are written when the job takes its time', async () => {

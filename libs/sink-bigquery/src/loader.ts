@@ -109,7 +109,7 @@ export async function moveLoader(
   await jobs.change(
     'loader',
     transaction([
-      moveRow(table, from, [
+      ...moveRow(table, from, [
         `stream = ${text(to.stream)}`,
         `owner = ${text(to.owner)}`,
         `next = ${text(JSON.stringify(to.next))}`,

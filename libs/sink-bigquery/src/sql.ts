@@ -25,13 +25,18 @@ export function demand(condition: string, otherwise: string): string {
 }
 
 /**
- * A statement that changes the one row of a table from exactly this owner and revision, or ends the script with an error of ours. One
- * statement for both: each costs a second and is billed for itself.
+ * The statements that change the one row of a table from exactly this owner and revision, or end the script with an error of ours. An UPDATE of
+ * no row is none, so the row is counted first: a table that somebody emptied must not let the rest of its transaction pass.
+ * BigQuery counts a whole table from its metadata, without reading it.
  */
-export function moveRow(table: string, from: { readonly owner: string; readonly revision: number }, sets: readonly string[]): string {
+export function moveRow(
+  table: string,
+  from: { readonly owner: string; readonly revision: number },
+  sets: readonly string[],
+): readonly string[] {
   const same = `owner = ${text(from.owner)} AND revision = ${int(from.revision)}`;
   const revision = `revision = IF(${same}, ${int(from.revision + 1)}, ERROR('nanosync: overtaken.'))`;
-  return `UPDATE ${table} SET ${[revision, ...sets].join(', ')} WHERE TRUE`;
+  return [demand(`(SELECT COUNT(*) FROM ${table}) = 1`, 'overtaken'), `UPDATE ${table} SET ${[revision, ...sets].join(', ')} WHERE TRUE`];
 }
 
 /** Several statements as one transaction: all of it or nothing. One alone is one by itself. */

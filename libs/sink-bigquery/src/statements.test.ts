@@ -68,6 +68,7 @@ test('a batch moves the progress from what was read, or does nothing', () => {
   const script = applyScript(WAREHOUSE, ID, SCHEMA, batch);
   expect(script.slice(0, script.indexOf('MERGE'))).toMatchInlineSnapshot(`
     "BEGIN TRANSACTION;
+    SELECT IF((SELECT COUNT(*) FROM \`p.d._nanosync_progress_ff4390330113cfd9\`) = 1, 1, ERROR('nanosync: overtaken.'));
     UPDATE \`p.d._nanosync_progress_ff4390330113cfd9\` SET revision = IF(owner = 'o' AND revision = 3, 4, ERROR('nanosync: overtaken.')), parts = '[]', changes_applied = 4, quarantined = 0, defects = 0 WHERE TRUE;
     DELETE FROM \`p.d.public_orders__e1_ff439033\` WHERE _nanosync_position < '0000000000000064/0000000000000001';
     "
