@@ -52,7 +52,10 @@ async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sin
   const offsets = [...(await sink.claimRows(name, owner, stream, ROWS_BUS_PARTITIONS))];
   // A loader that begins begins where the topic does: what was trimmed is older than this anchor.
   const from = offsets.map((offset, partition) => (offset === 0 ? (topic.partitions[partition]?.start ?? 0) : offset));
-  let compareAtMs = ctx.clock.monotonicMs() + COMPARE_EVERY_MS;
+  const compareEveryMs = Math.max(COMPARE_EVERY_MS, sink.pace?.lookEveryMs ?? 0);
+  let compareAtMs = ctx.clock.monotonicMs() + compareEveryMs;
+  /** Epochs whose generation was seen at the sink: they are not asked for again, which costs where each question does. */
+  const built = new Set<string>();
   await markStagedDurable(ctx, pipeline, sink);
   const decode = await RowsDecoder.open(ctx);
   const trimmer = new Trimmer(ctx, topic.name);
@@ -63,8 +66,8 @@ async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sin
     const read = await gather(reader, { clock: ctx.clock, signal: ctx.signal, idleMs: WAIT_MS }, enough);
     await trimmer.trim(offsets);
     if (read.length === 0 && ctx.clock.monotonicMs() >= compareAtMs) {
-      compareAtMs = ctx.clock.monotonicMs() + COMPARE_EVERY_MS;
-      await requireArrived(ctx, pipeline, sink, offsets);
+      compareAtMs = ctx.clock.monotonicMs() + compareEveryMs;
+      await requireArrived(ctx, pipeline, sink, { offsets, built });
     }
     if (read.length === 0) continue;
     const { batches, ends } = await decode.all(read);
@@ -95,12 +98,21 @@ async function reportDurable(ctx: ServiceContext, pipeline: string, sink: Sink, 
  * bus has been staged, such a partition is complete at the sink. Otherwise the bus has lost its newest messages, or staging was given up or
  * removed behind a state store that knows nothing of it; nobody would read the range again.
  */
-async function requireArrived(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, offsets: readonly number[]): Promise<void> {
+async function requireArrived(
+  ctx: ServiceContext,
+  pipeline: PipelineRecord,
+  sink: Sink,
+  { offsets, built }: { readonly offsets: readonly number[]; readonly built: Set<string> },
+): Promise<void> {
   const { name } = pipeline.definition;
   for (const { key, value } of await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))) {
     const { table, epoch } = value;
     const generation = { pipeline: name, table, epoch };
-    if (value.anchor !== pipeline.anchor?.id || (await sink.generation(generation)) !== undefined) continue;
+    if (value.anchor !== pipeline.anchor?.id || built.has(epoch)) continue;
+    if ((await sink.generation(generation)) !== undefined) {
+      built.add(epoch);
+      continue;
+    }
     const ledger = await listRecords<PartitionRecord>(ctx.state, stateKeys.partitions(name, table, epoch));
     const published = ledger.filter((partition) => partition.value.phase === 'read' || partition.value.phase === 'durable');
     if (published.length === 0) continue;
