@@ -1,0 +1,22 @@
+import type { Marker, Row, TableId } from '@nanosync/core';
+
+/** One write of a transaction as the log has it. */
+export interface LoggedWrite {
+  readonly kind: 'insert' | 'update' | 'delete' | 'truncate';
+  readonly table: TableId;
+  readonly before: Row | null;
+  readonly after: Row | null;
+  /** The table was in the publication when this was written. */
+  readonly published: boolean;
+}
+
+/** One committed transaction of the model's log. */
+export interface Logged {
+  /** Where its commit record begins, and where it ends; the next one can begin exactly there. */
+  readonly lsn: bigint;
+  readonly endLsn: bigint;
+  readonly xid: number;
+  readonly commitMs: number;
+  readonly writes: readonly LoggedWrite[];
+  readonly marker: Marker | null;
+}

@@ -1,0 +1,98 @@
+import type { Clock, RangeOptions, RangeOutput, Row, TableSchema } from '@nanosync/core';
+import { AvroWriter, PipelineError, sameSchema, writeCell } from '@nanosync/core';
+import type { ModelDatabase } from './database.ts';
+import type { ModelTable, Snapshot } from './table.ts';
+
+/** The range that is the whole table, whatever its file. */
+export const WHOLE = 'whole';
+/** Rows in one block; few, so that a range has several batches. */
+const BLOCK_ROWS = 2;
+/** Time between lock and snapshot, and between two blocks, so that writers get in between. */
+const SNAPSHOT_MS = 2;
+const BLOCK_MS = 30;
+
+/** What a read of the model is made of. */
+export interface ReadParts extends RangeOptions {
+  readonly db: ModelDatabase;
+  readonly clock: Clock;
+  /** Aborted when the process's connections are cut. */
+  readonly connection: AbortSignal;
+}
+
+/** Reads a range: the table's lock first, then the comparison, then one snapshot, and the lock to the end. */
+export async function* readModelRange(
+  parts: ReadParts,
+  planned: { readonly schema: TableSchema; readonly storage: string },
+  range: string,
+): AsyncGenerator<RangeOutput, void, void> {
+  const { db, clock, signal, connection } = parts;
+  const reader: { snapshot: Snapshot | undefined } = { snapshot: undefined };
+  check(parts);
+  const table = await lock(parts, planned.schema, reader);
+  const letGo = () => {
+    if (table.readers.delete(reader)) db.wakeUps.wake();
+  };
+  connection.addEventListener('abort', letGo, { once: true });
+  signal.addEventListener('abort', letGo, { once: true });
+  try {
+    compare(table, planned, range);
+    await clock.sleep(SNAPSHOT_MS, signal);
+    check(parts);
+    reader.snapshot = db.snapshot();
+    const [from = '0', to = ''] = range === WHOLE ? [] : range.split(':');
+    const rows = table.visible(reader.snapshot, Number(from), to === '' ? Number.POSITIVE_INFINITY : Number(to));
+    for (let at = 0; at < rows.length; at += BLOCK_ROWS) {
+      await clock.sleep(BLOCK_MS, signal);
+      check(parts);
+      yield block(table, rows.slice(at, at + BLOCK_ROWS), parts.origin);
+      check(parts);
+    }
+  } finally {
+    connection.removeEventListener('abort', letGo);
+    signal.removeEventListener('abort', letGo);
+    letGo();
+  }
+}
+
+function check({ db, signal, connection }: ReadParts): void {
+  signal.throwIfAborted();
+  if (connection.aborted) throw new PipelineError('unavailable', 'The model closed the connection.');
+  db.reach();
+}
+
+/** Waits while a transaction has the table for itself. */
+async function lock(parts: ReadParts, { table }: TableSchema, reader: { snapshot: Snapshot | undefined }): Promise<ModelTable> {
+  const { db, signal, connection } = parts;
+  for (;;) {
+    const found = db.find(table);
+    if (found === undefined) throw changed(table, 'it no longer exists');
+    if (found.exclusive === undefined) {
+      found.readers.add(reader);
+      return found;
+    }
+    await db.wakeUps.next(AbortSignal.any([signal, connection]));
+    check(parts);
+  }
+}
+
+function compare(table: ModelTable, planned: { readonly schema: TableSchema; readonly storage: string }, range: string): void {
+  const [oid, file] = planned.storage.split('/');
+  const [oidNow, fileNow] = table.storage.split('/');
+  const id = planned.schema.table;
+  if (oid !== oidNow) throw changed(id, 'it is another table of the same name');
+  if (!sameSchema(table.schema, planned.schema)) throw changed(id, 'its columns changed');
+  if (range !== WHOLE && file !== fileNow) throw changed(id, 'it was rewritten');
+}
+
+function changed(table: string, what: string): PipelineError {
+  return new PipelineError('table-changed', `Table ${table} is not as it was planned: ${what}.`);
+}
+
+function block({ schema }: ModelTable, rows: readonly Row[], origin: Uint8Array): RangeOutput {
+  const writer = new AvroWriter();
+  for (const row of rows) {
+    writer.raw(origin);
+    for (const [index, column] of schema.columns.entries()) writeCell(writer, column.type, row[index] ?? null);
+  }
+  return { kind: 'block', block: { rows: rows.length, codec: 'null', block: writer.copy() } };
+}
