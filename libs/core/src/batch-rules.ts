@@ -24,6 +24,7 @@ export function aboveBases(
   const kept: KeyChanges[] = [];
   for (const [ordinal, key] of keys.entries()) {
     const base = bases.get(ordinal);
+    // Invariant 'progress-in-the-sink': a row never goes back.
     const changes = base === undefined ? key.changes : key.changes.filter(({ event }) => comparePositions(event.position, base) > 0);
     if (changes.length === key.changes.length) {
       kept.push(key);

@@ -97,6 +97,7 @@ export function outcomeOf(changes: readonly SinkChange[]): KeyOutcome {
       orphans.push(change);
       continue;
     } else {
+      // Invariant 'complete-images': what left cells out is never inserted.
       if (state !== 'row') needBase.push(change);
       cells = state === undefined ? row : merge(cells, row);
       state ??= 'patch';

@@ -17,6 +17,8 @@ export { describeError, isKind, PipelineError, unreachable } from './errors.ts';
 export type { Folded, KeyChanges, KeyOutcome, NotHeld, Quarantine } from './fold.ts';
 export { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
 export { abortWhen, followPipelines } from './follow-pipelines.ts';
+export type { Invariant, InvariantName } from './invariants.ts';
+export { INVARIANTS } from './invariants.ts';
 export { leaseNames, withLease } from './lease.ts';
 export { fittingPayload, refuseTooLarge, tooLargeReason } from './message-limit.ts';
 export type { ControlEvent, ControlKind, EndMarker, PartitionTask, Quarantined, RowBatch } from './messages.ts';

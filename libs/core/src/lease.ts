@@ -36,6 +36,7 @@ export async function withLease(
   if (ctx.signal.aborted) end();
   const renewing = abortWhen(
     { clock: ctx.clock, everyMs: LEASE_MS / 3, ending },
+    // Invariant 'one-owner': whoever lost the lease stops.
     async () => !wanted() || !(await ctx.state.lease(name, token, LEASE_MS)),
   );
   renewing.catch(() => undefined); // Thrown below; not unhandled until then.

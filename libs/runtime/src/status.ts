@@ -120,6 +120,7 @@ function summary(
     name: record.definition.name,
     phase: record.phase,
     troubles: troubles.map(({ service, reason, manual }) => ({ service, reason, manual })),
+    // Invariant 'nothing-skipped': what was put aside is not in the sink.
     healthy: !failed && quarantined === 0 && defects === 0 && troubles.every(({ manual }) => !manual),
     l0: record.anchor?.l0 ?? null,
     l1: latestL1(tables),

@@ -203,6 +203,7 @@ export function applyScript(
     `defects = ${int(next.defects)}`,
   ];
   return transaction([
+    // Invariant 'progress-in-the-sink': the first statement; it fails for a batch that was read at other offsets.
     ...moveRow(progress, before, [`parts = ${text(JSON.stringify(next.parts))}`, ...counters]),
     ...(floor === null ? [] : [`DELETE FROM ${target} WHERE ${POSITION_COLUMN} < ${text(floor)}`]),
     ...(staging === undefined ? [] : [mergeSql({ target, staging: warehouse.table(staging), schema, keys, bounded: warehouse.bounded })]),

@@ -36,6 +36,7 @@ export async function build(warehouse: Warehouse, request: BuildRequest): Promis
     if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
     await requireName(warehouse, id.pipeline, id.table);
     const partitions = await staged(warehouse, id);
+    // Invariant 'gate': whoever asks too early is refused.
     checkComplete(id, partitions, request.partitions);
     await fill(warehouse, request, partitions);
   }
@@ -73,6 +74,7 @@ async function fill(warehouse: Warehouse, request: BuildRequest, partitions: rea
   const source = await sourceOf(warehouse, id, schema, partitions);
   const jobs = await warehouse.jobs();
   try {
+    // Invariant 'one-build': the job's id is made of the epoch alone, and BigQuery runs an id once.
     await jobs.once(`build_${hashOf(id)}_${hash(String(created))}`, buildScript(warehouse, request, partitions, source));
   } catch (error) {
     const raised = raisedBy(error);

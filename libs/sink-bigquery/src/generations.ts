@@ -50,6 +50,7 @@ function rank({ anchor, current }: { readonly anchor: string; readonly current: 
 export async function claim(warehouse: Warehouse, id: GenerationId, owner: string): Promise<GenerationStatus> {
   if ((await epochState(warehouse, id)).state !== 'built') throw notThere(id);
   const jobs = await warehouse.jobs();
+  // Invariant 'one-owner': from here on a batch of an earlier owner finds another row.
   const changed = await jobs.change(
     'claim',
     `UPDATE ${warehouse.table(progressName(id))} SET owner = ${text(owner)}, revision = revision + 1 WHERE TRUE`,

@@ -151,6 +151,7 @@ export function ledgerRows(
  * the answer never changes.
  */
 export async function staged(warehouse: Warehouse, id: GenerationId): Promise<readonly StagedPartition[]> {
+  // Invariant 'one-build': all that the end marker names, of one attempt.
   const jobs = await warehouse.jobs();
   const ledger = warehouse.meta('staged');
   const rows = await jobs.query(

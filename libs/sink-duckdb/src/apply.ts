@@ -25,6 +25,7 @@ export async function apply(session: Session, request: ApplyRequest): Promise<Ap
   const { generation: id } = request;
   checkMoves(request);
   const truncated = truncations(request);
+  // Invariant 'progress-in-the-sink': the first statement; it fails for a batch that was read at other offsets.
   await moveProgress(session, request, truncated);
   const [state] = await query(
     connection,

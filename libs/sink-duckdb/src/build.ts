@@ -13,12 +13,14 @@ export async function build(session: Session, request: BuildRequest): Promise<{ 
   const { connection, meta } = session;
   const { generation: id, schema } = request;
   const [known] = await query(connection, `SELECT state, rows_built FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
+  // Invariant 'one-build': whoever asks again gets what was built.
   if (known?.state === 'built') return { rows: Number(known.rows_built) };
   if (known !== undefined) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
   checkColumns(schema);
   const problem = await nameProblem(session, id.pipeline, id.table);
   if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
   const partitions = await staged(session, id);
+  // Invariant 'gate': whoever asks too early is refused.
   checkComplete(id, partitions, request.partitions);
   await keepAttempts(session, id, partitions);
   const rows = await fillPhysical(session, request, partitions);

@@ -54,6 +54,7 @@ export async function claim(session: Session, id: GenerationId, owner: string): 
     throw new PipelineError('conflict', `the generation ${id.epoch} of ${id.table} does not exist at the sink.`, {
       hint: 'It is not built yet, or was dropped by a switch.',
     });
+  // Invariant 'one-owner': from here on a batch of an earlier owner matches no row.
   await run(session.connection, `UPDATE ${session.meta}.progress SET owner = ${text(owner)} WHERE ${whereGeneration(id)}`);
   return status;
 }

@@ -83,6 +83,7 @@ export async function stage(session: Session, request: StageRequest, batches: re
 async function moveRows({ connection, meta }: Session, request: StageRequest): Promise<void> {
   if (request.moves.length === 0) throw new PipelineError('defect', 'rows are staged without a move of their progress.');
   const moves = request.moves.map((move) => `(${int(move.busPartition)}, ${int(move.from)}, ${int(move.to)})`);
+  // Invariant 'one-owner': only the last claimed loader moves them, from where it read.
   const moved = await run(
     connection,
     `UPDATE ${meta}.rows_progress AS p SET next = m.next_to
@@ -98,6 +99,7 @@ async function moveRows({ connection, meta }: Session, request: StageRequest): P
 
 /** True when the epoch is built or gone: what still arrives of it is ignored. */
 async function isOver({ connection, meta }: Session, id: GenerationId): Promise<boolean> {
+  // Invariant 'one-build': what still arrives of a built epoch would be rows that no change follows.
   return (await query(connection, `SELECT 1 FROM ${meta}.generations WHERE ${whereGeneration(id)}`)).length > 0;
 }
 
@@ -175,6 +177,7 @@ async function stageEnd({ connection, meta }: Session, id: GenerationId, end: En
  * so that the answer never changes. A built generation answers with what it was built from.
  */
 export async function staged({ connection, meta }: Session, id: GenerationId): Promise<readonly StagedPartition[]> {
+  // Invariant 'one-build': all that the end marker names, of one attempt.
   const rows = await query(
     connection,
     `SELECT part, attempt, row_count, quarantined FROM ${meta}.complete_partitions WHERE ${whereGeneration(id)}

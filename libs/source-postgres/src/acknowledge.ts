@@ -59,6 +59,7 @@ export class Acknowledgements {
   private consume(position: Position, lsn: Lsn): void {
     let at = this.head;
     while (at < this.offered.length && (this.offered[at] as Lsn) < lsn) at++;
+    // Invariant 'publish-then-acknowledge': any other value skips a neighbour.
     if (indexOf(position) !== 0n || this.offered[at] !== lsn)
       throw new PipelineError('defect', 'a position was acknowledged that no commit or idle event of this stream named');
     this.head = at + 1;
@@ -71,5 +72,6 @@ export class Acknowledgements {
 
 /** The driver adds one to the LSN that it is told to acknowledge; this is what to tell it so that the server gets this LSN. */
 export function driverLsn(lsn: Lsn): string {
+  // Invariant 'publish-then-acknowledge': the server gets the value itself.
   return formatLsn(lsn - 1n);
 }

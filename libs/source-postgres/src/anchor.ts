@@ -31,6 +31,7 @@ export async function createAnchor(
   const publication = publicationName(request.pipeline);
   const { system, timeline } = await identify(connect);
   const work = async (client: Client): Promise<Anchor> => {
+    // Invariant 'anchor-first': what an earlier try left is worth nothing; the publication is committed before the slot that decodes it.
     await dropSlot(client, context.clock, slot);
     await createPublication(client, publication, request.tables);
     const l0 = await createSlot(connect, client, slot, context);
@@ -75,6 +76,7 @@ export async function verifyAnchor(connect: Connect, pipeline: string, anchor: A
   const gap = (reason: string) => new PipelineError('gap', reason, { hint: `Run: nanosync pipeline resnapshot ${pipeline}` });
   const { slot = '', publication = '', system, timeline } = anchor.origin;
   const identity = await identify(connect);
+  // Invariant 'no-silent-gap': another server, timeline or slot has another log.
   if (identity.system !== system) throw gap(`Another database system answers at ${connect.place} than the one the pipeline began on.`);
   if (identity.timeline !== timeline)
     throw gap(

@@ -59,6 +59,7 @@ export class Completion {
    */
   async ready(chunk: Chunk): Promise<readonly SourceEvent[]> {
     let bytes = 0;
+    // Invariant 'bounded': a chunk of small events can lack gigabytes.
     while (bytes < TARGET_BYTES && !this.closing.signal.aborted) {
       const asked = this.choose(chunk);
       if (asked.length === 0) break;
@@ -190,6 +191,7 @@ export function fullXid(xid: number, near: bigint): bigint {
 }
 
 function answerOf(plan: TablePlan, places: readonly number[], row: readonly (string | null)[]): Answer {
+  // Invariant 'complete-images': a commit is streamed before it is visible; until then the row is an older one.
   if (row[READ_HEAD.visible] !== 't') return undefined;
   const cells = new Map<number, Cell>();
   let bytes = 0;

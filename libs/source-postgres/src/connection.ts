@@ -47,6 +47,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   // Names inside values (regclass) are printed in full.
   search_path: 'pg_catalog',
   // Without it a reader without BYPASSRLS sees no rows of a table with row security, and no error.
+  // Invariant 'cover': rows that are hidden are an error.
   row_security: 'off',
   // Nothing of ours is user data: a standby that is away must not hold up a marker, a fence or a publication.
   synchronous_commit: 'local',

@@ -38,6 +38,7 @@ async function reasonOf(client: Client, table: TableId, storage: string, publish
   const { schema, name } = nameParts(table);
   const facts = await tableFacts(client, schema, name);
   if (facts === undefined) return `Table ${table} is gone.`;
+  // Invariant 'no-silent-gap': some of these changes send no event.
   if (facts.oid !== planned.oid) return `Table ${table} was dropped and made again.`;
   if (!sameColumns(replicatedColumns(facts.columns), planned.columns)) return `The columns of ${table} changed.`;
   if (facts.replicaIdentity !== planned.replicaIdentity) return `The replica identity of ${table} changed.`;

@@ -33,6 +33,7 @@ export async function passFence(connect: Connect, clock: Clock, options: FenceOp
 }
 
 async function waitUntilVisible(client: Client, clock: Clock, { signal, onWait }: FenceOptions): Promise<void> {
+  // Invariant 'visibility-fence': an id taken now is above every transaction that could have committed below L0.
   const own = await queryJson<string>(client, 'SELECT to_json(pg_current_xact_id()::text)');
   let reportAt = clock.monotonicMs() + FIRST_REPORT_MS;
   for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {

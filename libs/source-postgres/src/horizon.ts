@@ -22,6 +22,7 @@ export class Horizon {
 
   /** True for a commit that lies below the horizon of this table. */
   covers(plan: TablePlan, commitLsn: Lsn): boolean {
+    // Invariant 'complete-images': a row that was gone may have updates up to here, and no base row at the sink.
     return commitLsn < this.first || commitLsn < (this.tables.get(plan) ?? 0n);
   }
 

@@ -14,5 +14,6 @@ export function pageRanges(size: TableSize, targetRows: number): string[] {
   const perRange = Math.min(size.pages, Math.max(1, Math.floor(Math.min(byRows, byBytes))));
   const ranges = Math.ceil(size.pages / perRange);
   const borders = Array.from({ length: ranges }, (_, range) => Math.floor((range * size.pages) / ranges));
+  // Invariant 'cover': the last range is open, for pages that are added while the others are read.
   return borders.map((from, range) => `${from}:${borders[range + 1] ?? ''}`);
 }

@@ -158,6 +158,7 @@ export class ReplicationStream {
   private receive(message: Buffer): void {
     if (this.failure !== undefined) return;
     this.queue.push(DATA_ENTRY, message);
+    // Invariant 'bounded': what is not taken stays in the socket, and at the server.
     if (this.queue.bytes > MOST_QUEUED && !this.paused) {
       this.paused = true;
       this.plugin.socket?.pause();

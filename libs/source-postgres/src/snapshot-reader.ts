@@ -72,6 +72,7 @@ function beginSql(range: string): string {
 }
 
 async function lockAndCompare(client: Client, { table, range }: RangeRequest): Promise<TableStorage> {
+  // Invariant 'cover': the lock comes before the comparison, or a rewrite fits between that and the COPY.
   const planned = parseStorage(table.storage);
   const { schema, name } = splitTableId(table.schema.table);
   try {

@@ -31,6 +31,7 @@ export async function checkStream(connect: Connect, names: StreamNames): Promise
   const { pipeline, publication, tables } = names;
   const found = await withConnection(connect, 'changes check', (client) => queryJson<Found>(client, FACTS, [publication]));
   const gap = (reason: string) => new PipelineError('gap', reason, { hint: `Run: nanosync pipeline resnapshot ${pipeline}` });
+  // Invariant 'no-silent-gap': the server skips what is not published without an error.
   if (found.whole === null) throw gap(`The publication ${publication} does not exist any more.`);
   if (!found.whole) throw gap(`The publication ${publication} does not publish inserts, updates, deletes and truncates alike.`);
   const missing = tables.find((table) => !found.tables?.includes(table.oid));

@@ -142,6 +142,7 @@ export class StreamDecoder {
       else if (message.kind === 'update') this.update(plan, message, bytes, end, chunk);
       else this.delete(plan, message.oldAt, bytes, end, chunk);
     } catch (error) {
+      // Invariant 'nothing-skipped': the event takes the row's place, with its bytes.
       if (!(error instanceof CellTextError)) throw error;
       const payload = Uint8Array.from(bytes.subarray(start + 5, end));
       const { commitMs } = transaction;
@@ -174,6 +175,7 @@ export class StreamDecoder {
     if (before !== null) fillUnchanged(plan, after, before, message.old === 'O');
     requireKey(plan, after);
     if (before !== null) requireKey(plan, before);
+    // Invariant 'logged-key': another key is another row: the old one is deleted.
     const keyChange = before !== null && !plan.codec.key(before).equals(plan.codec.key(after));
     if (keyChange) this.change(chunk, plan.table, 'd', before, null, true, 1);
     if (after.includes(UNCHANGED)) this.lack(plan, after, keyChange, () => keyTexts(plan, bytes, message.newAt, message.oldAt), chunk);
@@ -184,6 +186,7 @@ export class StreamDecoder {
   /** Notes that the event that comes next lacks cells, where they are to be read or may turn out to be. */
   private lack(plan: TablePlan, after: Row, keyChange: boolean, key: () => string[], chunk: Chunk): void {
     const { xid, commitLsn } = this.transaction();
+    // Invariant 'complete-images': below L1 a row may have moved past its reader, so that the sink has no value for what the log left out.
     const always = keyChange || this.options.complete(plan.table);
     // A read for this chunk that finds a row gone moves the horizon while what follows is decoded already.
     if (!always && chunk.lacking.length === 0 && !this.options.horizon.covers(plan, commitLsn)) return;

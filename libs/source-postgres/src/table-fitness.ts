@@ -88,6 +88,7 @@ function contentProblems(table: string, sql: string, facts: TableFacts): Problem
  * there is none that is immediate, complete and over columns that cannot be null.
  */
 export function keyOf(facts: TableFacts): readonly number[] | undefined {
+  // Invariant 'logged-key': any other index would find rows that the log cannot name.
   const usable = facts.indexes.filter((index) => isKey(index, facts));
   switch (facts.replicaIdentity) {
     case 'd':

@@ -66,6 +66,7 @@ export class CaptureStore {
   static async begin(ctx: ServiceContext, pipeline: string, start: CaptureStart, tailSession: number): Promise<CaptureStore> {
     const key = stateKeys.capture(pipeline);
     await requireAnchor(ctx, pipeline, start.record.anchor);
+    // Invariant 'gapless-sessions': above every session that may still have messages on their way.
     const value = { ...start.record, session: Math.max(start.record.session, tailSession) + 1 };
     const version = await ctx.state.put(key, value, start.version);
     if (version === undefined) throw new PipelineError('conflict', `Another capture of ${pipeline} began a session at the same time.`);

@@ -138,6 +138,7 @@ async function takeReady(session: Session, reader: ChangeReader, first: readonly
     let full = false;
     for (const event of events) {
       take(session, event);
+      // Invariant 'bounded': a transaction of any size goes out in pieces.
       if (session.publisher.bytes < FLUSH_BYTES) continue;
       await flush(session);
       full = true;
@@ -196,6 +197,7 @@ function publishWatermarks({ publisher, progress }: Session, tables: readonly Ta
 
 /** Publishes what was gathered, then stores how far that is. Nothing gathered and nothing new: nothing to do. */
 async function flush({ ctx, publisher, progress, store }: Session): Promise<void> {
+  // Invariant 'publish-then-acknowledge': on the bus, then stored; the caller acknowledges after that.
   if (publisher.bytes > 0) {
     progress.published(await publisher.flush());
     ctx.failpoint('changes-published');

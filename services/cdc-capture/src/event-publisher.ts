@@ -213,6 +213,7 @@ export class EventPublisher implements AsyncDisposable {
     progress: SessionProgress,
   ): void {
     const { epoch } = progress.table(table);
+    // Invariant 'nothing-skipped': published and counted; what comes after it goes on.
     this.quarantine.add({ table, epoch, position, reason, payload });
     progress.quarantined(table, position);
   }

@@ -62,10 +62,12 @@ export class Outbox implements AsyncDisposable {
       batches
         .filter(({ messages }) => messages !== undefined)
         .map(async ({ topic, partition, messages }) => {
+          // Invariant 'gapless-sessions': one send of a bus partition at a time; a failure is the end of the session.
           const { end } = await this.producer.send(topic, partition, messages);
           const ends = this.ends.get(topic) as number[];
           const before = ends[partition] ?? 0;
           // Others may have sent in between, so it may end further on; where it ends before, acknowledged messages are gone.
+          // Invariant 'no-silent-gap': the bus lost messages that it had acknowledged.
           if (end < before + messages.length)
             throw new PipelineError('gap', `Partition ${partition} of topic ${topic} has lost its newest messages.`);
           ends[partition] = end;

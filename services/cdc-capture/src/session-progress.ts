@@ -177,6 +177,7 @@ export class SessionProgress {
 
   /** The value that may now be acknowledged to the source, once. */
   takeAcknowledgement(): Position | undefined {
+    // Invariant 'publish-then-acknowledge': the state store knows it before the source forgets it.
     if (this.toAcknowledge !== 'stored') return undefined;
     this.toAcknowledge = 'none';
     return this.safe;

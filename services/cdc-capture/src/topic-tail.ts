@@ -38,6 +38,7 @@ export async function checkTopics(
     const topic = await ctx.bus.topic(name);
     if (topic === undefined) throw new PipelineError('gap', `Topic ${name} is gone.`, { hint });
     const id = record.topics[name];
+    // Invariant 'no-silent-gap': what was acknowledged is gone with the topic.
     if (id !== undefined && id !== topic.id)
       throw new PipelineError('gap', `Topic ${name} was created anew since it was published to.`, { hint });
     if (topic.partitions.length !== busPartitions)

@@ -48,6 +48,7 @@ export function claimDirectory(directory: DataDirectory): Disposable {
   const lock = new DatabaseSync(join(directory.root, 'lock'), { timeout: LOOKERS_MS });
   try {
     lock.exec('PRAGMA journal_mode = MEMORY');
+    // Invariant 'one-owner': the operating system holds it for this process.
     lock.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     lock.close();

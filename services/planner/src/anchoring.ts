@@ -23,6 +23,7 @@ export async function anchorPipeline(
     tables.map((table) => table.schema.table),
   );
   ctx.failpoint('slot-created');
+  // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
   const records = tables.map((table) => firstRecord(ctx, anchor, table, busPartitions.get(table.schema.table) ?? ctx.changesBusPartitions));
   await storeAnchor(ctx, stored, anchor, records);
   ctx.failpoint('anchor-stored');
@@ -50,6 +51,7 @@ async function refuseLeftovers(ctx: ServiceContext, pipeline: string, tables: re
   const cure = `Run: nanosync pipeline resnapshot ${pipeline}`;
   for (const { schema } of tables) {
     const topic = await ctx.bus.topic(ctx.topics.changes(pipeline, schema.table));
+    // Invariant 'no-silent-gap': a store that forgot the pipeline is not a new pipeline.
     if (topic?.partitions.some((partition) => partition.end > 0))
       throw new PipelineError('gap', `The state store does not know pipeline ${pipeline}, yet topic ${topic.name} has messages of it.`, {
         hint: cure,

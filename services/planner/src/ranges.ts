@@ -24,8 +24,10 @@ interface Parts {
 export async function planRanges(parts: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<void> {
   const { ctx, pipeline, source, waiting, tables } = parts;
   const { name } = pipeline.definition;
+  // Invariant 'anchor-first': a later epoch's L0 is in the log before anything is read under it.
   for (const { value } of tables)
     if (value.l0 === null) await source.mark({ kind: 'generation', pipeline: name, table: value.table, epoch: value.epoch });
+  // Invariant 'visibility-fence': ranges, and with them reads, come after it.
   await source.fence({
     signal: ctx.signal,
     onWait: (waits) => {
@@ -89,6 +91,7 @@ export async function voidPlan(parts: Parts & { readonly stored: Stored<TableRec
     throw new PipelineError('table-changed', `The columns of ${table} changed while it was being copied.`, {
       hint: `Run: nanosync pipeline resnapshot ${parts.pipeline.definition.name}`,
     });
+  // Invariant 'cover': ranges of another file cover nothing, so they are never mixed with those of this one.
   const next: TableRecord = {
     ...stored.value,
     phase: step(TABLE_MACHINE, stored.value.phase, 'void'),

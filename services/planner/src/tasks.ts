@@ -29,6 +29,7 @@ export async function emitTasks(round: Round): Promise<void> {
     ctx.log.warn('partition task sent again', { table: table.table, partition: stored.value.partition });
     await tasks.send(pipeline, { table, ledger, record: stored.value, order: ledger.completed + 1 });
   }
+  // Invariant 'bounded': an absent sink does not fill the bus.
   if (sum(open, (ledger) => ledger.undurableBytes) > MAX_UNDURABLE_BYTES)
     return round.waiting('The snapshot waits for the sink to take in what has been read.');
   for (; room > 0; room--) {

@@ -83,6 +83,7 @@ export class ChangeApplier {
       quarantined: status.quarantined + applied.quarantined.length,
       defects: status.defects + applied.defects,
     };
+    // Invariant 'nothing-skipped': the sink has counted them already.
     await publishQuarantined(ctx, generation, applied.quarantined);
     const stopped = steps.find((step) => step.stop !== null)?.stop;
     if (stopped !== undefined && stopped !== null)
@@ -154,6 +155,7 @@ async function epochOf({ ctx, generation }: ApplierParts): Promise<string | unde
 function checkBus(info: TopicInfo | undefined, topic: string, status: GenerationStatus, pipeline: string): void {
   const hint = `Run: nanosync pipeline resnapshot ${pipeline}`;
   if (info === undefined) throw new PipelineError('gap', `Topic ${topic} is gone.`, { hint });
+  // Invariant 'no-silent-gap': the last applied message proves that nothing is missing behind it.
   if (info.id !== status.topicId) throw new PipelineError('gap', `Topic ${topic} was created anew since the table was built.`, { hint });
   if (info.partitions.length !== status.progress.length)
     throw new PipelineError('gap', `Topic ${topic} has ${info.partitions.length} partitions instead of ${status.progress.length}.`, {

@@ -57,6 +57,7 @@ async function findIn(
       next = offset + 1;
       if (schemaIdOf(value) !== where.controlSchema) continue;
       const event = decodeMessage(CONTROL_EVENT, value);
+      // Invariant 'gate': what comes before an epoch's own generation event is not for it.
       if (event.kind === 'generation' && event.epoch === where.epoch)
         return { next: offset + 1, session: event.session, position: parsePosition(event.position) };
     }

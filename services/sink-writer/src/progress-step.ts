@@ -32,6 +32,7 @@ export function takeMessages(input: {
     if (stop !== null) break; // Not moved past: it stops every later owner too.
     to = message.offset + 1;
     const position = parsePosition(message.event.position);
+    // Invariant 'gapless-sessions': a dead session's late message, or one that comes again.
     if (message.event.session < session || comparePositions(position, last) <= 0) {
       duplicates++;
       continue;
@@ -54,6 +55,7 @@ export function takeMessages(input: {
 /** Why this message ends the generation's stream, or null. What a lower session says is out of date and ends nothing. */
 function stopReason(message: DecodedMessage, anchor: string, session: number): string | null {
   if (message.kind !== 'control' || message.event.session < session) return null;
+  // Invariant 'gate': events of another anchor end the generation's stream.
   if (message.event.anchor !== anchor) return 'The source was anchored anew; this generation gets no further changes.';
   return message.event.kind === 'schema' ? message.event.detail : null;
 }

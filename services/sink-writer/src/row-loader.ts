@@ -119,6 +119,7 @@ async function requireArrived(
     const topic = await ctx.bus.topic(ctx.topics.rows(name));
     if (offsets.some((offset, partition) => offset < (topic?.partitions[partition]?.end ?? 0))) return;
     const staged = new Set((await sink.staged(generation)).map(({ partition }) => partition));
+    // Invariant 'no-silent-gap': nobody would read these ranges again.
     const lost = published.filter((partition) => !staged.has(partition.value.partition));
     if (lost.length === 0 || (await readRecord<TableRecord>(ctx.state, key))?.value.epoch !== epoch) continue;
     throw new PipelineError(

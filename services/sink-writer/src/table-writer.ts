@@ -72,6 +72,7 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
       const rowsStaged = staged.reduce((sum, { rows }) => sum + rows, 0);
       const quarantined = staged.reduce((sum, partition) => sum + partition.quarantined, 0);
       await report.set({ rowsStaged, quarantined, partitionsDurable: staged.length });
+      // Invariant 'gate': it opens when every partition is complete at the sink, and only here.
       if (staged.length === record.partitions) {
         await discardOlder(work, held, generation);
         await build(work, generation, record, quarantined);

@@ -26,6 +26,7 @@ export class Trimmer {
     const youngest = this.ctx.clock.nowMs() - this.ctx.keepMs;
     for (const [partition, applied] of offsets.entries()) {
       const start = info?.partitions[partition]?.start ?? 0;
+      // Invariant 'gate': what is not applied stays, and one message more.
       const before = await firstYounger(this.ctx.bus, this.topic, partition, { start, limit: applied - 1, youngest });
       if (before > start) await this.ctx.bus.trim(this.topic, partition, before);
     }

@@ -64,6 +64,7 @@ function isReading(pipeline: PipelineRecord): boolean {
 async function take(ctx: ServiceContext, task: PartitionTask, reader: string): Promise<string | undefined> {
   const attempt = ctx.ids.next();
   const taken = await updateRecord<PartitionRecord>(ctx.state, partitionKey(task), (record) => {
+    // Invariant 'cover': a range that is not the ledger's belongs to another plan.
     const next = record.voided === null && record.range === task.range ? PARTITION_MACHINE[record.phase].take : null;
     return next === null ? undefined : { ...record, phase: next, attempt, attempts: record.attempts + 1, reader };
   });
@@ -106,6 +107,7 @@ async function publishRange(
   const targetBytes = Math.min(BLOCK_BYTES, publisher.maxBlockBytes);
   for await (const output of source.readRange(table, task.range, { targetBytes, origin, signal: ctx.signal })) {
     if (output.kind === 'rejected') {
+      // Invariant 'nothing-skipped': published and counted, then the rest is read.
       await publisher.quarantine(name, output.row);
       reject(output.row);
       continue;
@@ -119,6 +121,7 @@ async function publishRange(
     const sending = publisher.batch(name, batches++, output.block);
     sending.catch(() => undefined); // Awaited below; a failure must not count as unhandled until then.
     sends.push(sending);
+    // Invariant 'bounded': the COPY waits for the bus.
     if (sends.length >= BATCHES_IN_FLIGHT) await sends.shift();
     await progress({ rows, bytes });
     await limits.take(pipeline, output.block.rows, ctx.signal, () => progress({ rows, bytes }));

@@ -60,6 +60,7 @@ export class EmbeddedReader implements PartitionReader {
     index.refresh();
     if (index.topic(name)?.id !== topic.id) throw noTopic(name);
     const { start, end } = index.range(topic.no, partition);
+    // Invariant 'no-silent-gap': a reader never goes on elsewhere.
     if (this.#offset < start || this.#offset > end) {
       throw new PipelineError('gap', `Topic ${name} partition ${partition} holds offsets ${start} to ${end}, not ${this.#offset}.`, {
         hint: 'Resnapshot the pipeline: what it needs is no longer on the bus.',

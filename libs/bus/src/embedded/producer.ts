@@ -34,6 +34,7 @@ export class EmbeddedProducer implements Producer {
 
   async #send(send: number, topic: string, partition: number, messages: readonly OutMessage[]): Promise<Sent> {
     const check = () => {
+      // Invariant 'gapless-sessions': nothing follows a send that failed.
       if (this.#failed === undefined || this.#failed.send >= send) return;
       throw new PipelineError('conflict', 'An earlier send of this producer failed, so it sends no more.', { cause: this.#failed.cause });
     };

@@ -71,6 +71,7 @@ export class KafkaProducer implements Producer {
     this.#finding = finding.catch(() => undefined);
     const before = this.#partitions.get(place);
     const sending = finding.then(async ({ node }) => {
+      // Invariant 'gapless-sessions': a second request of a bus partition under way could arrive where the first did not.
       await before;
       return this.#attempt(send, topic, () => this.#transmit(topic, partition, node, messages));
     });
@@ -84,6 +85,7 @@ export class KafkaProducer implements Producer {
   /** Runs a step of a send unless an earlier send failed; a failure is the end of the producer. */
   async #attempt<T>(send: number, topic: string, step: () => Promise<T>): Promise<T> {
     try {
+      // Invariant 'gapless-sessions': nothing follows a send that failed or was not answered.
       if (this.#failed !== undefined && this.#failed.send < send)
         throw new PipelineError('conflict', 'An earlier send of this producer failed, so it sends no more.', { cause: this.#failed.cause });
       return await step();
