@@ -8,7 +8,7 @@ export type { MemoryWarehouse } from './memory-sink.ts';
 export { memoryWarehouse } from './memory-sink.ts';
 export type { MemoryStateStore } from './memory-state.ts';
 export { memoryStateStore, openMemoryState } from './memory-state.ts';
-export type { PostgresOptions, PostgresServer } from './postgres-server.ts';
+export type { PostgresOptions, PostgresServer, PostgresVersion } from './postgres-server.ts';
 export { freePort, startPostgres } from './postgres-server.ts';
 export { describeSink } from './sink-contract.ts';
 export { at, cellText, changeOf, endOf, ORDERS, order, orderText, rowBatchOf, without } from './sink-fixtures.ts';

