@@ -15,6 +15,16 @@ export { at, cellText, changeOf, endOf, ORDERS, order, orderText, rowBatchOf, wi
 export type { SinkHarness } from './sink-scenario.ts';
 export type { ContractRow, SourceUnderTest, SourceWrite } from './source-contract.ts';
 export { describeSource, largeBody } from './source-contract.ts';
+export type {
+  Scenario,
+  ScenarioChange,
+  ScenarioDatabase,
+  ScenarioSession,
+  StatementOutcome,
+  WaitingPart,
+} from './source-scenario.ts';
+export { runScenario } from './source-scenario-run.ts';
+export { describeScenarios } from './source-scenarios.ts';
 export type { AuthProxy, AuthProxyOptions } from './stack/auth-proxy.ts';
 export { startAuthProxy } from './stack/auth-proxy.ts';
 export type { BigQueryAddress, BigQueryService } from './stack/bigquery.ts';

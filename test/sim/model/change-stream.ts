@@ -147,7 +147,7 @@ class ModelChangeReader implements ChangeReader {
   private broken(): void {
     if (this.received !== undefined) return;
     const { db } = this;
-    this.received = this.nextAt + Math.floor(db.random() * (db.log.length - this.nextAt + 1));
+    this.received = db.log.length - Math.floor(db.random() * (db.log.length - this.nextAt + 1));
     this.confirmations.close();
     db.wakeUps.wake();
   }

@@ -35,8 +35,8 @@ const FIRST_LSN = 0x1000n;
 const RECORD_BYTES = { write: 0x48n, prepare: 0x80n, abort: 0x20n, running: 0x38n, commit: 0x30n } as const;
 const PAGE_ROWS = 4;
 const LARGE_CHARS = 20;
-/** How often the server saves where a slot is confirmed. */
-const SAVES = 0.3;
+/** How often the server does not save where a slot is confirmed. */
+const FORGETS = 0.7;
 
 /**
  * A PostgreSQL in memory, as far as a pipeline can tell: heaps whose rows move, transactions that commit before they are visible, a log,
@@ -260,7 +260,7 @@ export class ModelDatabase implements TransactionHost {
     const { slot } = this;
     if (slot === undefined || lsn <= slot.confirmed) return;
     slot.confirmed = lsn;
-    if (this.random() < SAVES) slot.saved = lsn;
+    if (this.random() >= FORGETS) slot.saved = lsn;
     this.onConfirm(lsn);
   }
 

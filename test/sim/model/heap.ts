@@ -42,7 +42,7 @@ export class Heap {
     for (let page = from; page < Math.min(to, this.pages.length); page++) yield* [...(this.pages[page] as Version[])];
   }
 
-  /** Writes a version on some page with room: near where it was, at the end, anywhere, or on a new page. */
+  /** Writes a version on some page with room: near where it was, on the first, any other, or a new page. */
   add(key: string, row: Row, madeBy: number, near?: number): Version {
     const page = this.choosePage(near);
     const version: Version = { key, row, page, madeBy, removedBy: 0, aborted: false };
@@ -81,7 +81,7 @@ export class Heap {
     if (near !== undefined && chance < 0.3 && this.hasRoom(near)) return near;
     if (chance < 0.9) {
       const free = this.pages.flatMap((_, page) => (this.hasRoom(page) ? [page] : []));
-      const found = near === undefined && chance < 0.5 ? free.at(-1) : free[Math.floor(this.random() * free.length)];
+      const found = near === undefined && chance < 0.5 ? free[0] : free[Math.floor(this.random() * free.length)];
       if (found !== undefined) return found;
     } else if (last >= 0 && this.pages[last]?.length === 0) return last;
     this.pages.push([]);

@@ -10,6 +10,8 @@ const BLOCK_ROWS = 2;
 /** Time between lock and snapshot, and between two blocks, so that writers get in between. */
 const SNAPSHOT_MS = 2;
 const BLOCK_MS = 30;
+/** A read that does not get the table's lock for so long gives up. */
+const LOCK_TIMEOUT_MS = 10_000;
 
 /** What a read of the model is made of. */
 export interface ReadParts extends RangeOptions {
@@ -60,9 +62,10 @@ function check({ db, signal, connection }: ReadParts): void {
   db.reach();
 }
 
-/** Waits while a transaction has the table for itself. */
+/** Waits while a transaction has the table for itself, but not for ever. */
 async function lock(parts: ReadParts, { table }: TableSchema, reader: { snapshot: Snapshot | undefined }): Promise<ModelTable> {
-  const { db, signal, connection } = parts;
+  const { db, clock, signal, connection } = parts;
+  const until = clock.monotonicMs() + LOCK_TIMEOUT_MS;
   for (;;) {
     const found = db.find(table);
     if (found === undefined) throw changed(table, 'it no longer exists');
@@ -70,7 +73,12 @@ async function lock(parts: ReadParts, { table }: TableSchema, reader: { snapshot
       found.readers.add(reader);
       return found;
     }
-    await db.wakeUps.next(AbortSignal.any([signal, connection]));
+    const left = until - clock.monotonicMs();
+    if (left <= 0) throw new PipelineError('unavailable', `The lock of ${table} stayed taken.`);
+    const nap = new AbortController();
+    const awake = AbortSignal.any([signal, connection, nap.signal]);
+    await Promise.race([db.wakeUps.next(awake), clock.sleep(left, awake)]);
+    nap.abort();
     check(parts);
   }
 }

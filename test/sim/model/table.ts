@@ -29,7 +29,7 @@ export class ModelTable {
   fresh: { readonly owner: object; readonly heap: Heap } | undefined;
   /** The transaction that truncated the table and is not over. */
   exclusive: object | undefined;
-  /** Transactions that wrote the table and are not over. */
+  /** Transactions that hold a writer's lock of the table, until they are over. */
   readonly writers = new Set<object>();
   /** Range reads that hold the table's lock, with their snapshots once taken. */
   readonly readers = new Set<{ snapshot: Snapshot | undefined }>();

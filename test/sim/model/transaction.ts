@@ -43,6 +43,13 @@ export class ModelTransaction {
     return this.now;
   }
 
+  /** The row with this key as this transaction sees it now. */
+  row(table: TableId, key: Row): Row | undefined {
+    const target = this.host.table(table);
+    const sees = ({ madeBy, removedBy }: Version) => this.counts(madeBy) && (removedBy === 0 || !this.counts(removedBy));
+    return this.heapOf(target).ofKey(target.keyOf(key)).find(sees)?.row;
+  }
+
   insert(table: TableId, row: Row): 'done' | 'blocked' | 'duplicate' {
     const target = this.open(table);
     if (target === undefined) return 'blocked';
@@ -60,7 +67,7 @@ export class ModelTransaction {
     if (target === undefined) return 'blocked';
     const [from, to] = [target.keyOf(key), target.keyOf(after)];
     const found = this.find(target, from);
-    if (typeof found === 'string') return found;
+    if (typeof found === 'string') return this.missed(target, found);
     const taken = from === to ? undefined : this.taken(target, to);
     if (taken !== undefined) return taken;
     this.remove(found);
@@ -73,7 +80,7 @@ export class ModelTransaction {
     const target = this.open(table);
     if (target === undefined) return 'blocked';
     const found = this.find(target, target.keyOf(key));
-    if (typeof found === 'string') return found;
+    if (typeof found === 'string') return this.missed(target, found);
     this.remove(found);
     this.log(target, { kind: 'delete', before: found.row, after: null });
     return 'done';
@@ -184,9 +191,19 @@ export class ModelTransaction {
     this.removed.push(version);
   }
 
-  private log(table: ModelTable, write: Pick<LoggedWrite, 'kind' | 'before' | 'after'>): void {
+  /** A statement that finds no row keeps the table's lock none the less. */
+  private missed(table: ModelTable, found: 'blocked' | 'absent'): 'blocked' | 'absent' {
+    if (found === 'absent') this.lock(table);
+    return found;
+  }
+
+  private lock(table: ModelTable): void {
     this.tables.add(table);
     table.writers.add(this);
+  }
+
+  private log(table: ModelTable, write: Pick<LoggedWrite, 'kind' | 'before' | 'after'>): void {
+    this.lock(table);
     this.host.append('write');
     this.writes.push({ ...write, table: table.schema.table, published: this.host.isPublished(table.schema.table) });
   }
