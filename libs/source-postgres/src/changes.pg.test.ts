@@ -8,7 +8,7 @@ import { indexOf, lsnOf } from './position.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
-  server = await startPostgres();
+  server = await startPostgres({ settings: { max_replication_slots: '40' } });
 });
 afterAll(() => server.stop());
 
@@ -258,4 +258,17 @@ test('a large transaction comes in pieces, in order, with its commit at the end'
     }
   }
   expect(rows).toBe(60_000);
+});
+
+test('the server hears of an idle stream every second: a walsender that overslept a commit sends it then', {
+  timeout: 10_000,
+}, async () => {
+  await using capture = await captureOf(server, 'CREATE TABLE t (id int PRIMARY KEY)', ['t']);
+  await capture.open();
+  const replies = new Set<string>();
+  while (replies.size < 5)
+    replies.add(
+      await capture.cell(`SELECT reply_time FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid
+        WHERE s.slot_name = '${capture.slot}'`),
+    );
 });

@@ -19,7 +19,8 @@ import { explainStreamError, publicationGone, shuttingDown } from './stream-erro
 
 /** The socket is paused above so many queued bytes, and read again below half of it. */
 const MOST_QUEUED = 8 * 1024 * 1024;
-const MOST_STATUS_MS = 10_000;
+/** Also how long a commit may lie unsent: since PostgreSQL 16 a walsender can oversleep one until it hears from us. */
+const MOST_STATUS_MS = 1_000;
 /** How long a slot may still be held by the walsender of a process that just died. */
 const SLOT_WAIT_MS = 5_000;
 const SLOT_RETRY_MS = 50;
