@@ -82,7 +82,7 @@ test('a row whose commit is below L0 but not yet visible holds the fence, and th
       reported.resolve();
     },
   }).then(() => 'passed');
-  await reported.promise;
+  expect(await Promise.race([passing, reported.promise.then(() => 'waiting')])).toBe('waiting');
   expect(waits).toEqual([
     {
       holder: expect.stringMatching(/^process \d+ of nanosync T, committing and waiting for a synchronous standby$/),

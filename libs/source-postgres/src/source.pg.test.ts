@@ -1,4 +1,4 @@
-import type { Source, SourceTable, TableId } from '@nanosync/core';
+import type { Anchor, Source, SourceTable, TableId } from '@nanosync/core';
 import { comparePositions } from '@nanosync/core';
 import type { PostgresServer } from '@nanosync/testkit';
 import { startPostgres } from '@nanosync/testkit';
@@ -80,11 +80,15 @@ test('the size of a table includes its out-of-line values', async () => {
 });
 
 test('the order of the first start: anchor, fence, read, then the log goes on from L0', async () => {
-  const tables = ['public.b' as TableId];
+  await admin.query(
+    'CREATE TABLE public.ordered (id bigint PRIMARY KEY); INSERT INTO public.ordered SELECT i FROM generate_series(1, 1000) i',
+  );
+  const tables = ['public.ordered' as TableId];
   const anchor = await source.anchor('first', 'id', tables);
+  await admin.query('INSERT INTO public.ordered VALUES (1001)');
   await source.verify('first', anchor, null);
   await source.fence({ signal: new AbortController().signal, onWait: () => {} });
-  const table = await discover('b');
+  const table = await discover('ordered');
   let rows = 0;
   for (const range of await source.partition(table, { targetRows: 300, whole: false }))
     for await (const output of source.readRange(table, range, {
@@ -93,14 +97,44 @@ test('the order of the first start: anchor, fence, read, then the log goes on fr
       signal: new AbortController().signal,
     }))
       rows += output.kind === 'block' ? output.block.rows : 0;
-  expect(rows).toBe(1000);
-  await admin.query('INSERT INTO public.b VALUES (0, 0)');
+  expect(rows).toBe(1001);
+  await admin.query('INSERT INTO public.ordered VALUES (1002)');
   const end = await source.end();
   expect(comparePositions(end, anchor.l0)).toBe(1);
   expect(source.distance(anchor.l0, end)).toBeGreaterThan(0);
+  // All that was committed since the anchor, whether the copy has it or not.
+  expect(await insertedSince(anchor, table, 2)).toEqual([1001n, 1002n]);
   await source.release('first');
   await expect(source.verify('first', anchor, null)).rejects.toMatchObject({ kind: 'gap' });
 });
+
+test('the publication is there before the slot: what is committed while both are being made is skipped by nobody', async () => {
+  await admin.query('CREATE TABLE public.meanwhile (id bigint PRIMARY KEY)');
+  const locker = await connectTo(server.dsn(), 'locker').open('test');
+  // Whoever publishes a table waits for this lock, whoever writes it does not.
+  await locker.query('BEGIN; LOCK TABLE public.meanwhile IN SHARE UPDATE EXCLUSIVE MODE');
+  const anchoring = source.anchor('first', 'id', ['public.meanwhile' as TableId]);
+  const publishing = "SELECT FROM pg_locks WHERE relation = 'public.meanwhile'::regclass AND NOT granted";
+  for (let found = 0; found === 0; ) found = (await admin.query(publishing)).rowCount ?? 0;
+  await admin.query('INSERT INTO public.meanwhile VALUES (1)');
+  await locker.query('COMMIT');
+  await locker.end();
+  const anchor = await anchoring;
+  await admin.query('INSERT INTO public.meanwhile VALUES (2)');
+  // The first row lies below L0, where every read sees it.
+  expect(await insertedSince(anchor, await discover('meanwhile'), 1)).toEqual([2n]);
+  await source.release('first');
+});
+
+/** The first keys that the log holds from the anchor on. */
+async function insertedSince(anchor: Anchor, table: SourceTable, count: number): Promise<unknown[]> {
+  const { signal } = new AbortController();
+  const stream = { pipeline: 'first', anchor, from: anchor.l0, tables: [table], complete: () => false, signal };
+  await using reader = await source.changes(stream);
+  const keys: unknown[] = [];
+  while (keys.length < count) for (const event of (await reader.next()) ?? []) if (event.kind === 'change') keys.push(event.after?.[0]);
+  return keys;
+}
 
 test('an unreadable connection string is refused when the source is opened', async () => {
   const opening = openPostgresSource({ dsn: 'nonsense', applicationName: 'nanosync', log: quiet, clock: realClock });

@@ -3,6 +3,15 @@ import { expect, test } from 'vitest';
 import { changeIndex, positionOfLsn } from './position.ts';
 import { Transaction } from './transaction.ts';
 
+test('no change ties with the rows of the copy, not even the first one of a commit that lies exactly at L0', () => {
+  const l0 = 0x1_0000_abcdn;
+  const transaction = new Transaction({ commitLsn: l0, commitMs: 0, xid: 1 });
+  const rows = positionOfLsn(l0);
+  expect(comparePositions(transaction.beforeNext(), rows)).toBeGreaterThan(0);
+  transaction.count();
+  for (const half of [1, 2] as const) expect(comparePositions(transaction.position(half), rows)).toBeGreaterThan(0);
+});
+
 test('positions are those of position.ts, in ascending order, across every digit', () => {
   const lsn = 0x1_0000_abcdn;
   const transaction = new Transaction({ commitLsn: lsn, commitMs: 0, xid: 1 });

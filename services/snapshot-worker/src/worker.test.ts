@@ -139,6 +139,18 @@ async function surroundings(
   return { ctx, clock, bus, put, send, partition, until, end: () => ending.abort() };
 }
 
+/** A bus whose producers come from elsewhere. */
+function withProducer(open: (bus: Bus) => Promise<Producer>): (bus: Bus) => Bus {
+  return (bus) =>
+    new Proxy(bus, {
+      get: (target, name) => {
+        if (name === 'producer') return () => open(bus);
+        const value = Reflect.get(target, name, target) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+}
+
 let letGo = () => {};
 
 /** A read of which nothing comes until `letGo`. */
@@ -181,6 +193,43 @@ describe('a snapshot worker', () => {
     expect(await until(async () => (await partition('q')).phase === 'read')).toBe(true);
     expect((await partition('p')).phase).toBe('planned');
     end();
+    await running;
+  });
+
+  it('does not read for an epoch that was given up', async () => {
+    let reads = 0;
+    const { ctx, put, send, partition, until, end } = await surroundings(() => {
+      reads++;
+      return rows();
+    });
+    await put('p');
+    const key = stateKeys.table('p', ORDERS.table);
+    await ctx.state.put(key, { ...TABLE, epoch: 'e2' }, (await ctx.state.get(key))?.version ?? 0);
+    await send(TASK);
+    await put('q');
+    await send({ ...TASK, pipeline: 'q' });
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('q')).phase === 'read')).toBe(true);
+    expect((await partition('p')).phase).toBe('planned');
+    expect(reads).toBe(1);
+    end();
+    await running;
+  });
+
+  it('reads no further than a few batches ahead of the bus', async () => {
+    let yielded = 0;
+    const slow = withProducer(async () => ({ send: () => new Promise(() => {}), [Symbol.asyncDispose]: async () => {} }));
+    const { ctx, put, send, clock, end } = await surroundings(async function* () {
+      for (; yielded < 50; yielded++) yield* rows();
+    }, slow);
+    await put('p');
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 1);
+    await clock.advance(20_000);
+    expect(yielded).toBeGreaterThan(0);
+    expect(yielded).toBeLessThan(4);
+    end();
+    await clock.advance(60_000);
     await running;
   });
 
@@ -280,14 +329,7 @@ describe('a snapshot worker', () => {
 
   it('gives a read up when the bus does not even open a producer', async () => {
     let opened = 0;
-    const hung = (bus: Bus): Bus =>
-      new Proxy(bus, {
-        get: (target, name) => {
-          if (name === 'producer') return () => (++opened === 1 ? new Promise<Producer>(() => {}) : bus.producer());
-          const value = Reflect.get(target, name, target) as unknown;
-          return typeof value === 'function' ? value.bind(target) : value;
-        },
-      });
+    const hung = withProducer((bus) => (++opened === 1 ? new Promise<Producer>(() => {}) : bus.producer()));
     const { ctx, put, send, partition, until, end } = await surroundings(rows, hung);
     await put('p');
     await send(TASK);

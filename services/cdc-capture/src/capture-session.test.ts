@@ -1,0 +1,128 @@
+import type { OutMessage } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
+import { at, ORDERS } from '@nanosync/testkit';
+import { describe, expect, it } from 'vitest';
+import type { OnSend } from './testing/session-fixture.ts';
+import { captureFixture, L0, transaction } from './testing/session-fixture.ts';
+
+const MARKER = { pipeline: 'p', table: ORDERS.table, epoch: 'e1' } as const;
+
+function sizeOf(messages: readonly OutMessage[]): number {
+  return messages.reduce((sum, { value }) => sum + value.length, 0);
+}
+
+describe('a capture session', () => {
+  it('publishes, then stores, then acknowledges exactly the commit', async () => {
+    const { begin, deliver, happened, until, acknowledged, record, published } = await captureFixture();
+    const session = begin();
+    await until(() => happened.length >= 3);
+    // Its number first, then the table's generation event.
+    expect(happened.splice(0)).toEqual(['stored', 'sent', 'stored']);
+    deliver(transaction(11, [1, 2]));
+    await until(() => acknowledged().length > 0);
+    expect(happened.slice(0, 3)).toEqual(['sent', 'stored', `acknowledged ${at(11, 0)}`]);
+    expect(await record()).toMatchObject({ published: at(11, 2), acknowledged: at(11, 0) });
+    expect((await published()).map(({ kind, position }) => [kind, position])).toEqual([
+      ['generation', L0],
+      ['change', at(11, 1)],
+      ['change', at(11, 2)],
+    ]);
+    await session.end();
+  });
+
+  it.each([
+    ['fails', false],
+    ['gets no answer although the bus has it', true],
+  ])('ends with a send that %s; the next one, under a higher number, leaves no gap', async (_, arrives) => {
+    let sends = 0;
+    const third: OnSend = async (send) => {
+      if (++sends !== 3) return send();
+      if (arrives) await send();
+      throw new PipelineError('unavailable', 'The broker went away.');
+    };
+    const { begin, deliver, until, acknowledged, published } = await captureFixture(third);
+    const first = begin();
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    deliver(transaction(12, [2]));
+    await until(() => first.outcome() !== undefined || acknowledged().length > 1);
+    expect(first.outcome()).toMatchObject({ error: { kind: 'unavailable' } });
+    expect(acknowledged()).toEqual([at(11, 0)]);
+    const before = await published();
+    expect(before.filter(({ kind }) => kind === 'change').map(({ position }) => position)).toEqual(arrives ? [at(11), at(12)] : [at(11)]);
+    const second = begin();
+    deliver(transaction(13, [3]));
+    await until(() => acknowledged().at(-1) === at(13, 0));
+    await second.end();
+    const again = (await published()).slice(before.length);
+    expect(again.filter(({ kind }) => kind === 'change').map(({ position }) => position)).toEqual([at(12), at(13)]);
+    for (const { session } of again) expect(session).toBeGreaterThan(before.at(-1)?.session ?? 0);
+  });
+
+  it('has a number above that of every message that is on the bus, whatever the store remembers', async () => {
+    const { begin, deliver, until, acknowledged, remember, published } = await captureFixture();
+    for (const commit of [11, 12]) {
+      const session = begin();
+      deliver(transaction(commit, [commit]));
+      const told = acknowledged().length;
+      await until(() => acknowledged().length > told);
+      await session.end();
+    }
+    const highest = (await published()).at(-1)?.session ?? 0;
+    await remember({ session: 0 });
+    const session = begin();
+    deliver(transaction(13, [3]));
+    await until(() => acknowledged().length > 2);
+    await session.end();
+    expect((await published()).at(-1)).toMatchObject({ position: at(13), session: highest + 1 });
+  });
+
+  it('has events of a table completed until its consistency position was met in the stream', async () => {
+    const { begin, deliver, opened, until, acknowledged } = await captureFixture();
+    const session = begin();
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    expect(opened[0]?.complete(ORDERS.table)).toBe(true);
+    deliver([{ kind: 'marker', marker: { kind: 'consistency', ...MARKER, epoch: 'given up' }, position: at(12), commitMs: 1 }]);
+    deliver(transaction(13, [2]));
+    await until(() => acknowledged().length > 1);
+    expect(opened[0]?.complete(ORDERS.table)).toBe(true);
+    deliver([{ kind: 'marker', marker: { kind: 'consistency', ...MARKER }, position: at(14), commitMs: 1 }]);
+    deliver(transaction(15, [3]));
+    await until(() => acknowledged().length > 2);
+    expect(opened[0]?.complete(ORDERS.table)).toBe(false);
+    await session.end();
+  });
+
+  it('publishes a transaction of any size in pieces', async () => {
+    const sizes: number[] = [];
+    const { begin, deliver, until, acknowledged, published } = await captureFixture((send, messages) => {
+      sizes.push(sizeOf(messages));
+      return send();
+    });
+    const session = begin();
+    deliver(transaction(11, [1, 2, 3, 4, 5, 6, 7, 8], 'x'.repeat(1_500_000)));
+    await until(() => acknowledged().length > 0);
+    await session.end();
+    expect((await published()).filter(({ kind }) => kind === 'change')).toHaveLength(8);
+    expect(Math.max(...sizes)).toBeLessThan(6_000_000);
+  });
+
+  it.each([
+    ['was created anew', (topic: string) => ({ topics: { [topic]: 'an earlier one' } })],
+    ['has lost what the bus had acknowledged', (topic: string) => ({ ends: { [topic]: [99] } })],
+  ])('does not go on in a topic that %s', async (_, change) => {
+    const { begin, bus, deliver, until, acknowledged, remember, topic } = await captureFixture();
+    const first = begin();
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    await first.end();
+    await remember(change(topic));
+    const end = (await bus.topic(topic))?.partitions[0]?.end;
+    const second = begin();
+    deliver(transaction(12, [2]));
+    await until(() => second.outcome() !== undefined || acknowledged().length > 1);
+    expect(second.outcome()).toMatchObject({ error: { kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' } });
+    expect((await bus.topic(topic))?.partitions[0]?.end).toBe(end);
+  });
+});

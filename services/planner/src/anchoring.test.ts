@@ -1,0 +1,88 @@
+import type { GenerationId, PipelineRecord, ServiceContext, Sink, Source, TableRecord } from '@nanosync/core';
+import { positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
+import { expect, test } from 'vitest';
+import { anchorPipeline } from './anchoring.ts';
+
+const L0 = positionOf(100n, 0n);
+const CONNECTION = { name: 'c', type: 'fake', dsn: null, properties: {} };
+const CREATED: PipelineRecord = {
+  v: RECORD_VERSION,
+  definition: {
+    name: 'p',
+    replicationType: 'cdc_backfill',
+    source: { connection: CONNECTION, tables: [ORDERS.table] },
+    sink: { connection: CONNECTION },
+    snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
+  },
+  ...{ phase: 'created', anchor: null, failure: null, waiting: null, request: null, createdMs: 0 },
+};
+
+/** A pipeline that is to be anchored, and what happens meanwhile, in order. */
+async function anchoring(generations: readonly { epoch: string }[] = []) {
+  const clock = new FakeClock();
+  const state = openMemoryState({ clock });
+  let ids = 0;
+  const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => `t${++ids}` } });
+  const happened: string[] = [];
+  const source = {
+    check: async () => [],
+    discover: async () => [{ schema: ORDERS, storage: 's', estimatedRows: 1 }],
+    anchor: async (_: string, id: string) => {
+      happened.push('anchored');
+      return { id, l0: L0, origin: {} };
+    },
+  } as unknown as Source;
+  const sink = {
+    check: async () => [],
+    generations: async () => generations,
+    discard: async ({ epoch }: GenerationId) => void happened.push(`discarded ${epoch}`),
+  } as unknown as Sink;
+  const line = () => {};
+  const log = { debug: line, info: line, warn: line, error: line, with: () => log };
+  const ctx = {
+    ...{ state, bus, registry, topics: topicsOf(), clock, log, tasksBusPartitions: 1, changesBusPartitions: 2 },
+    ...{ ids: { next: () => `i${++ids}` }, failpoint: () => {} },
+  } as unknown as ServiceContext;
+  await state.put(stateKeys.pipeline('p'), CREATED, 0);
+  const pipeline = async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))!;
+  const table = async () => (await readRecord<TableRecord>(state, stateKeys.table('p', ORDERS.table)))?.value;
+  return { ctx, source, sink, happened, pipeline, table, state, bus };
+}
+
+test('anchor and tables are stored in one write, once the slot is there', async () => {
+  const { ctx, source, sink, happened, pipeline, table } = await anchoring();
+  const epochs = await anchorPipeline(ctx, await pipeline(), source, sink);
+  expect(happened).toEqual(['anchored']);
+  const { anchor, phase } = (await pipeline()).value;
+  expect(phase).toBe('anchored');
+  expect(anchor?.l0).toBe(L0);
+  expect(await table()).toMatchObject({ anchor: anchor?.id, epoch: epochs[0], l0: L0, phase: 'planned', busPartitions: 2 });
+});
+
+test('an anchor that another planner stored meanwhile stays: of two slots one is worthless', async () => {
+  const { ctx, source, sink, pipeline, table, state } = await anchoring();
+  const before = await pipeline();
+  await anchorPipeline(ctx, before, source, sink);
+  const stored = await pipeline();
+  await expect(anchorPipeline(ctx, before, source, sink)).rejects.toMatchObject({ kind: 'conflict' });
+  expect(await pipeline()).toEqual(stored);
+  expect((await table())?.anchor).toBe(stored.value.anchor?.id);
+  expect(await state.get(stateKeys.pipeline('p'))).toBeDefined();
+});
+
+test.each(['topic', 'sink'] as const)('a pipeline that the store forgot is not begun over what its %s has', async (where) => {
+  const { ctx, source, sink, happened, pipeline, bus } = await anchoring(where === 'sink' ? [{ epoch: 'old' }] : []);
+  if (where === 'topic') {
+    await bus.ensureTopic(ctx.topics.changes('p', ORDERS.table), 1);
+    await using producer = await bus.producer();
+    await producer.send(ctx.topics.changes('p', ORDERS.table), 0, [{ key: Buffer.alloc(0), value: Buffer.from('old') }]);
+  }
+  const beginning = anchorPipeline(ctx, await pipeline(), source, sink);
+  await expect(beginning).rejects.toMatchObject({ kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' });
+  expect(happened).toEqual([]);
+  // Unless that is what was asked for.
+  const asked = await pipeline();
+  await anchorPipeline(ctx, { ...asked, value: { ...asked.value, request: 'resnapshot' } }, source, sink);
+  expect(happened).toEqual(['anchored']);
+});

@@ -1,0 +1,91 @@
+import type { Marker, PipelineRecord, ServiceContext, SinkReport, Source, TableRecord } from '@nanosync/core';
+import { positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { at, FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
+import { expect, test } from 'vitest';
+import { TablePlanner } from './table-planner.ts';
+import { TaskPublisher } from './task-publisher.ts';
+
+const L0 = positionOf(100n, 0n);
+const PIPELINE = {
+  ...{ definition: { name: 'p', source: { tables: [ORDERS.table] }, snapshot: { concurrency: 1, targetRowsPerPartition: 10 } } },
+  ...{ phase: 'snapshotting', anchor: { id: 'a', l0: L0, origin: {} } },
+} as unknown as PipelineRecord;
+const TABLE: TableRecord = {
+  ...{ v: RECORD_VERSION, table: ORDERS.table, phase: 'snapshotting', anchor: 'a', epoch: 'e1', schema: ORDERS, storage: 's', l0: L0 },
+  ...{ l1Requested: true, partitions: 0, voids: 0, estimatedRows: 1, busPartitions: 1, failure: null },
+};
+
+/** A table as stored, with what capture and sink say of it, and one round of the planner over it. */
+async function planning(stored: TableRecord, options: { readonly drift?: string } = {}) {
+  const clock = new FakeClock();
+  const state = openMemoryState({ clock });
+  let ids = 0;
+  const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => `t${++ids}` } });
+  const happened: string[] = [];
+  const source = {
+    drift: async () => (options.drift === undefined ? [] : [{ table: ORDERS.table, reason: options.drift }]),
+    mark: async ({ kind, ...marker }: Marker) => void happened.push(`${kind} ${'epoch' in marker ? marker.epoch : ''}`),
+    fence: async () => void happened.push('fence'),
+    partition: async () => ['0:'],
+  } as unknown as Source;
+  const line = () => {};
+  const log = { debug: line, info: line, warn: line, error: line, with: () => log };
+  const ctx = {
+    ...{ state, bus, registry, topics: topicsOf(), clock, log, tasksBusPartitions: 1 },
+    ...{ ids: { next: () => `i${++ids}` }, failpoint: () => {}, signal: new AbortController().signal },
+  } as unknown as ServiceContext;
+  await bus.ensureTopic(ctx.topics.tasks, 1);
+  await state.put(stateKeys.table('p', ORDERS.table), stored, 0);
+  const fresh = new Set<string>();
+  const planner = await TablePlanner.open({ ctx, source, tasks: new TaskPublisher(ctx), fresh, waiting: async () => {} }, PIPELINE);
+  return {
+    happened,
+    step: () => planner.step(PIPELINE),
+    table: async () => (await readRecord<TableRecord>(state, stateKeys.table('p', ORDERS.table)))!.value,
+    report: (epoch: string, watermark: SinkReport['watermark']) =>
+      state.put(stateKeys.sinkReport('p', ORDERS.table), { epoch, built: true, watermark }, 0),
+    capture: (epoch: string, l1: SinkReport['watermark']) =>
+      state.put(stateKeys.capture('p'), { anchor: 'a', tables: { [ORDERS.table]: { epoch, l1 } } }, 0),
+  };
+}
+
+test('what the sink says of an earlier epoch moves nothing', async () => {
+  const { step, table, report, happened } = await planning(TABLE);
+  await report('e0', at(200));
+  await step();
+  expect((await table()).phase).toBe('snapshotting');
+  expect(happened).toEqual([]);
+});
+
+test('a table is live only once the sink has passed the consistency position of this epoch', async () => {
+  const behind = await planning({ ...TABLE, phase: 'built' });
+  await behind.report('e1', at(150));
+  await behind.capture('e1', at(160));
+  await behind.step();
+  expect((await behind.table()).phase).toBe('built');
+  const earlier = await planning({ ...TABLE, phase: 'built' });
+  await earlier.report('e1', at(150));
+  await earlier.capture('e0', at(120));
+  await earlier.step();
+  expect((await earlier.table()).phase).toBe('built');
+  const passed = await planning({ ...TABLE, phase: 'built' });
+  await passed.report('e1', at(160));
+  await passed.capture('e1', at(160));
+  await passed.step();
+  expect((await passed.table()).phase).toBe('following');
+});
+
+test('ranges that another planner may have handed out get an epoch of their own, marked in the log before its fence', async () => {
+  const { step, table, happened } = await planning({ ...TABLE, phase: 'planned', l1Requested: false });
+  await step();
+  const { epoch, l0, phase } = await table();
+  expect(epoch).not.toBe('e1');
+  expect(l0).toBeNull();
+  expect(phase).toBe('snapshotting');
+  expect(happened).toEqual([`generation ${epoch}`, 'fence']);
+});
+
+test('a table that is no longer what was planned ends the pipeline with the command that repairs it', async () => {
+  const { step } = await planning(TABLE, { drift: 'The columns changed.' });
+  await expect(step()).rejects.toMatchObject({ kind: 'table-changed', hint: 'Run: nanosync pipeline resnapshot p' });
+});

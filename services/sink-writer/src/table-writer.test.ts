@@ -1,0 +1,88 @@
+import { stateKeys } from '@nanosync/core';
+import { at, changeOf, ORDERS, order, without } from '@nanosync/testkit';
+import { describe, expect, it } from 'vitest';
+import { L0, later, TABLE, tableFixture } from './testing/table-fixture.ts';
+
+describe('a table’s writer', () => {
+  it('builds and applies nothing before every partition is complete at the sink', async () => {
+    const { stage, control, change, write, until, seen, sink, put } = await tableFixture();
+    await put(stateKeys.table('p', ORDERS.table), { ...TABLE, partitions: 2 });
+    await control('generation', 'e1', L0);
+    await change(changeOf(ORDERS, 'u', order(1, 'new'), later(1)));
+    await stage('e1', 0, [order(1, 'old'), order(2)]);
+    const writer = write();
+    await until(() => writer.outcome() !== undefined || seen() !== undefined);
+    expect(writer.outcome()).toBeUndefined();
+    expect(await sink.generation({ pipeline: 'p', table: ORDERS.table, epoch: 'e1' })).toBeUndefined();
+    await stage('e1', 1, [order(3)]);
+    await until(() => seen()?.[0]?.[1] === 'new');
+    expect(seen()).toEqual([order(1, 'new'), order(2), order(3)]);
+    await writer.end();
+  });
+
+  it('begins right after its own generation event: what comes before is for another epoch', async () => {
+    const { stage, control, change, write, until, seen } = await tableFixture();
+    await control('generation', 'e0', at(90, 0));
+    await change(changeOf(ORDERS, 'u', order(1, 'of e0'), at(95)));
+    await control('generation', 'e1', L0);
+    await change(changeOf(ORDERS, 'u', order(2, 'of e1'), later(1)));
+    await stage('e1', 0, [order(1, 'copy'), order(2, 'copy')]);
+    const writer = write();
+    await until(() => seen()?.[1]?.[1] === 'of e1');
+    expect(seen()).toEqual([order(1, 'copy'), order(2, 'of e1')]);
+    await writer.end();
+  });
+
+  it('does not build an epoch that was given up while it waited', async () => {
+    const { stage, control, write, until, seen, put, clock } = await tableFixture();
+    await control('generation', 'e1', L0);
+    const writer = write();
+    await clock.advance(1000);
+    await put(stateKeys.table('p', ORDERS.table), { ...TABLE, epoch: 'e2', l0: null });
+    await stage('e1', 0, [order(1, 'given up')]);
+    await control('generation', 'e2', at(200, 0));
+    await clock.advance(1000);
+    await stage('e2', 0, [order(1, 'wanted')]);
+    await until(() => seen() !== undefined);
+    expect(seen()).toEqual([order(1, 'wanted')]);
+    await writer.end();
+  });
+
+  it('publishes what the sink could not apply, and counts it', async () => {
+    const { stage, control, change, write, until, seen, report, quarantined } = await tableFixture();
+    await control('generation', 'e1', L0);
+    await stage('e1', 0, [order(1)]);
+    await change(changeOf(ORDERS, 'u', without(ORDERS, order(7), 'body'), later(1)));
+    await change(changeOf(ORDERS, 'u', order(1, 'new'), later(2)));
+    const writer = write();
+    await until(async () => (await report())?.changesApplied === 1);
+    expect(seen()).toEqual([order(1, 'new')]);
+    expect(await report()).toMatchObject({ quarantined: 1, changesApplied: 1, defects: 0 });
+    expect(await quarantined()).toBe(1);
+    await writer.end();
+  });
+
+  it.each([
+    ['was created anew', 'anew'],
+    ['no longer has the last applied message', 'trimmed'],
+  ] as const)('does not go on in a topic that %s', async (_, how) => {
+    const { stage, control, change, write, until, seen, bus, topic } = await tableFixture();
+    await control('generation', 'e1', L0);
+    await stage('e1', 0, [order(1)]);
+    await change(changeOf(ORDERS, 'u', order(1, 'new'), later(1)));
+    const first = write();
+    await until(() => seen()?.[0]?.[1] === 'new');
+    await first.end();
+    if (how === 'anew') {
+      await bus.deleteTopic(topic);
+      await bus.ensureTopic(topic, 1);
+      await control('generation', 'e1', L0);
+    }
+    for (const commit of [2, 3]) await change(changeOf(ORDERS, 'u', order(1, `at ${commit}`), later(commit)));
+    if (how === 'trimmed') await bus.trim(topic, 0, 3);
+    const second = write();
+    await until(() => second.outcome() !== undefined || seen()?.[0]?.[1] !== 'new');
+    expect(second.outcome()).toMatchObject({ error: { kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' } });
+    expect(seen()).toEqual([order(1, 'new')]);
+  });
+});
