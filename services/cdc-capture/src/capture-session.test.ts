@@ -77,6 +77,19 @@ describe('a capture session', () => {
     expect((await published()).at(-1)).toMatchObject({ position: at(13), session: highest + 1 });
   });
 
+  it('ends when another session has stored behind it, and acknowledges nothing more', async () => {
+    const { begin, deliver, until, acknowledged, remember, record } = await captureFixture();
+    const first = begin();
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    await remember({ session: 9 });
+    deliver(transaction(12, [2]));
+    await until(() => first.outcome() !== undefined || acknowledged().length > 1);
+    expect(first.outcome()).toMatchObject({ error: { kind: 'conflict' } });
+    expect(acknowledged()).toEqual([at(11, 0)]);
+    expect(await record()).toMatchObject({ session: 9, acknowledged: at(11, 0) });
+  });
+
   it('has events of a table completed until its consistency position was met in the stream', async () => {
     const { begin, deliver, opened, until, acknowledged } = await captureFixture();
     const session = begin();

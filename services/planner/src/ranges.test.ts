@@ -3,7 +3,7 @@ import { listRecords, positionOf, RECORD_VERSION, stateKeys, tableIdOf } from '@
 import { FakeClock, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { Ledger } from './ledger.ts';
-import { planRanges } from './ranges.ts';
+import { planRanges, voidPlan } from './ranges.ts';
 import { TaskPublisher } from './task-publisher.ts';
 import { emitTasks } from './tasks.ts';
 
@@ -16,6 +16,7 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
   const state = await openMemoryState({ clock });
   const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => 'id' } });
   await bus.ensureTopic('tasks', 1);
+  let ids = 0;
   const told: (string | null)[] = [];
   const calls: string[] = [];
   const fence = Promise.withResolvers<void>();
@@ -28,10 +29,11 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
       await fence.promise;
       calls.push('fence passed');
     },
-    partition: async () => {
+    partition: async (_: unknown, { whole }: { whole: boolean }) => {
       calls.push('partition');
-      return ['0:10', '10:20', '20:'];
+      return whole ? ['whole'] : ['0:10', '10:20', '20:'];
     },
+    discover: async () => [{ schema: { table: TABLE, columns: [], key: [] }, storage: 'another file', estimatedRows: 40 }],
   } as unknown as Source;
   const ctx = {
     state,
@@ -43,6 +45,7 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
     tasksBusPartitions: 1,
     failpoint: () => {},
     signal: new AbortController().signal,
+    ids: { next: () => `e${++ids}` },
   };
   const record = {
     ...{
@@ -77,7 +80,8 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
     },
     waiting: async (text: string | null) => void told.push(text),
   };
-  const ledger = async () => (await listRecords<PartitionRecord>(state, stateKeys.partitions('p', TABLE, 'e'))).map(({ value }) => value);
+  const ledger = async (epoch = 'e') =>
+    (await listRecords<PartitionRecord>(state, stateKeys.partitions('p', TABLE, epoch))).map(({ value }) => value);
   return { parts, tables: [{ key, value: record as TableRecord, version }], calls, told, fence, ledger, state, bus };
 }
 
@@ -125,4 +129,30 @@ test('no more tasks go out than the pipeline’s concurrency, and none while too
   await open[0]?.ledger.refresh();
   await emitTasks({ ...parts, open });
   expect(await emitted()).toBe(2);
+});
+
+test('a void plan gets a new epoch with an L0 of its own, and after two the table is read as one range', async () => {
+  const { parts, tables, calls, fence, ledger, state } = await planning({ l0: true });
+  fence.resolve();
+  const table = async () => {
+    const stored = await state.get(tables[0]?.key ?? '');
+    return { key: stored?.key ?? '', value: stored?.value as TableRecord, version: stored?.version ?? 0 };
+  };
+  const epochs = ['e'];
+  await planRanges({ ...parts, tables });
+  for (const voids of [1, 2]) {
+    await voidPlan({ ...parts, stored: await table(), reason: 'it was rewritten' });
+    const { value } = await table();
+    expect(value).toMatchObject({ phase: 'planned', l0: null, storage: 'another file', partitions: 0, voids });
+    expect(epochs).not.toContain(value.epoch);
+    epochs.push(value.epoch);
+    calls.length = 0;
+    await planRanges({ ...parts, tables: [await table()] });
+    expect(calls).toEqual(['mark generation', 'fence', 'fence passed', 'partition']);
+  }
+  expect(await Promise.all(epochs.map(async (epoch) => (await ledger(epoch)).map(({ range }) => range)))).toEqual([
+    ['0:10', '10:20', '20:'],
+    ['0:10', '10:20', '20:'],
+    ['whole'],
+  ]);
 });

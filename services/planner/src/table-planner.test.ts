@@ -1,4 +1,13 @@
-import type { Marker, PipelineRecord, ServiceContext, SinkReport, Source, TableRecord } from '@nanosync/core';
+import type {
+  Marker,
+  PartitionPhase,
+  PartitionRecord,
+  PipelineRecord,
+  ServiceContext,
+  SinkReport,
+  Source,
+  TableRecord,
+} from '@nanosync/core';
 import { positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
 import { at, FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
@@ -15,8 +24,13 @@ const TABLE: TableRecord = {
   ...{ l1Requested: true, partitions: 0, voids: 0, estimatedRows: 1, busPartitions: 1, failure: null },
 };
 
+const PARTITION: PartitionRecord = {
+  ...{ v: RECORD_VERSION, partition: 0, range: '0:', phase: 'planned', emitted: true, attempt: 'x', attempts: 1, reader: null },
+  ...{ rows: 1, bytes: 1, voided: null },
+};
+
 /** A table as stored, with what capture and sink say of it, and one round of the planner over it. */
-async function planning(stored: TableRecord, options: { readonly drift?: string } = {}) {
+async function planning(stored: TableRecord, options: { readonly drift?: string; readonly ranges?: readonly PartitionPhase[] } = {}) {
   const clock = new FakeClock();
   const state = openMemoryState({ clock });
   let ids = 0;
@@ -36,10 +50,16 @@ async function planning(stored: TableRecord, options: { readonly drift?: string 
   } as unknown as ServiceContext;
   await bus.ensureTopic(ctx.topics.tasks, 1);
   await state.put(stateKeys.table('p', ORDERS.table), stored, 0);
+  const put = async (partition: number, phase: PartitionPhase) => {
+    const key = stateKeys.partition('p', ORDERS.table, 'e1', partition);
+    await state.put(key, { ...PARTITION, partition, phase }, (await state.get(key))?.version ?? 0);
+  };
+  for (const [partition, phase] of (options.ranges ?? []).entries()) await put(partition, phase);
   const fresh = new Set<string>();
   const planner = await TablePlanner.open({ ctx, source, tasks: new TaskPublisher(ctx), fresh, waiting: async () => {} }, PIPELINE);
   return {
     happened,
+    put,
     step: () => planner.step(PIPELINE),
     table: async () => (await readRecord<TableRecord>(state, stateKeys.table('p', ORDERS.table)))!.value,
     report: (epoch: string, watermark: SinkReport['watermark']) =>
@@ -88,4 +108,14 @@ test('ranges that another planner may have handed out get an epoch of their own,
 test('a table that is no longer what was planned ends the pipeline with the command that repairs it', async () => {
   const { step } = await planning(TABLE, { drift: 'The columns changed.' });
   await expect(step()).rejects.toMatchObject({ kind: 'table-changed', hint: 'Run: nanosync pipeline resnapshot p' });
+});
+
+test('the consistency position is asked for once every range has been read, and not before', async () => {
+  const { step, table, put, happened } = await planning({ ...TABLE, l1Requested: false, partitions: 2 }, { ranges: ['read', 'reading'] });
+  await step();
+  expect(happened).toEqual([]);
+  await put(1, 'read');
+  await step();
+  expect(happened).toEqual(['consistency e1']);
+  expect((await table()).l1Requested).toBe(true);
 });

@@ -48,8 +48,31 @@ describe('a table’s writer', () => {
     await writer.end();
   });
 
-  it('publishes what the sink could not apply, and counts it', async () => {
-    const { stage, control, change, write, until, seen, report, quarantined } = await tableFixture();
+  it('shows users a later generation only once it has passed its consistency position', async () => {
+    const { stage, control, change, consistent, write, until, seen, put, clock } = await tableFixture();
+    await control('generation', 'e1', L0);
+    await stage('e1', 0, [order(1), order(9, 'of e1 alone')]);
+    const writer = write();
+    await until(() => seen() !== undefined);
+    await put(stateKeys.table('p', ORDERS.table), { ...TABLE, epoch: 'e2', l0: null });
+    await control('generation', 'e2', at(200, 0));
+    await stage('e2', 0, [order(1), order(2)]);
+    await change(changeOf(ORDERS, 'u', order(1, 'below L1'), at(201)));
+    await clock.advance(10_000);
+    expect(seen()).toContainEqual(order(9, 'of e1 alone'));
+    await consistent('e2', at(203));
+    await change(changeOf(ORDERS, 'u', order(1, 'just below L1'), at(202)));
+    await clock.advance(10_000);
+    expect(seen()).toContainEqual(order(9, 'of e1 alone'));
+    await control('consistency', 'e2', at(203));
+    await until(() => seen()?.[1]?.[0] === 2n);
+    expect(seen()).toEqual([order(1, 'just below L1'), order(2)]);
+    await writer.end();
+  });
+
+  it('publishes what the sink could not apply, also when the bus is away just then, and counts it', async () => {
+    const { stage, control, change, write, until, seen, report, quarantined, refuseProducers } = await tableFixture();
+    refuseProducers(2);
     await control('generation', 'e1', L0);
     await stage('e1', 0, [order(1)]);
     await change(changeOf(ORDERS, 'u', without(ORDERS, order(7), 'body'), later(1)));

@@ -20,6 +20,7 @@ import {
   QUARANTINED,
   RECORD_VERSION,
   ROW_BATCH,
+  schemaIdOf,
   stateKeys,
   topicsOf,
 } from '@nanosync/core';
@@ -231,6 +232,26 @@ describe('a snapshot worker', () => {
     end();
     await clock.advance(60_000);
     await running;
+  });
+
+  it('ends a partition only when all of its batches are on the bus', async () => {
+    let sends = 0;
+    const firstHangs = withProducer(async (bus) => {
+      const producer = await bus.producer();
+      const send: Producer['send'] = (...args) => (++sends === 1 ? new Promise(() => {}) : producer.send(...args));
+      return { send, [Symbol.asyncDispose]: async () => {} };
+    });
+    const { ctx, bus, put, send, partition, until, end } = await surroundings(rows, firstHangs);
+    await put('p');
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('p')).phase === 'read')).toBe(true);
+    end();
+    await running;
+    const values = await (await bus.reader(ctx.topics.rows('p'), 0, 0)).read({ maxBytes: 1e9, waitMs: 0 });
+    const endId = await ctx.registry.register('nanosync.rows-EndMarker', END_MARKER.schema);
+    expect(values.map(({ value }) => (schemaIdOf(value) === endId ? 'end' : 'batch'))).toEqual(['batch', 'end']);
+    expect((await partition('p')).attempts).toBe(2);
   });
 
   it('leaves a durable partition alone when a repeated read finds the table rewritten', async () => {

@@ -66,6 +66,15 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     test: session('publishes, then stores, then acknowledges exactly the commit'),
   },
   {
+    name: 'overtaken-session-goes-on',
+    invariant: 'one-owner',
+    does: 'A capture session acknowledges although another one has stored behind it.',
+    file: `${FOLDER}/capture-record.ts`,
+    find: "    if (version === undefined) throw new PipelineError('conflict', 'Another capture session has taken over.');\n    this.stored = { ...this.stored, value, version };",
+    replace: '    this.stored = { ...this.stored, value, version: version ?? this.stored.version };',
+    test: session('ends when another session has stored behind it, and acknowledges nothing more'),
+  },
+  {
     name: 'topic-identity-not-compared',
     invariant: 'no-silent-gap',
     does: 'Capture goes on in a topic that was deleted and made again.',

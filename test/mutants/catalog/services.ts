@@ -10,6 +10,8 @@ const writer = (file: string, title: string) => unit(WRITER, file, title);
 
 const DUPLICATES = 'a lower session, and a position at or below the last, are duplicates and still move the offset';
 
+const UNAPPLIED = 'publishes what the sink could not apply, also when the bus is away just then, and counts it';
+
 /** What breaks the promises of planner, snapshot workers and sink-writer. */
 export const SERVICE_MUTANTS: readonly Mutant[] = [
   {
@@ -74,6 +76,24 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
     test: worker('does not read a range that is not the one of the ledger'),
   },
   {
+    name: 'rewritten-for-ever',
+    invariant: 'cover',
+    does: 'A table that is rewritten again and again is planned in ranges for ever.',
+    file: `${PLANNER}/ranges.ts`,
+    find: 'whole: voids >= VOIDS_BEFORE_WHOLE',
+    replace: 'whole: voids < 0',
+    test: planner('ranges', 'a void plan gets a new epoch with an L0 of its own, and after two the table is read as one range'),
+  },
+  {
+    name: 'void-epoch-used-again',
+    invariant: 'cover',
+    does: 'A table that was rewritten is planned anew under the epoch of the old file.',
+    file: `${PLANNER}/ranges.ts`,
+    find: '    epoch: ctx.ids.next(),\n    storage: found.storage,',
+    replace: '    storage: found.storage,',
+    test: planner('ranges', 'a void plan gets a new epoch with an L0 of its own, and after two the table is read as one range'),
+  },
+  {
     name: 'no-gate',
     invariant: 'gate',
     does: 'A table is built, and its changes applied, before every partition is complete at the sink.',
@@ -119,6 +139,15 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
     test: planner('table-planner', 'what the sink says of an earlier epoch moves nothing'),
   },
   {
+    name: 'shown-before-it-is-consistent',
+    invariant: 'gate',
+    does: 'Users see a later generation before it has passed its L1.',
+    file: `${WRITER}/change-applier.ts`,
+    find: 'return comparePositions(watermark, table.l1) >= 0;',
+    replace: 'return comparePositions(watermark, table.l0) >= 0;',
+    test: writer('table-writer', 'shows users a later generation only once it has passed its consistency position'),
+  },
+  {
     name: 'another-anchor-followed',
     invariant: 'gate',
     does: 'Changes that were published under another anchor are applied to a generation.',
@@ -135,6 +164,24 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
     find: 'limit: applied - 1, youngest',
     replace: 'limit: applied, youngest',
     test: writer('trimmer', 'what is not applied yet never goes, however old, and the last applied message stays'),
+  },
+  {
+    name: 'end-marker-before-its-batches',
+    invariant: 'one-build',
+    does: 'A partition is ended while batches of it are not on the bus yet.',
+    file: `${WORKER}/read-partition.ts`,
+    find: '  await Promise.all(sends);\n',
+    replace: '',
+    test: worker('ends a partition only when all of its batches are on the bus'),
+  },
+  {
+    name: 'consistency-asked-for-too-early',
+    invariant: 'complete-images',
+    does: 'L1 is asked for while ranges are still to be read, whose rows changes above it then meet incomplete.',
+    file: `${PLANNER}/table-planner.ts`,
+    find: 'if (ledger.allRead && !stored.value.l1Requested)',
+    replace: 'if (!stored.value.l1Requested)',
+    test: planner('table-planner', 'the consistency position is asked for once every range has been read, and not before'),
   },
   {
     name: 'dead-session-applied',
@@ -228,7 +275,16 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
     file: `${WRITER}/change-applier.ts`,
     find: '    await publishQuarantined(ctx, generation, applied.quarantined);\n',
     replace: '',
-    test: writer('table-writer', 'publishes what the sink could not apply, and counts it'),
+    test: writer('table-writer', UNAPPLIED),
+  },
+  {
+    name: 'quarantine-lost-with-the-bus',
+    invariant: 'nothing-skipped',
+    does: 'What the sink could not apply is published once, and is gone when the bus is away.',
+    file: `${WRITER}/quarantine.ts`,
+    find: "if (!isKind(error, 'unavailable', 'conflict') || ctx.signal.aborted) throw error;",
+    replace: "if (isKind(error, 'unavailable', 'conflict')) return;",
+    test: writer('table-writer', UNAPPLIED),
   },
   {
     name: 'green-in-spite-of-quarantine',

@@ -11,6 +11,8 @@ const contract = (file: string, suite: string, title: string): NamedTest => ({
 const duckdb = (suite: string, title: string) => contract(`${DUCKDB}/duckdb-sink.test.ts`, suite, title);
 const memory = (suite: string, title: string) => contract(`${MEMORY}/memory-sink.test.ts`, suite, title);
 
+const bigquery = (title: string): NamedTest => ({ project: 'unit', file: 'libs/sink-bigquery/src/statements.test.ts', title });
+
 const MOVES_EXACTLY = 'moves exactly, under the last claimed token, or changes nothing';
 const COMPLETE = 'a partition is complete when one attempt has its end marker, all its batches and all its rows';
 const ONCE = 'makes one row a key, shows it under the name, and does it once';
@@ -84,6 +86,15 @@ export const SINK_MUTANTS: readonly Mutant[] = [
     test: memory('staging', ONCE),
   },
   {
+    name: 'bigquery-built-twice',
+    invariant: 'one-build',
+    does: 'A build of BigQuery runs again where the epoch is built.',
+    file: 'libs/sink-bigquery/src/build.ts',
+    find: "    demand(`${events('built')} = 0`, 'built'),\n",
+    replace: '',
+    test: bigquery('a build is one transaction: nothing before it, all staged rows, those that do not fit, one row a key'),
+  },
+  {
     name: 'duckdb-all-attempts-built',
     invariant: 'one-build',
     does: 'DuckDB builds the rows of every attempt, also of one that died.',
@@ -120,6 +131,15 @@ export const SINK_MUTANTS: readonly Mutant[] = [
     test: duckdb('applying', NO_NULL),
   },
   {
+    name: 'memory-null-for-what-is-left-out',
+    invariant: 'complete-images',
+    does: 'The sink in memory inserts a change that lacks cells where there is no row to take them from.',
+    file: `${MEMORY}/memory-tables.ts`,
+    find: 'else if (base === undefined && !isComplete(image)) quarantined',
+    replace: 'else if (base === undefined && image.length === 0) quarantined',
+    test: memory('applying', NO_NULL),
+  },
+  {
     name: 'duckdb-progress-not-compared',
     invariant: 'progress-in-the-sink',
     does: 'DuckDB applies a batch whatever offsets it was read at.',
@@ -147,6 +167,33 @@ export const SINK_MUTANTS: readonly Mutant[] = [
     test: duckdb('applying', 'never goes back: a position that is not above the row is a counted defect'),
   },
   {
+    name: 'memory-rows-go-back',
+    invariant: 'progress-in-the-sink',
+    does: 'The sink in memory applies a change to a row that is newer.',
+    file: `${MEMORY}/memory-tables.ts`,
+    find: 'if (base !== undefined && comparePositions(base.position, event.position) >= 0) defects++;',
+    replace: 'if (base !== undefined && event.position.length === 0) defects++;',
+    test: memory('applying', 'never goes back: a position that is not above the row is a counted defect'),
+  },
+  {
+    name: 'memory-no-truncation-floor',
+    invariant: 'progress-in-the-sink',
+    does: 'The sink in memory applies changes from below a truncation that arrive behind it.',
+    file: `${MEMORY}/memory-tables.ts`,
+    find: "if (event.op === 't' || isBelow(event.position)) continue;",
+    replace: "if (event.op === 't') continue;",
+    test: memory('applying', 'a truncation deletes what is below it, also of the same batch, and voids what arrives later from below'),
+  },
+  {
+    name: 'bigquery-progress-not-compared',
+    invariant: 'progress-in-the-sink',
+    does: 'BigQuery applies a batch whatever progress it was read at.',
+    file: 'libs/sink-bigquery/src/sql.ts',
+    find: 'const same = `owner = ${text(from.owner)} AND revision = ${int(from.revision)}`;',
+    replace: 'const same = `owner = ${text(from.owner)}`;',
+    test: bigquery('a batch moves the progress from what was read, or does nothing'),
+  },
+  {
     name: 'no-truncation-floor',
     invariant: 'progress-in-the-sink',
     does: 'Changes from below a truncation that arrive behind it are applied.',
@@ -172,6 +219,15 @@ export const SINK_MUTANTS: readonly Mutant[] = [
     find: ' AND p.owner = ${text(request.owner)}',
     replace: '',
     test: duckdb('staging', MOVES_EXACTLY),
+  },
+  {
+    name: 'bigquery-owner-ignored',
+    invariant: 'one-owner',
+    does: 'BigQuery applies the batch of a writer that has lost the table.',
+    file: 'libs/sink-bigquery/src/sql.ts',
+    find: 'const same = `owner = ${text(from.owner)} AND revision = ${int(from.revision)}`;',
+    replace: 'const same = `revision = ${int(from.revision)}`;',
+    test: bigquery('a batch moves the progress from what was read, or does nothing'),
   },
   {
     name: 'memory-owner-ignored',

@@ -126,6 +126,15 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     test: pg('prerequisites', 'the key is what the log identifies: %s'),
   },
   {
+    name: 'deferrable-key',
+    invariant: 'logged-key',
+    does: 'A deferrable index is taken for the key, which the log does not identify rows by.',
+    file: `${FOLDER}/table-fitness.ts`,
+    find: 'if (!index.unique || !index.immediate || !index.valid || index.partial) return false;',
+    replace: 'if (!index.unique || !index.valid || index.partial) return false;',
+    test: pg('prerequisites', '%s: one sentence and the cure, from check and from discover'),
+  },
+  {
     name: 'key-change-is-an-update',
     invariant: 'logged-key',
     does: 'A change of the key is published as an update of the new key.',
@@ -166,6 +175,15 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     test: unit('acknowledge', 'only values that an event named are taken, once or again'),
   },
   {
+    name: 'idle-past-a-commit',
+    invariant: 'publish-then-acknowledge',
+    does: 'The end of the log is offered for acknowledgement while a delivered commit is not acknowledged.',
+    file: `${FOLDER}/change-reader.ts`,
+    find: 'this.page !== undefined || !acknowledgements.settled) return undefined;',
+    replace: 'this.page !== undefined) return undefined;',
+    test: pg('acknowledge', 'an idle database lets the slot advance, but only once nothing is unacknowledged'),
+  },
+  {
     name: 'timeline-not-compared',
     invariant: 'no-silent-gap',
     does: 'A server that failed over or was restored is taken for the one that the pipeline began on.',
@@ -191,6 +209,15 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     find: '  if (missing !== undefined) throw',
     replace: '  if (missing === null) throw',
     test: pg('stream-errors', 'a slot that is gone, and a publication that lacks something, are gaps with a cure'),
+  },
+  {
+    name: 'changed-table-streamed-on',
+    invariant: 'no-silent-gap',
+    does: 'Changes of a table whose columns are others now go on under the planned ones.',
+    file: `${FOLDER}/stream-decoder.ts`,
+    find: '    const reason = relationDifference(plan, relation);\n',
+    replace: '    const reason = this.options.pipeline ? undefined : relationDifference(plan, relation);\n',
+    test: pg('changes', 'after %s the table has a schema event and no more changes'),
   },
   {
     name: 'undecodable-row-dropped',

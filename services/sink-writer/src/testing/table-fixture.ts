@@ -1,4 +1,5 @@
 import type {
+  Bus,
   CaptureRecord,
   ControlKind,
   PipelineRecord,
@@ -13,6 +14,7 @@ import {
   ChangeCodec,
   CONTROL_EVENT,
   encodeMessage,
+  PipelineError,
   positionOf,
   RECORD_VERSION,
   ROWS_BUS_PARTITIONS,
@@ -57,9 +59,32 @@ export async function tableFixture() {
   const topic = topics.changes('p', ORDERS.table);
   const line = () => {};
   const log = { debug: line, info: line, warn: line, error: line, with: () => log };
+  let refused = 0;
+  const shaky = new Proxy(bus, {
+    get: (target, name) => {
+      if (name === 'producer' && refused > 0)
+        return async () => {
+          refused--;
+          throw new PipelineError('unavailable', 'The bus is away.');
+        };
+      const value = Reflect.get(target, name, target) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  }) as Bus;
   const ctx = (signal: AbortSignal) =>
     ({
-      ...{ state, bus, registry, topics, clock, log, ids: nextId, keepMs: 3_600_000, tasksBusPartitions: 1, changesBusPartitions: 1 },
+      ...{
+        state,
+        bus: shaky,
+        registry,
+        topics,
+        clock,
+        log,
+        ids: nextId,
+        keepMs: 3_600_000,
+        tasksBusPartitions: 1,
+        changesBusPartitions: 1,
+      },
       ...{ openSink: async () => warehouse.open(), failpoint: () => {}, signal },
     }) as unknown as ServiceContext;
   const put = async (key: string, value: unknown) => {
@@ -79,6 +104,15 @@ export async function tableFixture() {
   return {
     ...{ ctx, bus, clock, sink, topic, put, topics },
     seen: () => warehouse.read(ORDERS.table),
+    /** The next producers that the sink-writer asks for are refused. */
+    refuseProducers: (count: number) => {
+      refused = count;
+    },
+    /** Capture says that it met the L1 of this epoch. */
+    consistent: async (epoch: string, l1: Position) => {
+      const captured = { [ORDERS.table]: { epoch, l0: L0, l1 } };
+      await put(stateKeys.capture('p'), { anchor: 'a', tables: captured } as unknown as CaptureRecord);
+    },
     /** A complete partition of the table's copy. */
     stage: async (epoch: string, partition: number, rows: readonly Row[]) => {
       const name = { epoch, partition, attempt: `attempt at ${partition}` };
