@@ -53,7 +53,8 @@ export interface ScenarioDatabase extends AsyncDisposable {
   session(name: string): Promise<ScenarioSession>;
   /** Moves all rows to another file; `waits` when the table is in use. */
   rewrite(table: TableId): Promise<'done' | 'waits'>;
-  vacuum(table: TableId): Promise<void>;
+  /** Makes room where rows are gone; `shorten` gives empty pages at the end back, which needs the table for a moment. */
+  vacuum(table: TableId, shorten: boolean): Promise<void>;
   /** The server dies and comes back. */
   crash(): Promise<void>;
   dropSlot(pipeline: string): Promise<void>;

@@ -42,7 +42,7 @@ function gap({ pipeline }: ChangesOptions, reason: string): PipelineError {
   return new PipelineError('gap', reason, { hint: `Run: nanosync pipeline resnapshot ${pipeline}` });
 }
 
-/** Streams the model's log from the slot: sometimes several transactions a call, sometimes one in pieces. */
+/** Streams the model's log from the slot: sometimes all that is there in a call, sometimes a transaction in pieces. */
 class ModelChangeReader implements ChangeReader {
   private readonly db: ModelDatabase;
   private readonly options: ChangesOptions;
@@ -165,7 +165,7 @@ class ModelChangeReader implements ChangeReader {
   private decode(): void {
     const { db } = this;
     const chance = db.random();
-    let commits = chance < 0.25 ? 3 : 1;
+    let commits = chance < 0.25 ? Number.POSITIVE_INFINITY : 1;
     let events = chance > 0.75 ? 1 + Math.floor(db.random() * 3) : Number.POSITIVE_INFINITY;
     while (commits > 0 && events > 0) {
       this.open ??= this.begin();
