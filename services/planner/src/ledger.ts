@@ -69,7 +69,7 @@ export class Ledger {
   async refresh(): Promise<void> {
     for (const index of [...this.moving]) {
       const now = await readRecord<PartitionRecord>(this.ctx.state, this.at(index).key);
-      if (now === undefined) throw new PipelineError('defect', `The partition record ${this.at(index).key} has vanished.`);
+      if (now === undefined) throw vanished(this.at(index));
       if (now.version !== this.at(index).version || !this.movedMs.has(index)) this.movedMs.set(index, this.ctx.clock.monotonicMs());
       this.partitions[index] = now;
       if (now.value.phase === 'durable') this.moving.delete(index);
@@ -105,7 +105,7 @@ export class Ledger {
     this.moving.add(index);
     for (;;) {
       const now = await readRecord<PartitionRecord>(this.ctx.state, stored.key);
-      if (now === undefined) throw new PipelineError('defect', `The partition record ${stored.key} has vanished.`);
+      if (now === undefined) throw vanished(stored);
       const value = { ...now.value, emitted: true };
       const version = await this.ctx.state.put(now.key, value, now.version);
       if (version === undefined) continue;
@@ -122,4 +122,9 @@ export class Ledger {
 /** A worker may have taken a task whose planner died before it stored that the task is out. */
 function isMoving({ emitted, phase }: PartitionRecord): boolean {
   return phase !== 'durable' && (emitted || phase !== 'planned');
+}
+
+/** The state store has lost its newest writes: what this planner knows is read anew. */
+function vanished({ key }: Stored<PartitionRecord>): PipelineError {
+  return new PipelineError('conflict', `The partition record ${key} is no longer in the state store.`);
 }
