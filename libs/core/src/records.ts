@@ -127,6 +127,8 @@ export interface OverlapCounts {
 export interface SinkReport {
   readonly v: typeof RECORD_VERSION;
   readonly epoch: string;
+  /** Random id of the writer that began the report last; only it tells how far the table is. */
+  readonly writer: string;
   readonly built: boolean;
   readonly rowsBuilt: number;
   readonly rowsStaged: number;

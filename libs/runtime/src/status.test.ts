@@ -61,6 +61,7 @@ const capture: CaptureRecord = {
 const report: SinkReport = {
   v: 1,
   epoch: 'e1',
+  writer: 'w1',
   built: true,
   rowsBuilt: 250,
   rowsStaged: 250,

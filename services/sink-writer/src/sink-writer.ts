@@ -12,7 +12,7 @@ import {
   tellTrouble,
 } from '@nanosync/core';
 import { runRowLoader } from './row-loader.ts';
-import { TableReport } from './table-report.ts';
+import { reportFailure, TableReport } from './table-report.ts';
 import type { TableWork } from './table-writer.ts';
 import { runTableWriter } from './table-writer.ts';
 
@@ -110,9 +110,8 @@ async function reportBroken(ctx: ServiceContext, pipeline: PipelineRecord, error
   const { name } = pipeline.definition;
   for (const { value } of await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))) {
     if (value.anchor !== pipeline.anchor?.id) continue;
-    const report = new TableReport(ctx, name, value.table);
-    await report.begin(value.epoch);
-    await report.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` });
+    const failure = { reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${name}` };
+    await reportFailure(ctx, { pipeline: name, table: value.table, epoch: value.epoch }, failure);
   }
 }
 

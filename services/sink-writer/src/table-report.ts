@@ -1,15 +1,19 @@
 import type { Failure, Position, ServiceContext, SinkReport } from '@nanosync/core';
-import { RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
+import { PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 /** A live table's report is stored at most this often, in milliseconds; steps are stored at once. */
 const REPORT_EVERY_MS = 200;
 /** It is stored again after this time although nothing changed: a state store that lost its newest writes must learn of it again. */
 const REPEAT_EVERY_MS = 5000;
 
-/** Tells the state store how far a table is at the sink. For display and for the planner's steps; never read back as truth. */
+/**
+ * Tells the state store how far a table is at the sink. For display and for the planner's steps; never read back as truth. Whoever began last
+ * alone tells: a writer that was stopped for long must not tell what was true before another one took the table over.
+ */
 export class TableReport {
   private readonly ctx: ServiceContext;
   private readonly key: string;
+  private readonly writer: string;
   private current: SinkReport | undefined;
   private unsent = false;
   private lastSentMs = Number.NEGATIVE_INFINITY;
@@ -17,6 +21,7 @@ export class TableReport {
   constructor(ctx: ServiceContext, pipeline: string, table: string) {
     this.ctx = ctx;
     this.key = stateKeys.sinkReport(pipeline, table);
+    this.writer = ctx.ids.next();
   }
 
   /** True when figures that are set now are sent at once. */
@@ -24,11 +29,14 @@ export class TableReport {
     return this.ctx.clock.monotonicMs() - this.lastSentMs >= REPORT_EVERY_MS;
   }
 
-  /** Starts the report of an epoch; figures of another epoch are forgotten, figures of the same one go on. */
+  /** Starts the report of an epoch under this writer; figures of another epoch are forgotten, figures of the same one go on. */
   async begin(epoch: string): Promise<void> {
-    const stored = (await readRecord<SinkReport>(this.ctx.state, this.key))?.value;
-    this.current = stored?.epoch === epoch ? { ...stored, failure: null } : emptyReport(epoch);
-    await this.send();
+    this.sending();
+    this.current = await writeReport(this.ctx, this.key, (stored) => ({
+      ...(stored?.epoch === epoch ? stored : emptyReport(epoch)),
+      failure: null,
+      writer: this.writer,
+    }));
   }
 
   /** Changes figures; sent now when `now`, else soon. */
@@ -46,8 +54,9 @@ export class TableReport {
     if (this.unsent || (isOld && this.current !== undefined)) await this.send();
   }
 
+  /** Says why nothing more of the table is written. */
   async fail(failure: Failure): Promise<void> {
-    this.current ??= emptyReport('');
+    if (this.current === undefined) return;
     this.current = { ...this.current, failure };
     await this.send();
   }
@@ -56,13 +65,40 @@ export class TableReport {
     return this.current?.watermark ?? null;
   }
 
-  private async send(): Promise<void> {
+  private sending(): void {
     this.unsent = false;
     this.lastSentMs = this.ctx.clock.monotonicMs();
-    for (;;) {
-      const stored = await this.ctx.state.get(this.key);
-      if ((await this.ctx.state.put(this.key, this.current, stored?.version ?? 0)) !== undefined) return;
-    }
+  }
+
+  private async send(): Promise<void> {
+    this.sending();
+    const { current } = this;
+    if (current === undefined) return;
+    await writeReport(this.ctx, this.key, (stored) => {
+      if (stored?.writer !== this.writer)
+        throw new PipelineError('conflict', 'The state store knows another writer of the table, or has lost what this one told it.');
+      return { ...current, failure: current.failure ?? stored.failure };
+    });
+  }
+}
+
+/** Says at a table, whoever writes it, why nothing more of its epoch can be written. */
+export async function reportFailure(
+  ctx: ServiceContext,
+  { pipeline, table, epoch }: { readonly pipeline: string; readonly table: string; readonly epoch: string },
+  failure: Failure,
+): Promise<void> {
+  await writeReport(ctx, stateKeys.sinkReport(pipeline, table), (stored) => ({
+    ...(stored?.epoch === epoch ? stored : { ...emptyReport(epoch), writer: stored?.writer ?? '' }),
+    failure,
+  }));
+}
+
+async function writeReport(ctx: ServiceContext, key: string, change: (stored: SinkReport | undefined) => SinkReport): Promise<SinkReport> {
+  for (;;) {
+    const stored = await readRecord<SinkReport>(ctx.state, key);
+    const value = change(stored?.value);
+    if ((await ctx.state.put(key, value, stored?.version ?? 0)) !== undefined) return value;
   }
 }
 
@@ -70,6 +106,7 @@ function emptyReport(epoch: string): SinkReport {
   return {
     v: RECORD_VERSION,
     epoch,
+    writer: '',
     built: false,
     rowsBuilt: 0,
     rowsStaged: 0,
