@@ -14,10 +14,11 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: named(''),
-          exclude: ['**/node_modules/**', '**/*.{pg,cluster,e2e,fault,long}.test.ts'],
+          exclude: ['**/node_modules/**', '**/*.{pg,sim,cluster,e2e,fault,long}.test.ts'],
           testTimeout: 20_000,
         },
       },
+      { test: { name: 'sim', include: named('sim.'), testTimeout: 120_000 } },
       { test: { name: 'pg', include: named('pg.'), testTimeout: 60_000, hookTimeout: 60_000 } },
       {
         test: {

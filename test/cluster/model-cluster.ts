@@ -1,15 +1,18 @@
 import { runCapture } from '@nanosync/cdc-capture';
 import type { Log, PipelineRecord, Row, ServiceContext, State, TableSchema } from '@nanosync/core';
-import { RECORD_VERSION, readRecord, stateKeys, tableIdOf, topicsOf } from '@nanosync/core';
+import { PipelineError, RECORD_VERSION, readRecord, stateKeys, tableIdOf } from '@nanosync/core';
 import { runPlanner } from '@nanosync/planner';
 import { randomIds, systemClock } from '@nanosync/runtime';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
 import { openRedisState } from '@nanosync/state';
 import { memoryWarehouse, openMemoryBus } from '@nanosync/testkit';
-import { ModelDatabase, rowText } from '../sim/model-database.ts';
-import { openModelSource } from '../sim/model-source.ts';
-import { clockOf, Process, portsOf, sinkOf, sourceOf } from '../sim/process.ts';
+import { ModelDatabase } from '../sim/model/database.ts';
+import { openModelSource } from '../sim/model/source.ts';
+import type { Host } from '../sim/process.ts';
+import { Process } from '../sim/process.ts';
+import { randomOf } from '../sim/random.ts';
+import { contextOf } from '../sim/services.ts';
 
 /** The pipeline that every model cluster has. */
 export const PIPELINE = 'model';
@@ -24,6 +27,24 @@ const ORDERS: TableSchema = {
 };
 const RUNS = [runPlanner, (ctx: ServiceContext) => runSnapshotWorker(ctx, 2), runCapture, runSinkWriter];
 
+/** Real time, and calls that are counted and that nothing happens to. */
+function hostOf(called: () => void): Host {
+  const clock = systemClock();
+  return {
+    clock,
+    after: (ms, wake) => void clock.sleep(ms).then(wake),
+    travel: async () => undefined,
+    fateOf: () => {
+      called();
+      return undefined;
+    },
+    died: () => undefined,
+    violate: (what) => {
+      throw new PipelineError('defect', what);
+    },
+  };
+}
+
 /** One of each service, on connections of its own. */
 export interface ModelProcess {
   readonly calls: () => number;
@@ -33,9 +54,13 @@ export interface ModelProcess {
   kill(): Promise<void>;
 }
 
+function rowText(row: Row): string {
+  return row.map(String).join('|');
+}
+
 /** A database, bus and warehouse in memory, beside a real Redis. */
 export class ModelCluster implements AsyncDisposable {
-  readonly db = new ModelDatabase([ORDERS]);
+  readonly db: ModelDatabase;
   readonly warehouse = memoryWarehouse();
   readonly state: State;
   private readonly redis: Parameters<typeof openRedisState>[0];
@@ -48,6 +73,8 @@ export class ModelCluster implements AsyncDisposable {
     this.state = parts.state;
     this.redis = parts.redis;
     this.engines = parts.engines;
+    const random = randomOf(1, 'database');
+    this.db = new ModelDatabase({ schemas: [ORDERS], random: () => random.next(), clock: systemClock() });
   }
 
   /** With so many rows in the table, and the pipeline stored. */
@@ -69,7 +96,10 @@ export class ModelCluster implements AsyncDisposable {
   insert(rows: number): void {
     for (let done = 0; done < rows; done++) {
       const id = BigInt(++this.last);
-      this.db.commit([{ kind: 'put', table: TABLE, row: [id, `row ${id}`] as Row }]);
+      const transaction = this.db.begin();
+      transaction.insert(TABLE, [id, `row ${id}`]);
+      transaction.commit();
+      transaction.becomeVisible();
     }
   }
 
@@ -83,32 +113,23 @@ export class ModelCluster implements AsyncDisposable {
   }
 
   async start(): Promise<ModelProcess> {
-    const { db, warehouse, ending } = this;
-    const clock = systemClock();
-    const process = new Process();
+    let calls = 0;
+    const process = new Process(
+      hostOf(() => calls++),
+      'worker',
+      'all services',
+    );
     const state = await openRedisState(this.redis);
-    const cuts: (() => void)[] = [];
     const said: string[] = [];
-    const ctx: ServiceContext = {
-      ...portsOf(process, { state, ...this.engines }),
-      ...{
-        topics: topicsOf(),
-        tasksBusPartitions: 2,
-        changesBusPartitions: 2,
-        keepMs: 1000,
-        log: logTo(said),
-        clock: clockOf(process, clock),
-      },
-      ids: randomIds(),
-      openSource: async () => {
-        const { source, cut } = openModelSource(db, clockOf(process, clock));
-        cuts.push(cut);
-        return sourceOf(process, source);
-      },
-      openSink: async () => sinkOf(process, warehouse.open()),
-      failpoint: () => {},
-      signal: ending.signal,
+    const ids = randomIds();
+    const engines = {
+      state,
+      ...this.engines,
+      openSource: () => openModelSource(this.db, process.clock()),
+      openSink: () => this.warehouse.open(),
+      nextId: () => ids.next(),
     };
+    const ctx: ServiceContext = { ...contextOf(process, engines, logTo(said)), signal: this.ending.signal };
     const running = Promise.all(RUNS.map((run) => run(ctx)));
     running.catch(() => undefined);
     this.closing.push(async () => {
@@ -116,11 +137,11 @@ export class ModelCluster implements AsyncDisposable {
       await state[Symbol.asyncDispose]();
     });
     const kill = async () => {
-      process.kill();
-      for (const cut of cuts) cut();
+      process.dead = true;
+      process.cut();
       await state[Symbol.asyncDispose]();
     };
-    return { calls: () => process.calls, said, kill };
+    return { calls: () => calls, said, kill };
   }
 
   /** Ends all processes; throws what a service ended with. */

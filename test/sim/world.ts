@@ -1,140 +1,156 @@
-import { runCapture } from '@nanosync/cdc-capture';
-import type { GroupMember, Log, PipelineRecord, ServiceContext, SinkPace, SinkReport, TableId } from '@nanosync/core';
-import {
-  comparePositions,
-  listRecords,
-  PipelineError,
-  positionOf,
-  RECORD_VERSION,
-  readRecord,
-  stateKeys,
-  topicsOf,
-  updateRecord,
-} from '@nanosync/core';
-import { runPlanner } from '@nanosync/planner';
-import { runSinkWriter } from '@nanosync/sink-writer';
-import { runSnapshotWorker } from '@nanosync/snapshot-worker';
-import type { MemoryStateStore } from '@nanosync/testkit';
-import { FakeClock, memoryBusStore, memoryStateStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
-import type { ModelDatabase } from './model-database.ts';
-import { rowText } from './model-database.ts';
-import { openModelSource } from './model-source.ts';
-import type { Fate } from './process.ts';
-import { clockOf, Process, portsOf, sinkOf, sourceOf } from './process.ts';
+import type { Bus, GenerationId, Log, PipelineRecord, Producer, SinkPace, TableId } from '@nanosync/core';
+import { PipelineError, RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import type { MemoryBusStore } from '@nanosync/testkit';
+import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
+import { BusOracle } from './bus-oracle.ts';
+import { SimClock } from './clock.ts';
+import { ModelDatabase } from './model/database.ts';
+import { openModelSource } from './model/source.ts';
+import type { Occurrences } from './occurrences.ts';
+import type { Plan } from './plan.ts';
+import type { CallFate, Host, ServiceName } from './process.ts';
+import { Process, SERVICES } from './process.ts';
+import type { Random } from './random.ts';
+import { randomOf } from './random.ts';
+import type { Engines } from './services.ts';
+import { contextOf, RUN } from './services.ts';
+import { SinkOracle } from './sink-oracle.ts';
+import type { StateHistory } from './state-history.ts';
+import { stateHistory } from './state-history.ts';
+import { PIPELINE, StateOracle } from './state-oracle.ts';
+import { Versions } from './versions.ts';
+import { schemas, tableId } from './workload.ts';
 
-export type ServiceName = 'planner' | 'worker' | 'capture' | 'writer';
-export const SERVICES: readonly ServiceName[] = ['planner', 'worker', 'capture', 'writer'];
+/** How long a process that died stays away before a supervisor has started another, at most. */
+const AWAY_MS = 1200;
+/** A service that ended by an error is started again in its process. */
+const AGAIN_MS = 100;
+/** After this long the group takes the tasks of a member that is silent. */
+const SESSION_MS = 2500;
+const SLOW_PACE: SinkPace = { stageBytes: 20_000, applyBytes: 4000, stageWaitMs: 1500, applyWaitMs: 300, lookEveryMs: 250 };
 
-const RUN: Record<ServiceName, (ctx: ServiceContext) => Promise<void>> = {
-  planner: runPlanner,
-  worker: (ctx) => runSnapshotWorker(ctx, 2),
-  capture: runCapture,
-  writer: runSinkWriter,
-};
-
-const PIPELINE = 'sim';
-
-/** Everything that outlives a process, and the processes that run on it. */
-export class World {
-  readonly clock = new FakeClock();
+/** Everything that outlives a process, the processes that run on it, and those who watch. */
+export class World implements Host {
+  readonly random: Random;
+  readonly clock: SimClock;
   readonly db: ModelDatabase;
-  warehouse = memoryWarehouse();
-  readonly stateStore: MemoryStateStore = memoryStateStore();
-  /** Errors that ended a service, by name: each process is started again, as a supervisor does. */
-  readonly ended: string[] = [];
-  readonly logged: string[] = [];
-  private readonly busStore = memoryBusStore();
-  private readonly ending = new AbortController();
+  readonly history: StateHistory;
+  readonly busStore: MemoryBusStore = memoryBusStore();
+  readonly processes = new Set<Process>();
+  /** What must never be, in the order it was met. */
+  readonly violations: string[] = [];
+  readonly trace: string[] = [];
+  /** Decides about each call; set by who plans the faults. */
+  fates: (process: Process, call: string) => CallFate | undefined = () => undefined;
+  readonly plan: Plan;
+  private readonly stateOracle: StateOracle;
+  private readonly busOracle: BusOracle;
+  private readonly sinkOracle: SinkOracle;
+  private readonly isTraced: boolean;
+  private warehouse = memoryWarehouse();
+  private engines: Engines | undefined;
+  private isOver = false;
+  private lostWarehouses = 0;
+  /** Somebody has asked for a new anchor, and there is none yet. */
+  private hasRequest = false;
   private ids = 0;
-  private bus: Awaited<ReturnType<typeof openMemoryBus>> | undefined;
-  private readonly processes = new Map<Process, ServiceName>();
+  private started = 0;
 
-  private readonly mayLoseMs: number;
-  private readonly pace: SinkPace | undefined;
-
-  constructor(db: ModelDatabase, mayLoseMs = 0, pace?: SinkPace) {
-    this.db = db;
-    this.mayLoseMs = mayLoseMs;
-    this.pace = pace;
-  }
-
-  async open(tables: readonly TableId[], targetRows: number): Promise<void> {
-    this.bus = await openMemoryBus({ clock: this.clock, ids: { next: () => this.id('t') }, store: this.busStore });
-    const connection = { name: 'c', type: 'model', dsn: null, properties: {} };
-    const record: PipelineRecord = {
-      v: RECORD_VERSION,
-      definition: {
-        name: PIPELINE,
-        replicationType: 'cdc_backfill',
-        source: { connection, tables },
-        sink: { connection },
-        snapshot: { concurrency: 3, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },
-      },
-      phase: 'created',
-      anchor: null,
-      failure: null,
-      waiting: null,
-      request: null,
-      createdMs: 0,
+  constructor(plan: Plan, occurrences: Occurrences, isTraced = false) {
+    this.isTraced = isTraced;
+    this.plan = plan;
+    this.random = randomOf(plan.seed, 'schedule');
+    this.clock = new SimClock(randomOf(plan.seed, 'ties'));
+    const { clock } = this;
+    const database = randomOf(plan.seed, 'database');
+    this.db = new ModelDatabase({ schemas: schemas(), random: () => database.next(), clock, pageRows: 4 });
+    const violated = (what: string) => this.violate(what);
+    this.stateOracle = new StateOracle(occurrences, violated);
+    this.stateOracle.durable = (generation, partition) =>
+      this.requireStaged(generation, partition).catch((error: unknown) => this.violate(String(error)));
+    this.stateOracle.anchored = () => {
+      this.hasRequest = false;
     };
-    await this.state().put(stateKeys.pipeline(PIPELINE), record, 0);
+    this.history = stateHistory(
+      () => clock.monotonicMs(),
+      (key, json, before) => this.stateOracle.written(key, json, before),
+    );
+    const topics = new Map(schemas().map(({ table }) => [topicsOf().changes(PIPELINE, table), table]));
+    this.busOracle = new BusOracle({
+      db: this.db,
+      schemaOf: (id) => this.busStore.schemas[id - 1] ?? '',
+      tableOf: (topic) => topics.get(topic),
+      epochOf: (table) => this.stateOracle.epochOf(table),
+      violated,
+    });
+    this.sinkOracle = new SinkOracle({
+      versions: new Versions(this.db),
+      read: (table) => this.warehouse.read(table),
+      l0Of: (epoch) => this.stateOracle.l0Of(epoch) ?? this.busOracle.l0Of(epoch),
+      l1Of: (epoch) => this.busOracle.l1Of(epoch),
+      violated,
+    });
+    this.db.onConfirm = (lsn) => this.busOracle.confirmed(lsn);
   }
 
-  /** Starts a process that runs one service; it is started again when it ends by an error. */
-  start(name: ServiceName, fate?: Fate): Process {
-    const process = new Process(fate);
-    this.processes.set(process, name);
-    void this.supervise(name, process);
-    return process;
+  /** Opens the engines and stores the pipeline. */
+  async open(): Promise<void> {
+    const { bus, registry } = await openMemoryBus({ clock: this.clock, ids: { next: () => this.nextId('t') }, store: this.busStore });
+    this.engines = {
+      state: this.state(),
+      bus: this.watchedBus(bus),
+      registry,
+      openSource: () => {
+        const opened = openModelSource(this.db, this.clock);
+        return { ...opened, source: this.watchedSource(opened.source) };
+      },
+      openSink: () => {
+        const { warehouse } = this;
+        const watched = this.sinkOracle.watching(warehouse.open(), () => warehouse === this.warehouse);
+        return { ...watched, pace: this.plan.isSinkSlow ? SLOW_PACE : undefined };
+      },
+      nextId: () => this.nextId('i'),
+    };
+    await this.apply([0, 1]);
+    this.history.settle();
   }
 
-  /** Moves time on to the next sleeper. */
-  async tick(): Promise<void> {
-    const { nextMs } = this.clock;
-    await this.clock.advance(nextMs === undefined ? 1 : Math.max(0, nextMs - this.clock.nowMs()));
+  /** What `nanosync apply` stores: the pipeline with these tables. */
+  async apply(tables: readonly number[]): Promise<void> {
+    const connection = { name: 'c', type: 'model', dsn: null, properties: {} };
+    const { concurrency, targetRows } = this.plan;
+    const definition: PipelineRecord['definition'] = {
+      name: PIPELINE,
+      replicationType: 'cdc_backfill',
+      source: { connection, tables: tables.map(tableId) },
+      sink: { connection },
+      snapshot: { concurrency, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },
+    };
+    const key = stateKeys.pipeline(PIPELINE);
+    const stored = await updateRecord<PipelineRecord>(this.state(), key, (record) => ({ ...record, definition }));
+    if (stored !== undefined) return;
+    const fresh = { phase: 'created', anchor: null, failure: null, waiting: null, request: null, createdMs: 0 } as const;
+    await this.state().put(key, { v: RECORD_VERSION, definition, ...fresh }, 0);
   }
 
-  async pipeline(): Promise<PipelineRecord> {
-    const found = await readRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE));
-    if (found === undefined) throw new Error('the pipeline record is gone');
-    return found.value;
-  }
-
+  /** What `nanosync pipeline resnapshot` stores. */
   async requestResnapshot(): Promise<void> {
+    this.hasRequest = true;
     await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => ({ ...record, request: 'resnapshot' }));
   }
 
-  /** How sink and source differ, or an empty list. */
-  differences(): readonly string[] {
-    return [...this.tables()].flatMap((table) => {
-      const wanted = this.db.rowsOf(table).map(rowText);
-      const found = this.warehouse.read(table)?.map(rowText) ?? ['no such table'];
-      const missing = wanted.filter((row) => !found.includes(row)).map((row) => `${table} lacks ${row}`);
-      const extra = found.filter((row) => !wanted.includes(row)).map((row) => `${table} has ${row}`);
-      return [...missing, ...extra];
-    });
+  async pipeline(): Promise<PipelineRecord | undefined> {
+    return (await readRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE)))?.value;
   }
 
-  /** Rows that were counted as quarantined or as defects; a sound run has none. */
-  async miscounted(): Promise<number> {
-    const reports = await listRecords<{ v: 1; quarantined: number; defects: number }>(this.state(), stateKeys.sinkReports(PIPELINE));
-    return reports.reduce((sum, { value }) => sum + value.quarantined + value.defects, 0);
+  /** Calls back, once, when the pipeline is next stored in a phase. */
+  onPhase(phase: string, come: () => void): void {
+    this.stateOracle.phaseWaits.push({ phase, come: () => this.clock.after(0, come) });
   }
 
-  /** The warehouse is deleted while nobody writes to it; the writers begin again on an empty one. */
-  loseWarehouse(): void {
-    this.warehouse = memoryWarehouse();
-    this.restart('writer');
-  }
-
-  /** Kills the processes of a service with their connections, and starts one. */
-  restart(service: ServiceName): void {
-    for (const [process, name] of this.processes)
-      if (name === service) {
-        process.kill();
-        process.onFate();
-      }
-    this.start(service);
+  /** What users see of a table. */
+  read(table: TableId): ReturnType<typeof this.warehouse.read> {
+    return this.warehouse.read(table);
   }
 
   /** Messages on the quarantine topic. */
@@ -142,117 +158,217 @@ export class World {
     return this.busStore.topics.get(topicsOf().quarantine(PIPELINE))?.partitions[0]?.messages.length ?? 0;
   }
 
-  /** The bus comes back without the newest messages of each partition of the topics whose names end so, or the topics come back empty. */
-  loseMessages(ending: string, count: number | 'topic'): void {
-    for (const [name, topic] of this.busStore.topics) {
-      if (!name.endsWith(ending)) continue;
-      if (count === 'topic')
-        this.busStore.topics.set(name, {
-          ...topic,
-          id: this.id('t'),
-          partitions: topic.partitions.map(() => ({ start: 0, messages: [] })),
-          groups: new Map(),
-        });
-      else for (const log of topic.partitions) log.messages.splice(Math.max(0, log.messages.length - count));
-    }
-  }
-
-  /** Tables whose watermark at the sink has not passed their last commit at the source. */
-  async behind(): Promise<readonly TableId[]> {
-    const behind: TableId[] = [];
-    for (const table of this.tables()) {
-      const report = await readRecord<SinkReport>(this.state(), stateKeys.sinkReport(PIPELINE, table));
-      const last = this.db.log.findLast(({ writes }) => writes.some(({ write }) => write.table === table));
-      const watermark = report?.value.watermark ?? null;
-      if (last !== undefined && (watermark === null || comparePositions(watermark, positionOf(last.lsn, 0n)) <= 0)) behind.push(table);
-    }
-    return behind;
-  }
-
-  /** Every table's phase. */
-  async tablePhases(): Promise<readonly string[]> {
-    const tables = await listRecords<{ v: 1; phase: string }>(this.state(), stateKeys.tables(PIPELINE));
-    return tables.map(({ value }) => value.phase);
-  }
-
-  /** Ends everything; nothing of this world may go on. */
-  async close(): Promise<void> {
-    this.ending.abort();
-    for (const process of this.processes.keys()) {
-      process.resume();
-    }
-    for (let turn = 0; turn < 5; turn++) await this.tick();
-    for (const process of this.processes.keys()) process.kill();
-  }
-
   state() {
-    return openMemoryState({ clock: this.clock, store: this.stateStore, mayLoseMs: this.mayLoseMs });
+    return openMemoryState({ clock: this.clock, store: this.history.store, mayLoseMs: this.plan.mayLoseMs });
   }
 
-  private tables(): readonly TableId[] {
-    return this.db.tableIds();
+  start(service: ServiceName): Process {
+    const process = new Process(this, service, `${service}#${++this.started}`);
+    this.processes.add(process);
+    this.say('start', process.name);
+    this.supervise(process).catch((error: unknown) => this.violate(`${process.name} cannot be supervised: ${String(error)}`));
+    return process;
   }
 
-  private id(prefix: string): string {
+  /** One process of each service, or two. */
+  startAll(): void {
+    for (const service of [...SERVICES, ...this.plan.twice]) this.start(service);
+  }
+
+  /** A process dies, and after a while a supervisor starts another. */
+  died(process: Process): void {
+    if (process.dead) return;
+    this.say('dies', process.name);
+    this.remove(process);
+    this.replace(process.service);
+  }
+
+  /** A process is told to end, and does in its own time. */
+  end(process: Process): void {
+    this.say('ends', process.name);
+    process.ending.abort();
+    this.replace(process.service);
+  }
+
+  /** The process of a service that works, if there is one. */
+  living(service: ServiceName): Process | undefined {
+    return [...this.processes].find((one) => one.service === service && !one.isStopped && !one.ending.signal.aborted);
+  }
+
+  private replace(service: ServiceName): void {
+    this.clock.after(this.random.next() * AWAY_MS, () => {
+      if (!this.isOver && this.living(service) === undefined) this.start(service);
+    });
+  }
+
+  /** Kills a process that nobody starts again. */
+  remove(process: Process): void {
+    this.processes.delete(process);
+    process.dead = true;
+    process.resume();
+    // The server notices a connection that is gone at once or after a while.
+    if (this.random.chance(0.7)) process.cut();
+    else this.clock.after(this.random.next() * SESSION_MS, () => process.cut());
+  }
+
+  stop(process: Process, forMs: number): void {
+    this.say('stopped', process.name);
+    process.stop();
+    this.clock.after(SESSION_MS, () => process.isStopped && process.cut());
+    this.clock.after(forMs, () => {
+      this.say('resumed', process.name);
+      process.resume();
+    });
+  }
+
+  after(ms: number, wake: () => void): void {
+    this.clock.after(ms, wake);
+  }
+
+  /** Some answers come at once, most soon, a few very late: so any order of calls that do not wait for one another happens. */
+  travel(): Promise<void> {
+    const draw = this.random.next();
+    if (draw < 0.2) return Promise.resolve();
+    return this.clock.sleep(draw < 0.97 ? draw * draw * draw * 3 : this.random.next() * 120);
+  }
+
+  fateOf(process: Process, call: string): CallFate | undefined {
+    return this.fates(process, call);
+  }
+
+  /** The warehouse is deleted; who writes to it begins again on an empty one. */
+  loseWarehouse(): void {
+    this.warehouse = memoryWarehouse();
+    this.lostWarehouses++;
+    this.sinkOracle.lost();
+    this.stateOracle.mayGoBack(); // What is reported of it begins again too.
+    for (const process of [...this.processes]) if (process.service === 'writer') this.died(process);
+  }
+
+  /** The bus comes back without what it got lately. */
+  restoreBus(byMs: number): void {
+    const { busStore, clock } = this;
+    for (const topic of busStore.topics.values())
+      for (const [partition, log] of topic.partitions.entries()) {
+        const kept = log.messages.filter(({ timestampMs }) => timestampMs <= clock.nowMs() - byMs).length;
+        log.messages.splice(kept);
+        const end = log.start + kept;
+        for (const progress of topic.groups.values()) {
+          const place = progress[partition];
+          if (place === undefined) continue;
+          place.next = Math.min(place.next, end);
+          for (const offset of [...place.done]) if (offset >= end) place.done.delete(offset);
+        }
+      }
+  }
+
+  /** One topic comes back empty, as another one. */
+  loseTopic(): void {
+    const names = [...this.busStore.topics.keys()].filter((name) => !name.endsWith('.tasks') && !name.endsWith('.quarantine')).sort();
+    if (names.length === 0) return;
+    const name = this.random.pick(names);
+    const topic = this.busStore.topics.get(name);
+    if (topic === undefined) return;
+    const partitions = topic.partitions.map(() => ({ start: 0, messages: [] }));
+    this.busStore.topics.set(name, { id: this.nextId('t'), partitions, groups: new Map() });
+  }
+
+  /** The state store comes back as it was so long ago. */
+  rewindState(byMs: number): void {
+    this.stateOracle.mayGoBack();
+    this.history.rewind(byMs);
+  }
+
+  wipeState(): void {
+    this.stateOracle.mayGoBack();
+    this.history.wipe();
+  }
+
+  /** A line for whoever reads how a seed went. */
+  say(what: string, text = ''): void {
+    if (this.isTraced) this.trace.push(`${String(this.clock.monotonicMs()).padStart(6)} ${what} ${text}`);
+  }
+
+  violate(what: string): void {
+    this.say('VIOLATION', what);
+    this.violations.push(what);
+  }
+
+  /** Ends everything; nothing of this world goes on. */
+  async close(): Promise<void> {
+    this.isOver = true;
+    for (const process of this.processes) process.dead = true;
+    for (const process of this.processes) process.ending.abort();
+  }
+
+  nextId(prefix: string): string {
     return `${prefix}${String(++this.ids).padStart(15, '0')}`;
   }
 
-  private async supervise(name: ServiceName, process: Process): Promise<void> {
-    for (; !this.ending.signal.aborted && !process.dead; await this.clock.sleep(100, this.ending.signal)) {
-      try {
-        await RUN[name](this.context(name, process));
-      } catch (error) {
-        if (error instanceof PipelineError && error.retry === 'timed') continue;
-        this.ended.push(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      }
-    }
+  /** Something was published of the pipeline's tables. */
+  private hasChanges(): boolean {
+    return [...this.busStore.topics].some(
+      ([name, { partitions }]) => name.endsWith('.changes') && partitions.some((log) => log.start + log.messages.length > 0),
+    );
   }
 
-  private context(name: ServiceName, process: Process): ServiceContext {
-    if (this.bus === undefined) throw new Error('the world is not open');
-    const { clock, ending } = this;
-    const { bus, registry } = this.bus;
-    const cuts: (() => void)[] = [];
-    process.onFate = () => {
-      for (const cut of cuts) cut();
+  /** What is told to be durable is at the sink, unless the epoch is given up or about to be. */
+  private async requireStaged(generation: GenerationId, partition: number): Promise<void> {
+    const sink = this.warehouse.open();
+    if (this.lostWarehouses > 0 || this.hasRequest || (await sink.generation(generation)) !== undefined) return;
+    const staged = await sink.staged(generation);
+    if (staged.some((one) => one.partition === partition) || this.stateOracle.epochOf(generation.table) !== generation.epoch) return;
+    this.violate(`partition ${partition} of ${generation.table} is called durable and is not`);
+  }
+
+  private async supervise(process: Process): Promise<void> {
+    const engines = this.engines as Engines;
+    while (!process.ending.signal.aborted && !process.dead) {
+      try {
+        await RUN[process.service](contextOf(process, engines, this.log(process)));
+      } catch (error) {
+        if (!(error instanceof PipelineError) || error.retry !== 'timed')
+          this.violate(`${process.name} ended: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      }
+      await this.clock.sleep(AGAIN_MS);
+    }
+    this.processes.delete(process);
+  }
+
+  private watchedBus(bus: Bus): Bus {
+    const producer = async (): Promise<Producer> => {
+      const made = await bus.producer();
+      return {
+        send: async (topic, partition, messages) => {
+          const sent = await made.send(topic, partition, messages);
+          this.busOracle.sent(topic, partition, messages);
+          return sent;
+        },
+        [Symbol.asyncDispose]: () => made[Symbol.asyncDispose](),
+      };
     };
-    const watched = new Proxy(bus, {
+    return new Proxy(bus, {
       get: (target, key) => {
-        if (key !== 'group') {
-          const value = Reflect.get(target, key, target) as unknown;
-          return typeof value === 'function' ? value.bind(target) : value;
-        }
-        return async (topic: string, group: string): Promise<GroupMember> => {
-          const member = await target.group(topic, group);
-          cuts.push(() => void member[Symbol.asyncDispose]());
-          return member;
-        };
+        if (key === 'producer') return producer;
+        const value = Reflect.get(target, key, target) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
       },
     });
-    return {
-      ...portsOf(process, { state: this.state(), bus: watched, registry }),
-      topics: topicsOf(),
-      tasksBusPartitions: 2,
-      changesBusPartitions: 2,
-      keepMs: 1000,
-      log: this.log(name),
-      clock: clockOf(process, clock),
-      ids: { next: () => this.id('i') },
-      openSource: () =>
-        process.through(async () => {
-          const { source, cut } = openModelSource(this.db, clockOf(process, clock));
-          cuts.push(cut);
-          return sourceOf(process, source);
-        }),
-      openSink: () => process.through(async () => sinkOf(process, { ...this.warehouse.open(), pace: this.pace })),
-      failpoint: () => {},
-      signal: ending.signal,
-    };
   }
 
-  private log(name: string): Log {
+  private watchedSource(source: ReturnType<typeof openModelSource>['source']) {
+    const anchor: typeof source.anchor = async (...args) => {
+      const made = await source.anchor(...args);
+      if (!this.hasRequest && this.hasChanges()) this.violate('the pipeline was anchored anew although nobody asked for it');
+      this.busOracle.anchored();
+      return made;
+    };
+    return { ...source, anchor };
+  }
+
+  private log(process: Process): Log {
     const line = (level: string) => (message: string, fields?: object) => {
-      this.logged.push(`${this.clock.monotonicMs()} ${name} ${level} ${message} ${JSON.stringify(fields ?? {})}`);
+      if (this.isTraced) this.say(process.name, `${level} ${message} ${JSON.stringify(fields ?? {})}`);
     };
     const log: Log = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'), with: () => log };
     return log;

@@ -1,9 +1,6 @@
-import type { Anchor, ChangeReader, FenceWait, Position, Source, SourceEvent, SourceTable, TableId } from '@nanosync/core';
+import type { Anchor, ChangeReader, FenceWait, Source, SourceEvent, SourceTable, TableId } from '@nanosync/core';
 import { rowOrigin } from '@nanosync/core';
 import { Events, rowLine, rowsOf } from './source-scenario-text.ts';
-
-/** The epoch of a mark that says up to where to read. */
-const REST = 'rest';
 
 /** What a step led to: a word, or lines. */
 export type Outcome = string | readonly string[];
@@ -25,8 +22,6 @@ export class ScenarioPipeline implements AsyncDisposable {
   private ranges: readonly string[] = [];
   private anchor: Anchor | undefined;
   private reader: ChangeReader | undefined;
-  /** Commits of our own marks, which are not written down; they come again. */
-  private readonly marks = new Set<Position>();
   /** Delivered and not written down yet. */
   private pending: SourceEvent[] = [];
 
@@ -131,23 +126,6 @@ export class ScenarioPipeline implements AsyncDisposable {
       if (event.kind === 'commit') seen++;
     }
     return lines;
-  }
-
-  /** Everything that is committed by now. */
-  async rest(): Promise<Outcome> {
-    const lines: string[] = [];
-    await this.source.mark({ kind: 'generation', pipeline: this.pipeline, table: this.table, epoch: REST });
-    for (let found = false; ; ) {
-      if (this.pending.length === 0) this.pending = [...(await this.next())];
-      const event = this.pending.shift();
-      if (event === undefined || event.kind === 'idle') continue;
-      if (event.kind === 'marker' && event.marker.kind === 'generation' && event.marker.epoch === REST) found = true;
-      else if (event.kind !== 'commit' || !found) lines.push(this.events.line(event));
-      else if (!this.marks.has(event.acknowledge)) {
-        this.marks.add(event.acknowledge);
-        return lines;
-      } else found = false;
-    }
   }
 
   /** The end of the log, told when nothing is in flight. */

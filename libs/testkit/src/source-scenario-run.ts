@@ -9,24 +9,19 @@ import { Sessions } from './source-scenario-sessions.ts';
  *
  * - `A begin`, `A insert 1 name body`, `A update 1 name [body]`, `A key 1 2 [name]`, `A delete 1`, `A truncate`, `A prepare`, `A commit`,
  *   `A commit late`, `A visible`, `A rollback`: what session A does. `run insert 1-9 name body; delete 2`: a transaction.
- * - `rewrite`, `vacuum`, `vacuum rows` (keeps empty pages), `crash`, `drop`, `break`: what happens to the database.
+ * - `rewrite`, `vacuum`, `crash`, `drop`, `break`: what happens to the database.
  * - `discover`, `plan 5`, `mark consistency`, `complete off`, `acknowledge commit 2`, `confirmed commit 2`, `verify commit 2`: what a pipeline does.
- * - `anchor`, `fence`, `read`, `read 0`, `read 1-`, `stream 2` (two commits), `stream rest` (all there is), `stream idle`: the same, and each also in parts: `read begins`,
- *   `read held` (it has its first rows), `read waits`, `fence waits for A`, `anchor settles` (waits or is over), `read ends`. `stream opens from commit 2`, `stream closes`.
+ * - `anchor`, `fence`, `read`, `read 0`, `read 1-`, `stream 2` (two commits), `stream idle`: the same, and each also in parts: `read begins`,
+ *   `read held` (it has its first rows), `read waits`, `fence waits for A`, `read ends`. `stream opens from commit 2`, `stream closes`.
  */
 export async function runScenario(db: ScenarioDatabase, { text }: Scenario, id: string): Promise<string> {
-  return runSteps(db, stepsOf(text), id);
-}
-
-/** The same with steps that may depend on what the ones before came to. */
-export async function runSteps(db: ScenarioDatabase, steps: Iterator<string, void, Outcome>, id: string): Promise<string> {
   const run = await Run.begin(db, id);
   const lines: string[] = [];
   try {
-    for (let next = steps.next('done'); next.done !== true; ) {
-      const outcome = await run.step(next.value);
-      lines.push(...written(next.value, outcome));
-      next = steps.next(outcome);
+    for (const line of text.split('\n')) {
+      if (line === '' || line.startsWith(' ')) continue;
+      const step = line.replace(/ -> .*$/, '');
+      lines.push(...written(step, await run.step(step)));
     }
   } catch (error) {
     throw new Error(`a step failed behind:\n${lines.join('\n')}`, { cause: error });
@@ -34,11 +29,6 @@ export async function runSteps(db: ScenarioDatabase, steps: Iterator<string, voi
     await run.end();
   }
   return lines.join('\n');
-}
-
-/** The steps of a scenario, without what they came to. */
-function* stepsOf(text: string): Generator<string, void, Outcome> {
-  for (const line of text.split('\n')) if (line !== '' && !line.startsWith(' ')) yield line.replace(/ -> .*$/, '');
 }
 
 function written(step: string, outcome: Outcome): readonly string[] {
@@ -87,17 +77,17 @@ class Run {
     const [first = '', ...rest] = step.split(' ');
     if (/^[A-Z]$/.test(first)) return this.sessions.statement(first, rest);
     if (first === 'run') return this.sessions.transaction(step.slice('run '.length).split('; '));
-    return (await this.happens(first, rest)) ?? (await this.asks(first, rest)) ?? this.works(first as WaitingPart, rest);
+    return (await this.happens(first)) ?? (await this.asks(first, rest)) ?? this.works(first as WaitingPart, rest);
   }
 
   /** What happens to the database. */
-  private async happens(what: string, [word]: readonly string[]): Promise<Outcome | undefined> {
+  private async happens(what: string): Promise<Outcome | undefined> {
     const { db, id, table } = this;
     switch (what) {
       case 'rewrite':
         return db.rewrite(table);
       case 'vacuum':
-        return done(db.vacuum(table, word !== 'rows'));
+        return done(db.vacuum(table));
       case 'crash':
         await db.crash();
         return done(this.sessions.reconnect());
@@ -142,7 +132,6 @@ class Run {
     const first = words[0];
     const last = words.at(-1);
     if (first === 'waits') return this.waiting(part, words[2]);
-    if (first === 'settles') return (await this.waiting(part, undefined)) === 'done' ? 'waits' : 'over';
     if (first === 'opens') return db.settled(failing(pipeline.open(words.slice(2).join(' '))));
     if (first === 'closes') return done(pipeline.close());
     if (last === 'held') return this.held(words.slice(0, -1));
@@ -169,7 +158,6 @@ class Run {
       case 'read':
         return pipeline.read(word);
       case 'stream':
-        if (word === 'rest') return pipeline.rest();
         return word === 'idle' ? pipeline.idle() : pipeline.stream(Number(word));
       default:
         throw new Error(`a scenario has no step ${String(part)}`);

@@ -39,7 +39,6 @@ export function rowsOf({ schema }: SourceTable, output: RangeOutput): Row[] {
 export class Events {
   l0: Position | undefined;
   idle: Position | undefined;
-  private last: Position | undefined;
   private readonly commits: Position[] = [];
 
   /** An event as a scenario writes it: its index within the transaction, and what it says. */
@@ -49,9 +48,8 @@ export class Events {
     return `${index} ${words(event)}`;
   }
 
-  /** The position of `commit 2`, `last` (the last commit that was met), `l0` or `idle`. */
+  /** The position of `commit 2`, `l0` or `idle`. */
   place(name: string): Position {
-    if (name === 'last') return this.last ?? this.place('l0');
     const found = name === 'l0' ? this.l0 : name === 'idle' ? this.idle : this.commits[Number(name.split(' ')[1]) - 1];
     if (found === undefined) throw new Error(`the scenario has met no ${name}`);
     return found;
@@ -76,7 +74,6 @@ export class Events {
   }
 
   private number(position: Position): number {
-    this.last = position;
     if (!this.commits.includes(position)) this.commits.push(position);
     return this.commits.indexOf(position) + 1;
   }

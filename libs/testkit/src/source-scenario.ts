@@ -53,8 +53,7 @@ export interface ScenarioDatabase extends AsyncDisposable {
   session(name: string): Promise<ScenarioSession>;
   /** Moves all rows to another file; `waits` when the table is in use. */
   rewrite(table: TableId): Promise<'done' | 'waits'>;
-  /** Makes room where rows are gone; `shorten` gives empty pages at the end back, which needs the table for a moment. */
-  vacuum(table: TableId, shorten: boolean): Promise<void>;
+  vacuum(table: TableId): Promise<void>;
   /** The server dies and comes back. */
   crash(): Promise<void>;
   dropSlot(pipeline: string): Promise<void>;

@@ -1,0 +1,116 @@
+import type { OutMessage, Position, TableId } from '@nanosync/core';
+import { ChangeCodec, CONTROL_EVENT, comparePositions, decodeMessage, parsePosition, schemaIdOf, sectionsOf } from '@nanosync/core';
+import type { ModelDatabase } from './model/database.ts';
+
+/** The positions of changes of one table that capture has published under one anchor, by the place of their commit. */
+type Published = Map<bigint, Set<Position>>;
+
+/** Watches what is sent to the change topics, and what the source is told to forget: nothing before it is on the bus. */
+export class BusOracle {
+  private readonly db: ModelDatabase;
+  private readonly schemaOf: (id: number) => string;
+  private readonly tableOf: (topic: string) => TableId | undefined;
+  private readonly epochOf: (table: TableId) => string | undefined;
+  private readonly violated: (what: string) => void;
+  private readonly codecs = new Map<number, ChangeCodec | null>();
+  private readonly published = new Map<TableId, Published>();
+  private readonly l0s = new Map<string, Position>();
+  private readonly l1s = new Map<string, Position>();
+  private readonly sessions = new Map<string, { session: number; position: Position }>();
+  private checked = 0n;
+
+  constructor(parts: {
+    readonly db: ModelDatabase;
+    readonly schemaOf: (id: number) => string;
+    readonly tableOf: (topic: string) => TableId | undefined;
+    readonly epochOf: (table: TableId) => string | undefined;
+    readonly violated: (what: string) => void;
+  }) {
+    this.db = parts.db;
+    this.schemaOf = parts.schemaOf;
+    this.tableOf = parts.tableOf;
+    this.epochOf = parts.epochOf;
+    this.violated = parts.violated;
+  }
+
+  /** L1 of an epoch, once it is on the bus. */
+  l1Of(epoch: string): Position | undefined {
+    return this.l1s.get(epoch);
+  }
+
+  /** L0 of an epoch, once it is on the bus. */
+  l0Of(epoch: string): Position | undefined {
+    return this.l0s.get(epoch);
+  }
+
+  /** A new slot: what is told to the source counts anew. */
+  anchored(): void {
+    this.published.clear();
+    this.checked = this.db.end;
+  }
+
+  /** Messages that the bus has taken. */
+  sent(topic: string, partition: number, messages: readonly OutMessage[]): void {
+    const table = this.tableOf(topic);
+    if (table === undefined) return;
+    for (const { value } of messages) {
+      const codec = this.codecOf(schemaIdOf(value));
+      if (codec === null) {
+        const event = decodeMessage(CONTROL_EVENT, value);
+        const position = parsePosition(event.position);
+        this.inOrder(topic, partition, event.session, position);
+        if (event.kind === 'generation') this.generation(table, event.epoch, position);
+        if (event.kind === 'consistency' && !this.l1s.has(event.epoch)) this.l1s.set(event.epoch, position);
+      } else {
+        const { session, position } = codec.decode(value);
+        this.inOrder(topic, partition, session, position);
+        const lsn = sectionsOf(position)[0] as bigint;
+        const positions = this.published.get(table) ?? new Map<bigint, Set<Position>>();
+        this.published.set(table, positions);
+        const known = positions.get(lsn);
+        if (known === undefined) positions.set(lsn, new Set([position]));
+        else known.add(position);
+      }
+    }
+  }
+
+  /** The source may forget every commit below this place. */
+  confirmed(lsn: bigint): void {
+    for (const { lsn: commit, writes } of this.db.log) {
+      if (commit < this.checked || commit >= lsn) continue;
+      for (const table of new Set(writes.map((write) => write.table))) {
+        // What comes before the generation event of the epoch that the table has is for no generation.
+        const l0 = this.l0s.get(this.epochOf(table) ?? '');
+        if (l0 === undefined || commit < (sectionsOf(l0)[0] as bigint)) continue;
+        const wanted = writes.filter((write) => write.table === table).length;
+        const found = this.published.get(table)?.get(commit)?.size ?? 0;
+        if (found < wanted) this.violated(`the source was told to forget ${wanted} changes of ${table} when ${found} were on the bus`);
+      }
+    }
+    if (lsn > this.checked) this.checked = lsn;
+  }
+
+  private codecOf(id: number): ChangeCodec | null {
+    let codec = this.codecs.get(id);
+    if (codec === undefined) {
+      const schema = this.schemaOf(id);
+      codec = schema === CONTROL_EVENT.schema ? null : ChangeCodec.fromAvro(schema);
+      this.codecs.set(id, codec);
+    }
+    return codec;
+  }
+
+  private inOrder(topic: string, partition: number, session: number, position: Position): void {
+    const key = `${topic}/${partition}/${session}`;
+    const before = this.sessions.get(key);
+    if (before !== undefined && comparePositions(position, before.position) < 0)
+      this.violated(`session ${session} went back on partition ${partition} of ${topic}`);
+    this.sessions.set(key, { session, position });
+  }
+
+  private generation(table: TableId, epoch: string, position: Position): void {
+    const before = this.l0s.get(epoch);
+    if (before !== undefined && before !== position) this.violated(`L0 of epoch ${epoch} of ${table} moved on the bus`);
+    this.l0s.set(epoch, position);
+  }
+}

@@ -1,0 +1,49 @@
+import { PARTITION_MACHINE, PIPELINE_MACHINE, TABLE_MACHINE } from '@nanosync/core';
+import { FAULT_NAMES } from './faults.ts';
+import { Occurrences } from './occurrences.ts';
+import { OPERATIONS } from './plan.ts';
+import { POINTS } from './points.ts';
+
+const MORE_OPERATIONS = ['inserted again', 'rolled back', 'prepared', 'long open', 'visible late'];
+
+/** What needs a coincidence: expected of a long run only. */
+const RARE = ['pipeline streaming -> snapshotting', 'pipeline anchored -> failed', 'partition planned -> durable'];
+const LONG_RUN = 2000;
+
+/** An empty table of everything that a run of the simulation must have seen, by how many seeds it has. */
+export function expectedOccurrences(seeds = Number.POSITIVE_INFINITY): Occurrences {
+  const occurrences = new Occurrences();
+  occurrences.expect('operation', [...OPERATIONS, ...MORE_OPERATIONS]);
+  occurrences.expect('fault', ['crash', ...FAULT_NAMES]);
+  occurrences.expect(
+    'transition',
+    transitions().filter((name) => seeds >= LONG_RUN || !RARE.includes(name)),
+  );
+  for (const when of ['before', 'after'])
+    occurrences.expect(
+      'crash',
+      POINTS.map(({ service, call }) => `${service} ${call} ${when}`),
+    );
+  return occurrences;
+}
+
+/** Phases into which nothing leads yet. */
+const UNREACHED = ['paused', 'completed', 'stopped'];
+
+/** Steps of the state machines that lead from one phase to another, and what changes the epoch of a table. */
+function transitions(): readonly string[] {
+  const events = {
+    pipeline: [PIPELINE_MACHINE, ['anchor', 'plan', 'all-built', 'fail', 'resnapshot']],
+    table: [TABLE_MACHINE, ['ranges', 'built', 'caught-up', 'void']],
+    partition: [PARTITION_MACHINE, ['take', 'read', 'durable']],
+  } as const;
+  const names = Object.entries(events).flatMap(([machine, [phases, wanted]]) =>
+    Object.entries(phases).flatMap(([phase, nexts]) =>
+      (UNREACHED.includes(phase) ? [] : wanted).flatMap((event) => {
+        const next = (nexts as Record<string, string | null>)[event];
+        return next === null || next === undefined || next === phase ? [] : [`${machine} ${phase} -> ${next}`];
+      }),
+    ),
+  );
+  return [...new Set([...names, 'table anchored anew', 'table plan void', 'table epoch renewed'])];
+}

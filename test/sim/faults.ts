@@ -1,0 +1,87 @@
+import type { ServiceName } from './process.ts';
+
+/** A port, as far as faults go. */
+export type PortName = 'state' | 'bus' | 'registry' | 'sink' | 'source';
+
+/** Something that goes wrong, or is done, at a virtual time. */
+export type Fault = {
+  readonly atMs: number;
+  /** Not before the pipeline is seen in this phase. */
+  readonly onPhase?: 'anchored';
+} & (
+  | { readonly kind: 'crash'; readonly service: ServiceName; readonly call: string; readonly when: 'before' | 'after' }
+  /** One call of a port, by any service or this one, fails: `refused`, nothing was done, or `reply lost`, it was done. */
+  | { readonly kind: 'call refused' | 'reply lost'; readonly port: PortName; readonly service?: ServiceName }
+  /** One call hangs for long, and is done then. */
+  | { readonly kind: 'reply late'; readonly port: PortName; readonly byMs: number }
+  /** A port answers nobody. */
+  | { readonly kind: 'away'; readonly port: PortName; readonly forMs: number }
+  /** A statement of the sink runs long after its owner is gone. */
+  | { readonly kind: 'zombie statement'; readonly call: string; readonly byMs: number }
+  /** A range is read so slowly that the reader has to say that it lives. */
+  | { readonly kind: 'slow read'; readonly byMs: number }
+  | { readonly kind: 'killed'; readonly service: ServiceName }
+  /** Stopped beyond its leases, mostly with another one beside it, and resumed. */
+  | { readonly kind: 'paused'; readonly service: ServiceName; readonly forMs: number; readonly isReplaced: boolean }
+  /** A second process of a service comes, and after a while the first one ends. */
+  | { readonly kind: 'added and removed'; readonly service: ServiceName; readonly forMs: number }
+  /** `rebalance`: the group hands a worker's tasks to others while it works on. `delivered again`: the group has forgotten what it had done. */
+  | { readonly kind: 'rebalance' | 'delivered again' }
+  | { readonly kind: 'state rewound as it said' | 'state rewound further' | 'bus restored'; readonly byMs: number }
+  | { readonly kind: 'state wiped' | 'topic lost' | 'warehouse lost' | 'slot lost' }
+  | { readonly kind: 'table rewritten' | 'table vacuumed'; readonly table: number }
+  | { readonly kind: 'stream broken' | 'source restarted' }
+  /** What operators do. */
+  | { readonly kind: 'resnapshot' | 'table added' }
+  /** Nothing breaks, but there is work long after the snapshot, when topics are trimmed. */
+  | { readonly kind: 'long run' }
+);
+
+export type FaultKind = Fault['kind'];
+
+/** Ports whose calls can fail. */
+export const PORTS: readonly PortName[] = ['state', 'bus', 'registry', 'sink', 'source'];
+const PORT_KINDS = ['call refused', 'reply lost', 'reply late', 'away'] as const;
+
+/** A fault as the table of occurrences calls it: its kind, with its port where there are several. */
+export type FaultName = Exclude<FaultKind, (typeof PORT_KINDS)[number]> | `${PortName} ${(typeof PORT_KINDS)[number]}`;
+
+/** The name of a fault. */
+export function nameOf(fault: Fault): FaultName {
+  return 'port' in fault ? (`${fault.port} ${fault.kind}` as FaultName) : fault.kind;
+}
+
+/** All names but that of a crash, which is planned by its place. */
+export const FAULT_NAMES: readonly FaultName[] = [
+  ...(['killed', 'paused', 'added and removed', 'zombie statement', 'slow read', 'rebalance', 'delivered again'] as const),
+  ...PORTS.flatMap((port) => PORT_KINDS.map((kind) => `${port} ${kind}` as const)),
+  ...([
+    'state rewound as it said',
+    'state rewound further',
+    'state wiped',
+    'bus restored',
+    'topic lost',
+    'warehouse lost',
+    'slot lost',
+  ] as const),
+  ...(['table rewritten', 'table vacuumed', 'stream broken', 'source restarted', 'resnapshot', 'long run'] as const),
+];
+
+const LOST_MESSAGES = [
+  /holds offsets/,
+  /lost its newest/,
+  /no longer has the last applied/,
+  /has lost the generation event/,
+  /neither at the sink nor on the bus/,
+];
+
+/** For what a pipeline may have failed after a fault; after all others it must not. */
+export const MAY_FAIL: Partial<Record<FaultKind, readonly RegExp[]>> = {
+  // The anchor itself, while it is that young.
+  'state rewound as it said': [/does not know/],
+  'state rewound further': [/beyond what is published/, /does not know/, /neither at the sink nor on the bus/, /The state store has/],
+  'state wiped': [/does not know/],
+  'bus restored': LOST_MESSAGES,
+  'topic lost': [...LOST_MESSAGES, /is gone/, /created anew/],
+  'slot lost': [/slot no longer exists/, /slot is gone/],
+};

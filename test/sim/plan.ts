@@ -1,0 +1,113 @@
+import type { Fault } from './faults.ts';
+import { LATE_MS, planFaults } from './plan-faults.ts';
+import type { ServiceName } from './process.ts';
+import { SERVICES } from './process.ts';
+import type { Random } from './random.ts';
+import { randomOf } from './random.ts';
+
+/** What one statement of a simulated transaction does; keys are small numbers, so that transactions meet. */
+export interface StatementPlan {
+  readonly kind: Operation | 'orphan';
+  /** Which of the tables. */
+  readonly table: number;
+  readonly key: number;
+  /** The second key of those that need one. */
+  readonly other: number;
+}
+
+/**
+ * - `touch`: an update that leaves the large column as it is, so that the log lacks it. - `key`: another key. - `swap`: two keys change places.
+ * - `chain`: one key moves on to the next, whose row moved on before. - `replace`: delete and insert of one key.
+ * - `bulk`: more than is published at once. `orphan`, which no seed has: an update of a row that is nowhere, with a cell left out.
+ */
+export const OPERATIONS = ['insert', 'update', 'touch', 'delete', 'key', 'swap', 'chain', 'replace', 'truncate', 'bulk'] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+/** A simulated transaction. */
+export interface TransactionPlan {
+  readonly atMs: number;
+  /** Time between its statements, and before its end. */
+  readonly thinkMs: number;
+  readonly statements: readonly StatementPlan[];
+  readonly ending: 'commit' | 'rollback' | 'prepared';
+  /** How long after its commit record others do not see it yet. */
+  readonly hiddenMs: number;
+}
+
+/** Everything that one seed decides beforehand. A plan can be cut down and run again. */
+export interface Plan {
+  readonly seed: number;
+  readonly transactions: readonly TransactionPlan[];
+  readonly faults: readonly Fault[];
+  /** Rows of each table at the start. */
+  readonly rows: number;
+  readonly targetRows: number;
+  readonly concurrency: number;
+  /** What the state store says that it may lose; see `State.mayLoseMs`. */
+  readonly mayLoseMs: number;
+  /** The sink wants much of a step. */
+  readonly isSinkSlow: boolean;
+  /** Services that two processes run from the beginning. */
+  readonly twice: readonly ServiceName[];
+}
+
+/** The tables of a simulation; the last one is there from the beginning and joins the pipeline only where a fault says so. */
+export const TABLES = ['orders', 'items', 'added'] as const;
+
+const TRANSACTIONS = 100;
+const LATE_TRANSACTIONS = 12;
+const KEYS = 24;
+/** Most of the writing is over then. */
+export const BUSY_MS = 4000;
+
+/** The plan of a seed. */
+export function planOf(seed: number): Plan {
+  const random = randomOf(seed, 'plan');
+  const mayLoseMs = random.chance(0.5) ? 1500 : 0;
+  const transactions = Array.from({ length: random.int(TRANSACTIONS - 20, TRANSACTIONS + 20) }, () => transaction(random));
+  if (random.chance(0.04)) transactions.push({ ...transaction(random), statements: [statement(random, 'bulk')], ending: 'commit' });
+  const faults = planFaults(seed, randomOf(seed, 'faults'), mayLoseMs);
+  if (faults.some(({ kind }) => kind === 'long run'))
+    for (let late = 0; late < LATE_TRANSACTIONS; late++) transactions.push({ ...transaction(random), atMs: LATE_MS + random.int(0, 3000) });
+  return {
+    seed,
+    transactions: transactions.sort((a, b) => a.atMs - b.atMs),
+    faults,
+    rows: random.int(12, 20),
+    targetRows: random.int(3, 5),
+    concurrency: random.int(1, 4),
+    mayLoseMs,
+    isSinkSlow: random.chance(0.2),
+    twice: SERVICES.filter(() => random.chance(0.2)),
+  };
+}
+
+function transaction(random: Random): TransactionPlan {
+  const statements = Array.from({ length: random.int(1, 4) }, () => statement(random, operation(random)));
+  const isLong = random.chance(0.05);
+  const roll = random.next();
+  return {
+    atMs: Math.floor(random.next() * BUSY_MS),
+    thinkMs: isLong ? random.int(100, 900) : random.int(0, 8),
+    statements,
+    ending: roll < 0.06 ? 'rollback' : roll < 0.1 ? 'prepared' : 'commit',
+    hiddenMs: random.chance(0.08) ? random.int(5, 400) : random.int(0, 3),
+  };
+}
+
+function statement(random: Random, kind: Operation): StatementPlan {
+  const key = random.int(1, KEYS);
+  return { kind, table: random.chance(0.1) ? 2 : random.int(0, 1), key, other: 1 + ((key + random.int(0, KEYS - 2)) % KEYS) };
+}
+
+function operation(random: Random): Operation {
+  const roll = random.next();
+  if (roll < 0.2) return 'insert';
+  if (roll < 0.38) return 'update';
+  if (roll < 0.62) return 'touch';
+  if (roll < 0.76) return 'delete';
+  if (roll < 0.85) return 'key';
+  if (roll < 0.9) return 'swap';
+  if (roll < 0.94) return 'chain';
+  return roll < 0.992 ? 'replace' : 'truncate';
+}

@@ -1,0 +1,179 @@
+import type { PipelineRecord, SinkReport, TableId } from '@nanosync/core';
+import { comparePositions, listRecords, positionOf, readRecord, stateKeys } from '@nanosync/core';
+import { MAY_FAIL } from './faults.ts';
+import { Occurrences } from './occurrences.ts';
+import type { Plan } from './plan.ts';
+import { TABLES } from './plan.ts';
+import { PIPELINE } from './state-oracle.ts';
+import { Striker } from './striker.ts';
+import { tableId, Workload } from './workload.ts';
+import { World } from './world.ts';
+
+/** Virtual time after which a system that is left alone must be right. */
+const GIVE_UP_MS = 600_000;
+/** The system must stay right for so long. */
+const SETTLED_MS = 1200;
+const LOOK_EVERY_MS = 50;
+/** How long an operator takes to see that a pipeline has failed, and to run the command that it names. */
+const OPERATOR_MS = 400;
+/** More repairs than that are none; a few may be lost with the state store. */
+const MOST_REPAIRS = 10;
+
+/** What a run of a plan came to. */
+export interface Outcome {
+  /** What must not be, or an empty list. */
+  readonly problems: readonly string[];
+  /** Reasons for which the pipeline failed, truly. */
+  readonly failures: readonly string[];
+  readonly trace: readonly string[];
+  readonly ms: number;
+}
+
+/** Runs the whole system under a plan until the sink equals the source and all is quiet, or says why it does not come to that. */
+export async function runPlan(plan: Plan, occurrences = new Occurrences(), isTraced = false): Promise<Outcome> {
+  const world = new World(plan, occurrences, isTraced);
+  const workload = new Workload(world, plan, occurrences);
+  workload.fill();
+  await world.open();
+  const striker = new Striker(world, occurrences);
+  world.startAll();
+  workload.start();
+  striker.start(plan.faults);
+  const run = new Run(world, workload, striker);
+  const problem = await run.untilRight();
+  await world.close();
+  const problems = [...world.violations, ...(problem === null ? [] : [problem])];
+  return { problems, failures: run.failures, trace: world.trace, ms: world.clock.monotonicMs() };
+}
+
+/** Moves one world on, looks after it as an operator does, and says when it is right. */
+class Run {
+  readonly failures: string[] = [];
+  private readonly world: World;
+  private readonly workload: Workload;
+  private readonly striker: Striker;
+  private rightSinceMs: number | undefined;
+  private failedSinceMs: number | undefined;
+
+  constructor(world: World, workload: Workload, striker: Striker) {
+    this.world = world;
+    this.workload = workload;
+    this.striker = striker;
+  }
+
+  async untilRight(): Promise<string | null> {
+    const { world } = this;
+    for (let nextMs = 0; ; ) {
+      if (!(await world.clock.step())) return 'nothing is to come any more';
+      const nowMs = world.clock.monotonicMs();
+      if (nowMs < nextMs) continue;
+      nextMs = nowMs + LOOK_EVERY_MS;
+      if (world.violations.length > 0) return null;
+      if (nowMs > GIVE_UP_MS) return `not right after ${GIVE_UP_MS / 1000} s: ${await this.whyNot()}`;
+      const verdict = await this.look(nowMs);
+      if (verdict !== 'on') return verdict === 'right' ? null : verdict;
+    }
+  }
+
+  private async look(nowMs: number): Promise<string> {
+    const pipeline = await this.world.pipeline();
+    const problem = await this.operate(pipeline, nowMs);
+    if (problem !== null) return problem;
+    const isRight = this.workload.isOver && this.striker.isOver && pipeline !== undefined && (await this.isRight(pipeline));
+    if (!isRight) {
+      this.rightSinceMs = undefined;
+      return 'on';
+    }
+    this.rightSinceMs ??= nowMs;
+    if (nowMs - this.rightSinceMs < SETTLED_MS) return 'on';
+    const { orphans } = this.workload;
+    const [counted, quarantined] = [await this.miscounted(), this.world.quarantined()];
+    if (counted !== orphans) return `${counted} rows were quarantined or counted as defects, not ${orphans}`;
+    return quarantined >= orphans ? 'right' : `${quarantined} of ${orphans} quarantined changes are on their topic`;
+  }
+
+  /** Runs the command that a failed pipeline names, and applies the file again where the store has lost it. */
+  private async operate(pipeline: PipelineRecord | undefined, nowMs: number): Promise<string | null> {
+    const hasFailed = pipeline === undefined || (pipeline.phase === 'failed' && pipeline.request === null);
+    if (!hasFailed) {
+      this.failedSinceMs = undefined;
+      if (this.wantsAdded && pipeline.definition.source.tables.length < TABLES.length) await this.world.apply([0, 1, 2]);
+      return null;
+    }
+    this.failedSinceMs ??= nowMs;
+    if (nowMs - this.failedSinceMs < OPERATOR_MS) return null;
+    this.failedSinceMs = undefined;
+    const reason = pipeline === undefined ? 'The state store does not know the pipeline.' : (pipeline.failure?.reason ?? 'no reason');
+    this.failures.push(reason);
+    this.world.say('OPERATOR', reason);
+    const untrue = this.untrue(reason);
+    if (untrue !== null) return untrue;
+    if (this.failures.length > MOST_REPAIRS) return `not repaired by ${MOST_REPAIRS} repairs: ${this.failures.join(' | ')}`;
+    if (pipeline !== undefined && pipeline.failure?.cure !== `Run: nanosync pipeline resnapshot ${PIPELINE}`)
+      return `a failure names no cure that is known: ${pipeline.failure?.cure}`;
+    // First the file is applied again: where nothing is left of the pipeline elsewhere, that is all; otherwise it says so.
+    if (pipeline === undefined) await this.world.apply(this.wantsAdded ? [0, 1, 2] : [0, 1]);
+    else await this.world.requestResnapshot();
+    return null;
+  }
+
+  private get wantsAdded(): boolean {
+    return this.striker.struck.some(({ kind }) => kind === 'table added');
+  }
+
+  /** A pipeline may have failed only for something that has happened. */
+  private untrue(reason: string): string | null {
+    return this.striker.struck.some(({ kind }) => MAY_FAIL[kind]?.some((pattern) => pattern.test(reason)))
+      ? null
+      : `the pipeline has failed for no reason that is true: ${reason}`;
+  }
+
+  private async isRight(pipeline: PipelineRecord): Promise<boolean> {
+    if (pipeline.phase !== 'streaming' || pipeline.request !== null) return false;
+    const tables = await listRecords<{ v: 1; phase: string }>(this.world.state(), stateKeys.tables(PIPELINE));
+    if (tables.length < pipeline.definition.source.tables.length || tables.some(({ value }) => value.phase !== 'following')) return false;
+    for (const table of pipeline.definition.source.tables as readonly TableId[])
+      if (this.differences(table).length > 0 || (await this.isBehind(table))) return false;
+    return true;
+  }
+
+  /** The table's watermark at the sink has not passed its last commit. */
+  private async isBehind(table: TableId): Promise<boolean> {
+    const report = await readRecord<SinkReport>(this.world.state(), stateKeys.sinkReport(PIPELINE, table));
+    const last = this.world.db.log.findLast(({ writes }) => writes.some((write) => write.table === table));
+    const watermark = report?.value.watermark ?? null;
+    return last !== undefined && (watermark === null || comparePositions(watermark, positionOf(last.lsn, 0n)) <= 0);
+  }
+
+  private differences(table: TableId): readonly string[] {
+    const text = (row: readonly unknown[]) => row.map((cell) => String(cell).slice(0, 60)).join('|');
+    const wanted = this.world.db.rowsOf(table).map(text);
+    const found = this.world.read(table)?.map(text) ?? ['no such table'];
+    const [has, shall] = [new Set(found), new Set(wanted)];
+    return [
+      ...wanted.filter((row) => !has.has(row)).map((row) => `${table} lacks ${row}`),
+      ...found.filter((row) => !shall.has(row)).map((row) => `${table} has ${row}`),
+    ];
+  }
+
+  private async miscounted(): Promise<number> {
+    const reports = await listRecords<SinkReport>(this.world.state(), stateKeys.sinkReports(PIPELINE));
+    return reports.reduce((sum, { value }) => sum + value.quarantined + value.defects, 0);
+  }
+
+  private async whyNot(): Promise<string> {
+    const pipeline = await this.world.pipeline();
+    const tables = await listRecords<{ v: 1; phase: string }>(this.world.state(), stateKeys.tables(PIPELINE));
+    const differences = TABLES.flatMap((_, table) => this.differences(tableId(table)));
+    return JSON.stringify({
+      workload: this.workload.isOver,
+      faults: this.striker.isOver,
+      phase: pipeline?.phase,
+      request: pipeline?.request,
+      waiting: pipeline?.waiting,
+      failure: pipeline?.failure?.reason,
+      tables: tables.map(({ value }) => value.phase),
+      differences: differences.slice(0, 5),
+    });
+  }
+}

@@ -1,0 +1,78 @@
+import type { GenerationId, Position, Row, Sink, TableId } from '@nanosync/core';
+import { comparePositions } from '@nanosync/core';
+import type { Versions } from './versions.ts';
+
+/** What the sink's steps are compared with. */
+export interface SinkOracleParts {
+  readonly versions: Versions;
+  /** What users see of a table. */
+  readonly read: (table: TableId) => readonly Row[] | undefined;
+  readonly l0Of: (epoch: string) => Position | undefined;
+  readonly l1Of: (epoch: string) => Position | undefined;
+  readonly violated: (what: string) => void;
+}
+
+/** Watches the warehouse after every step: progress never goes back, and nothing that users see does once a table is live. */
+export class SinkOracle {
+  private readonly parts: SinkOracleParts;
+  private readonly progress = new Map<string, Position>();
+  private readonly live = new Set<TableId>();
+  private readonly built = new Map<string, number>();
+
+  constructor(parts: SinkOracleParts) {
+    this.parts = parts;
+  }
+
+  /** The warehouse is another one: everything may begin again. */
+  lost(): void {
+    this.progress.clear();
+    this.built.clear();
+    this.parts.versions.forget();
+    this.live.clear();
+  }
+
+  /** A sink whose steps are watched where they happen, while its warehouse is the one that users see. */
+  watching(sink: Sink, isSeen: () => boolean): Sink {
+    const look = async (generation: GenerationId) => {
+      if (isSeen()) await this.look(sink, generation);
+    };
+    return {
+      ...sink,
+      build: async (request) => {
+        const { epoch, table } = request.generation;
+        const stored = this.parts.l0Of(epoch);
+        if (stored !== undefined && stored !== request.l0) this.parts.violated(`epoch ${epoch} of ${table} is built with another L0`);
+        const built = await sink.build(request);
+        await look(request.generation);
+        return built;
+      },
+      apply: async (request) => {
+        const applied = await sink.apply(request);
+        await look(request.generation);
+        return applied;
+      },
+      switchTo: async (generation) => {
+        await sink.switchTo(generation);
+        await look(generation);
+      },
+    };
+  }
+
+  private async look(sink: Sink, id: GenerationId): Promise<void> {
+    const status = await sink.generation(id);
+    if (status === undefined) return;
+    for (const { busPartition, last, next } of status.progress) {
+      const place = `${id.epoch}/${busPartition}`;
+      const before = this.progress.get(place);
+      if (before !== undefined && comparePositions(last, before) < 0) this.parts.violated(`progress of ${id.table} went back at the sink`);
+      if ((this.built.get(place) ?? 0) > next) this.parts.violated(`the offset of ${id.table} went back at the sink`);
+      this.progress.set(place, last);
+      this.built.set(place, next);
+    }
+    if (!status.current) return;
+    const l1 = this.parts.l1Of(id.epoch);
+    if (l1 !== undefined && status.progress.every(({ last }) => comparePositions(last, l1) >= 0)) this.live.add(id.table);
+    const rows = this.parts.read(id.table) ?? [];
+    for (const wrong of this.parts.versions.look(id.table, rows, this.live.has(id.table))) this.parts.violated(wrong);
+  }
+}

@@ -1,0 +1,97 @@
+import type { GenerationId, PartitionRecord, PipelineRecord, Position, SinkReport, TableId, TableRecord } from '@nanosync/core';
+import { comparePositions, stateKeys } from '@nanosync/core';
+import type { Occurrences } from './occurrences.ts';
+
+/** The pipeline of a simulation. */
+export const PIPELINE = 'sim';
+
+/** Watches what is written into the state store: steps of the state machines, and what never moves or never goes back. */
+export class StateOracle {
+  /** Told of each partition that is called durable. */
+  durable: (generation: GenerationId, partition: number) => void = () => {};
+  /** Told of each anchor that is stored. */
+  anchored: () => void = () => {};
+  /** Who waits for the pipeline to be stored in a phase. */
+  phaseWaits: { readonly phase: string; readonly come: () => void }[] = [];
+  private readonly occurrences: Occurrences;
+  private readonly violated: (what: string) => void;
+  private readonly anchors = new Map<string, Position>();
+  private readonly epochs = new Map<string, Position>();
+  private readonly tables = new Map<TableId, string>();
+  private readonly excused = new Set<string>();
+  private readonly watermarks = new Map<string, Position>();
+
+  constructor(occurrences: Occurrences, violated: (what: string) => void) {
+    this.occurrences = occurrences;
+    this.violated = violated;
+  }
+
+  /** L0 of an epoch as the planner has stored it. */
+  l0Of(epoch: string): Position | undefined {
+    return this.epochs.get(epoch);
+  }
+
+  /** The epoch that a table was last seen to have. */
+  epochOf(table: TableId): string | undefined {
+    return this.tables.get(table);
+  }
+
+  /** The store, or the warehouse that it tells of, went back: what is for display may be seen to do so once. */
+  mayGoBack(): void {
+    for (const epoch of this.watermarks.keys()) this.excused.add(epoch);
+  }
+
+  written(key: string, json: string | undefined, before: string | undefined): void {
+    if (json === undefined) return;
+    if (key === stateKeys.pipeline(PIPELINE)) this.pipeline(JSON.parse(json), before === undefined ? undefined : JSON.parse(before));
+    else if (key.startsWith(stateKeys.tables(PIPELINE)))
+      this.table(JSON.parse(json), before === undefined ? undefined : JSON.parse(before));
+    else if (key.startsWith(stateKeys.partitionsOf(PIPELINE)))
+      this.partition(key, JSON.parse(json), before === undefined ? undefined : JSON.parse(before));
+    else if (key.startsWith(stateKeys.sinkReports(PIPELINE))) this.report(JSON.parse(json));
+  }
+
+  private moved(machine: string, phase: string, before: string | undefined): void {
+    if (before !== undefined && before !== phase) this.occurrences.count('transition', `${machine} ${before} -> ${phase}`);
+  }
+
+  private pipeline(record: PipelineRecord, before: PipelineRecord | undefined): void {
+    this.moved('pipeline', record.phase, before?.phase);
+    const due = this.phaseWaits.filter(({ phase }) => phase === record.phase);
+    this.phaseWaits = this.phaseWaits.filter(({ phase }) => phase !== record.phase);
+    for (const { come } of due) come();
+    if (record.anchor !== null && !this.anchors.has(record.anchor.id)) this.anchored();
+    if (record.anchor !== null) this.fixed(this.anchors, `anchor ${record.anchor.id}`, record.anchor.id, record.anchor.l0);
+  }
+
+  private table(record: TableRecord, before: TableRecord | undefined): void {
+    this.tables.set(record.table, record.epoch);
+    this.moved('table', record.phase, before?.phase);
+    if (before !== undefined && before.epoch !== record.epoch) {
+      const why = before.anchor !== record.anchor ? 'anchored anew' : before.voids !== record.voids ? 'plan void' : 'epoch renewed';
+      this.occurrences.count('transition', `table ${why}`);
+    }
+    if (record.l0 !== null) this.fixed(this.epochs, `epoch ${record.epoch} of ${record.table}`, record.epoch, record.l0);
+  }
+
+  private partition(key: string, { phase, partition }: PartitionRecord, before: PartitionRecord | undefined): void {
+    this.moved('partition', phase, before?.phase);
+    if (phase !== 'durable' || before?.phase === 'durable') return;
+    const [, , table = '', epoch = ''] = key.split('/').map(decodeURIComponent);
+    this.durable({ pipeline: PIPELINE, table: table as TableId, epoch }, partition);
+  }
+
+  private fixed(known: Map<string, Position>, what: string, id: string, l0: Position): void {
+    const before = known.get(id);
+    if (before !== undefined && before !== l0) this.violated(`L0 of ${what} moved`);
+    known.set(id, l0);
+  }
+
+  private report({ epoch, watermark }: SinkReport): void {
+    if (watermark === null) return;
+    const before = this.watermarks.get(epoch);
+    if (before !== undefined && comparePositions(watermark, before) < 0 && !this.excused.delete(epoch))
+      this.violated(`the watermark of epoch ${epoch} went back`);
+    this.watermarks.set(epoch, watermark);
+  }
+}

@@ -1,0 +1,237 @@
+import type { Fault } from './faults.ts';
+import { nameOf } from './faults.ts';
+import type { Occurrences } from './occurrences.ts';
+import { TABLES } from './plan.ts';
+import { POINTS, QUARANTINE_POINTS } from './points.ts';
+import type { CallFate, Process, ServiceName } from './process.ts';
+import { tableId } from './workload.ts';
+import type { World } from './world.ts';
+
+/** How often a table that is locked is tried to be rewritten, and how long between. */
+const REWRITE_TRIES = 40;
+const REWRITE_AGAIN_MS = 25;
+/** Nobody reaches a bus for so long while it is put back. */
+const RESTORE_MS = 400;
+/** How long a crash waits for its call before the system may be found quiet. */
+const CALL_WAIT_MS = 12_000;
+
+/** Lets the faults of a plan happen at their times, and counts those that did. */
+export class Striker {
+  /** Faults of these kinds have happened. */
+  readonly struck: Fault[] = [];
+  private readonly world: World;
+  private readonly occurrences: Occurrences;
+  /** Faults of calls whose time has come, waiting for a call that they fit. */
+  private armed: Fault[] = [];
+  private readonly away = new Map<string, number>();
+  private readonly known = new Set([...POINTS.map(({ service, call }) => `${service} ${call}`), ...QUARANTINE_POINTS]);
+  private pending = 0;
+
+  constructor(world: World, occurrences: Occurrences) {
+    this.world = world;
+    this.occurrences = occurrences;
+    world.fates = (process, call) => this.fateOf(process, call);
+  }
+
+  start(faults: readonly Fault[]): void {
+    for (const fault of faults) {
+      this.pending++;
+      if (fault.onPhase === undefined) this.world.clock.after(fault.atMs, () => this.begin(fault));
+      else this.world.onPhase(fault.onPhase, () => this.begin(fault));
+    }
+  }
+
+  /** Everything planned has happened, apart from what has waited long for a call that may never come. */
+  get isOver(): boolean {
+    const nowMs = this.world.clock.monotonicMs();
+    if (this.armed.some(({ kind, atMs }) => kind === 'crash' && nowMs - atMs < CALL_WAIT_MS)) return false;
+    return this.pending === 0 && [...this.away.values()].every((untilMs) => untilMs <= nowMs);
+  }
+
+  /** Calls meet no fault any more. */
+  disarm(): void {
+    this.armed = [];
+  }
+
+  private happened(fault: Fault): void {
+    this.struck.push(fault);
+    this.occurrences.count('fault', nameOf(fault));
+    this.world.say('FAULT', JSON.stringify(fault));
+  }
+
+  private begin(fault: Fault): void {
+    const { world } = this;
+    const forMs = 'forMs' in fault ? fault.forMs : 0;
+    world.clock.after(forMs + 1, () => {
+      this.pending--;
+    });
+    switch (fault.kind) {
+      case 'crash':
+      case 'call refused':
+      case 'reply lost':
+      case 'reply late':
+      case 'zombie statement':
+      case 'slow read':
+        this.armed.push(fault);
+        return;
+      case 'killed':
+        return this.withProcess(fault.service, fault, (process) => world.died(process));
+      case 'paused':
+        return this.withProcess(fault.service, fault, (process) => {
+          world.stop(process, fault.forMs);
+          if (fault.isReplaced) world.clock.after(300, () => world.start(fault.service));
+        });
+      case 'added and removed': {
+        this.happened(fault);
+        const first = world.living(fault.service);
+        world.start(fault.service);
+        world.clock.after(fault.forMs, () => first && world.end(first));
+        return;
+      }
+      case 'away':
+        this.happened(fault);
+        this.away.set(fault.port, world.clock.monotonicMs() + fault.forMs);
+        if (fault.port !== 'source') return;
+        world.db.away = true;
+        world.clock.after(fault.forMs, () => {
+          world.db.away = false;
+        });
+        return;
+      case 'rebalance':
+        return this.withProcess('worker', fault, (process) => process.cutGroups());
+      case 'delivered again':
+        return this.forgetDone(fault);
+      default:
+        return this.disturb(fault);
+    }
+  }
+
+  private disturb(fault: Fault): void {
+    const { world } = this;
+    switch (fault.kind) {
+      case 'state rewound as it said':
+        if (world.plan.mayLoseMs === 0) return;
+        this.happened(fault);
+        return world.rewindState(fault.byMs);
+      case 'state rewound further':
+        this.happened(fault);
+        return world.rewindState(fault.byMs);
+      case 'state wiped':
+        this.happened(fault);
+        return world.wipeState();
+      case 'bus restored':
+        this.happened(fault);
+        for (const port of ['bus', 'registry']) this.away.set(port, world.clock.monotonicMs() + RESTORE_MS);
+        return world.restoreBus(fault.byMs);
+      case 'topic lost':
+        this.happened(fault);
+        return world.loseTopic();
+      case 'warehouse lost':
+        this.happened(fault);
+        return world.loseWarehouse();
+      case 'slot lost':
+        if (world.db.slot === undefined) return;
+        this.happened(fault);
+        return world.db.dropSlot();
+      case 'table rewritten':
+        return this.rewrite(fault, fault.table, REWRITE_TRIES);
+      case 'table vacuumed':
+        this.happened(fault);
+        return world.db.vacuum(tableId(fault.table));
+      case 'stream broken':
+        this.happened(fault);
+        return world.db.breakStream();
+      case 'source restarted':
+        this.happened(fault);
+        return world.db.restart();
+      case 'long run':
+        return this.happened(fault);
+      case 'resnapshot':
+        this.happened(fault);
+        world.requestResnapshot().catch((error: unknown) => world.violate(String(error)));
+        return;
+      case 'table added':
+        this.happened(fault);
+        world.apply(TABLES.map((_, table) => table)).catch((error: unknown) => world.violate(String(error)));
+        return;
+    }
+  }
+
+  private rewrite(fault: Fault, table: number, tries: number): void {
+    if (this.world.db.rewrite(tableId(table))) this.happened(fault);
+    else if (tries > 0) this.world.clock.after(REWRITE_AGAIN_MS, () => this.rewrite(fault, table, tries - 1));
+  }
+
+  private forgetDone(fault: Fault): void {
+    for (const [name, topic] of this.world.busStore.topics)
+      if (name.endsWith('.tasks'))
+        for (const progress of topic.groups.values())
+          for (const [partition, place] of progress.entries()) {
+            const start = topic.partitions[partition]?.start ?? 0;
+            if (place.next <= start) continue;
+            place.next = Math.max(start, place.next - 3);
+            place.done.clear();
+            this.happened(fault);
+          }
+  }
+
+  private withProcess(service: ServiceName, fault: Fault, act: (process: Process) => void): void {
+    const process = this.world.living(service);
+    if (process === undefined) return;
+    this.happened(fault);
+    act(process);
+  }
+
+  private fateOf(called: Process, call: string): CallFate | undefined {
+    const { service } = called;
+    const place = `${service} ${call}`;
+    if (!this.known.has(place)) {
+      this.known.add(place);
+      this.world.violate(`points.ts does not know that ${place} is called`);
+    }
+    const port = call.slice(0, call.indexOf('.'));
+    if ((this.away.get(port) ?? 0) > this.world.clock.monotonicMs()) return { kind: 'refuse' };
+    const fault = this.armed.find((one) => fits(one, service, call, port));
+    if (fault === undefined) return undefined;
+    this.armed = this.armed.filter((one) => one !== fault);
+    this.happened(fault);
+    if (fault.kind === 'crash') this.occurrences.count('crash', `${place} ${fault.when}`);
+    return fateBy(fault);
+  }
+}
+
+function fits(fault: Fault, service: ServiceName, call: string, port: string): boolean {
+  switch (fault.kind) {
+    case 'crash':
+      return fault.service === service && fault.call === call;
+    case 'call refused':
+    case 'reply lost':
+      return fault.port === port && (fault.service ?? service) === service;
+    case 'reply late':
+      return fault.port === port;
+    case 'zombie statement':
+      return fault.call === call;
+    case 'slow read':
+      return call === 'source.readRange';
+    default:
+      return false;
+  }
+}
+
+function fateBy(fault: Fault): CallFate | undefined {
+  switch (fault.kind) {
+    case 'crash':
+      return { kind: fault.when };
+    case 'call refused':
+      return { kind: 'refuse' };
+    case 'reply lost':
+      return { kind: 'lost' };
+    case 'reply late':
+    case 'slow read':
+      return { kind: 'late', byMs: fault.byMs, ownerDies: false };
+    case 'zombie statement':
+      return { kind: 'late', byMs: fault.byMs, ownerDies: true };
+    default:
+      return undefined;
+  }
+}
