@@ -157,7 +157,7 @@ export class MemoryBus implements Bus {
   async wait(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return;
     const woken = new AbortController();
-    const wake = () => woken.abort();
+    const wake = () => woken.abort('woken'); // Without a reason each wake-up makes an exception with its stack.
     this.#waiting.add(wake);
     signal?.addEventListener('abort', wake, { once: true });
     await this.clock.sleep(ms, woken.signal);

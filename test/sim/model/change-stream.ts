@@ -130,7 +130,7 @@ class ModelChangeReader implements ChangeReader {
 
   private close(): void {
     this.closing.abort();
-    this.nap?.abort();
+    this.nap?.abort('closed');
     this.confirmations.close();
     this.connection.removeEventListener('abort', this.onCut);
     this.letGo();
@@ -225,7 +225,7 @@ class ModelChangeReader implements ChangeReader {
     this.nap = nap;
     const woken = db.wakeUps.next(nap.signal);
     await (unsaid ? Promise.race([woken, this.clock.sleep(KEEPALIVE_MS, nap.signal)]) : woken);
-    nap.abort();
+    nap.abort('over'); // Without a reason each wait makes an exception with its stack.
     const caughtUp = this.received === undefined && this.nextAt === db.log.length;
     if (caughtUp && unsaid) this.keepalive = db.end;
   }
