@@ -12,6 +12,9 @@ import { createSlot, dropSlot, slotFacts } from './slot.ts';
 /** Slot creation waits for all running transactions; after this long it is given up, reported and tried again. */
 const CREATE_TIMEOUT_MS = 600_000;
 
+/** What a publication of ours publishes: everything. */
+export const PUBLISHED_ACTIONS = 'insert, update, delete, truncate';
+
 /** What anchoring needs beside the connection. */
 export interface AnchorContext {
   readonly clock: Clock;
@@ -49,7 +52,7 @@ async function createPublication(client: Client, publication: string, tables: re
   await client.query(`DROP PUBLICATION IF EXISTS ${quoteIdent(publication)}`);
   await client.query(
     `CREATE PUBLICATION ${quoteIdent(publication)} FOR TABLE ${names.join(', ')}
-     WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = false)`,
+     WITH (publish = '${PUBLISHED_ACTIONS}', publish_via_partition_root = false)`,
   );
   await client.query('COMMIT');
 }

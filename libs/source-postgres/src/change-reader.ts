@@ -40,7 +40,7 @@ export async function openChanges(connect: Connect, options: ChangesOptions, clo
   return new PostgresChangeReader({
     stream,
     confirmations,
-    decoder: new StreamDecoder({ pipeline, plans, complete: options.complete, horizon }),
+    decoder: new StreamDecoder({ pipeline, plans, complete: options.complete, begun: options.begun ?? (() => true), horizon }),
     completion: new Completion({ connect, clock, horizon }),
     from,
     signal,

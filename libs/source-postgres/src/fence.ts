@@ -1,4 +1,4 @@
-import type { Clock, FenceWait } from '@nanosync/core';
+import type { Clock, FenceOptions } from '@nanosync/core';
 import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
 import { queryJson, withConnection } from './connection.ts';
@@ -9,12 +9,6 @@ const LONGEST_WAIT_MS = 500;
 /** Short transactions are always running: only a wait that lasts is worth a word, and then not each time. */
 const FIRST_REPORT_MS = 200;
 const NEXT_REPORT_MS = 2_000;
-
-/** How to end the wait, and who hears what it waits for. */
-export interface FenceOptions {
-  readonly signal: AbortSignal;
-  readonly onWait: (waits: readonly FenceWait[]) => void;
-}
 
 /**
  * The visibility fence. A transaction can have its commit in the log below the slot's start, so that it is never streamed, and

@@ -5,6 +5,7 @@ import type { Connect } from './connection.ts';
 import { connectTo, queryJson, withConnection } from './connection.ts';
 import { discoverTables, nameParts } from './discovery.ts';
 import { driftOf } from './drift.ts';
+import { extendPublication } from './extension.ts';
 import { passFence } from './fence.ts';
 import { IdleConnections } from './idle-connections.ts';
 import { mark } from './marker.ts';
@@ -31,6 +32,7 @@ export async function openPostgresSource({ dsn, applicationName, log, clock }: P
     discover: (tables) => withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables)),
     drift: (pipeline, tables) => withConnection(connect, 'drift', (client) => driftOf(client, pipeline, tables)),
     anchor: (pipeline, id, tables) => createAnchor(connect, { clock, log }, { pipeline, id, tables }),
+    extend: (pipeline, tables, options) => extendPublication(connect, clock, { pipeline, tables }, options),
     verify: (pipeline, anchor, published) => verifyAnchor(connect, pipeline, anchor, published),
     release: (pipeline) => releaseAnchor(connect, clock, pipeline),
     fence: (options) => passFence(connect, clock, options),

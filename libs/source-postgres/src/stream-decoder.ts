@@ -17,7 +17,14 @@ export interface DecoderOptions {
   readonly pipeline: string;
   readonly plans: readonly TablePlan[];
   readonly complete: (table: TableId) => boolean;
+  readonly begun: (table: TableId) => boolean;
   readonly horizon: Horizon;
+}
+
+/** A table that the stream describes otherwise than it was planned. */
+interface Different {
+  readonly plan: TablePlan;
+  readonly reason: string;
 }
 
 type RowMessage = Extract<PgoutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
@@ -30,8 +37,8 @@ export class StreamDecoder {
   private readonly options: DecoderOptions;
   private readonly byOid: ReadonlyMap<number, TablePlan>;
   private readonly byName: ReadonlyMap<string, TablePlan>;
-  /** Tables as the stream described them; null: not asked for, or no longer the planned table. */
-  private readonly relations = new Map<number, TablePlan | null>();
+  /** Tables as the stream described them; null: not asked for, or at its end. */
+  private readonly relations = new Map<number, TablePlan | Different | null>();
   private readonly ended = new Set<TableId>();
   private open: Transaction | undefined;
 
@@ -96,26 +103,35 @@ export class StreamDecoder {
       return;
     }
     const reason = relationDifference(plan, relation);
-    this.relations.set(relation.oid, reason === undefined ? plan : null);
-    if (reason === undefined) return;
+    this.relations.set(relation.oid, reason === undefined ? plan : { plan, reason });
+    // A table that is still to begin may have had other columns: what counts is what it is like from its first event on.
+    if (reason !== undefined && this.options.begun(plan.table)) this.end({ plan, reason }, chunk);
+  }
+
+  /** The table is no longer the planned one: nothing more of it is delivered. */
+  private end({ plan, reason }: Different, chunk: Chunk): void {
     this.ended.add(plan.table);
     const transaction = this.transaction();
     const { commitMs } = transaction;
     chunk.events.push({ kind: 'schema', table: plan.table, position: transaction.beforeNext(), commitMs, reason });
   }
 
-  private planOf(oid: number): TablePlan | undefined {
-    const plan = this.relations.get(oid);
-    if (plan === undefined) throw new PipelineError('defect', 'the stream holds a change of a table that it did not describe');
-    return plan === null || this.ended.has(plan.table) ? undefined : plan;
+  /** The plan of the table that a row or truncation is of, before that is counted; undefined when nothing of it is delivered. */
+  private planOf(oid: number, chunk: Chunk): TablePlan | undefined {
+    const found = this.relations.get(oid);
+    if (found === undefined) throw new PipelineError('defect', 'the stream holds a change of a table that it did not describe');
+    if (found === null) return undefined;
+    if (!('reason' in found)) return this.ended.has(found.table) ? undefined : found;
+    if (!this.ended.has(found.plan.table) && this.options.begun(found.plan.table)) this.end(found, chunk);
+    return undefined;
   }
 
   private truncate(oids: readonly number[], chunk: Chunk): void {
     const transaction = this.transaction();
+    const plans = oids.map((oid) => this.planOf(oid, chunk));
     transaction.count();
     const { xid: txId, commitMs } = transaction;
-    for (const oid of oids) {
-      const plan = this.planOf(oid);
+    for (const plan of plans) {
       if (plan !== undefined) chunk.events.push({ kind: 'truncate', table: plan.table, position: transaction.position(1), txId, commitMs });
     }
   }
@@ -134,8 +150,8 @@ export class StreamDecoder {
 
   private row(message: RowMessage, bytes: Buffer, start: number, end: number, chunk: Chunk): void {
     const transaction = this.transaction();
+    const plan = this.planOf(message.oid, chunk);
     transaction.count();
-    const plan = this.planOf(message.oid);
     if (plan === undefined) return;
     try {
       if (message.kind === 'insert') this.insert(plan, message.newAt, bytes, end, chunk);

@@ -26,6 +26,12 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     discover: async (tables) => reached(db, () => tables.map((table) => discovered(db, table))),
     drift: async (_pipeline, tables) => reached(db, () => tables.flatMap(({ schema, storage }) => driftOf(db, schema.table, storage))),
     anchor: (pipeline, id, tables) => createModelAnchor(db, connections.signal, { pipeline, id, tables }),
+    extend: async (_pipeline, tables, options) => {
+      reached(db, () => {
+        for (const table of tables) db.publication?.add(table);
+      });
+      await passModelFence(db, clock, { ...options, connection: connections.signal });
+    },
     verify: async (pipeline, anchor, published) => reached(db, () => verifyModelAnchor(db, pipeline, anchor, published)),
     release: async () =>
       reached(db, () => {

@@ -120,6 +120,11 @@ export interface ChangesOptions {
   readonly tables: readonly { readonly schema: TableSchema; readonly storage: string }[];
   /** True while incomplete events of the table must be completed (between its L0 and L1). Key changes always are. */
   readonly complete: (table: TableId) => boolean;
+  /**
+   * False while the table's generation event is still to come: what it was like before is nobody's concern, so other columns are no `schema`
+   * event until then. Absent: true for all.
+   */
+  readonly begun?: (table: TableId) => boolean;
   /** Keeps what was acknowledged, and where the stream begins, from the server; absent: both are told at once. */
   readonly confirm?: ConfirmOptions;
   readonly signal: AbortSignal;
@@ -130,6 +135,12 @@ export interface FenceWait {
   readonly holder: string;
   readonly ageSeconds: number;
   readonly cure: string;
+}
+
+/** How to end a wait for others' transactions, and who hears what it waits for. */
+export interface FenceOptions {
+  readonly signal: AbortSignal;
+  readonly onWait: (waits: readonly FenceWait[]) => void;
 }
 
 /** An operational database to follow. One per pipeline and process; holds no connection open that it does not need. */
@@ -151,12 +162,19 @@ export interface Source extends AsyncDisposable {
    * anchor, not yet durable anywhere. Call only when no anchor is stored.
    */
   anchor(pipeline: string, id: string, tables: readonly TableId[]): Promise<Anchor>;
+  /**
+   * Takes further tables into what the pipeline's stream carries, beside those that are in it. Once it has returned, each transaction that commits
+   * is streamed with all its changes of these tables, also one that was open when it was called; of those that commit before, some, all or
+   * none. So a generation marker that is written after it begins a stream without gap. It waits for every transaction that is open when it is
+   * called, and says so like `fence`. To repeat it, after a crash or twice at once, changes nothing. Call only while an anchor is stored.
+   */
+  extend(pipeline: string, tables: readonly TableId[], options: FenceOptions): Promise<void>;
   /** Throws PipelineError `gap` unless slot, system, timeline and position still fit the anchor and what was published. */
   verify(pipeline: string, anchor: Anchor, published: Position | null): Promise<void>;
   /** Drops slot and publication; no error when they are gone. */
   release(pipeline: string): Promise<void>;
   /** Returns once every transaction that could have committed before this call's start is visible to new reads. */
-  fence(options: { readonly signal: AbortSignal; readonly onWait: (waits: readonly FenceWait[]) => void }): Promise<void>;
+  fence(options: FenceOptions): Promise<void>;
   /** Ranges that cover the table without overlap, the last one open; one range when `whole`. Sized by rows and bytes, from statistics. */
   partition(table: SourceTable, options: { readonly targetRows: number; readonly whole: boolean }): Promise<readonly string[]>;
   /** Reads one range as it is now; throws PipelineError `table-changed` when storage or columns are not the planned ones. */
