@@ -181,7 +181,8 @@ export class Workload {
   private orphan({ xid }: ModelTransaction, table: TableId, name: string): string {
     const before = rowOf(9000n, `${name} before`);
     const after = before.map((cell, column) => (column === NAME ? name : cell));
-    this.db.logCommit({ xid, writes: [{ kind: 'update', table, before, after, published: true }], marker: null });
+    const lsn = this.db.end;
+    this.db.logCommit({ xid, writes: [{ kind: 'update', table, before, after, lsn, published: true }], marker: null });
     const found = this.db.table(table);
     found.committed.delete(found.keyOf(after));
     this.orphans++;

@@ -1,5 +1,5 @@
 import type { Position, SourceEvent } from '@nanosync/core';
-import { comparePositions, positionOf } from '@nanosync/core';
+import { comparePositions, positionOf, sectionsOf } from '@nanosync/core';
 import { expect, test } from 'vitest';
 import type { Model } from './test-support.ts';
 import { anchored, fill, LARGE, modelOf, ORDERS, open, row, run, schemaOf, streaming, words } from './test-support.ts';
@@ -180,4 +180,32 @@ test('writes to a table that is not published then are not streamed, and a table
   stream.stop();
   const tables = await model.source.discover([ORDERS, other.table]);
   await expect(streaming(model, model.anchor, { tables })).rejects.toMatchObject({ kind: 'gap' });
+});
+
+test('what is streamed of a transaction that is open while a table is added depends on what the stream decoded before', async () => {
+  const model = await withLarge();
+  const { db, anchor } = model;
+  const added = schemaOf('public.added' as typeof ORDERS);
+  db.createTable(added);
+  const straddling = open(db, (t) => [t.insert(added.table, row(1)), t.insert(ORDERS, row(7))]);
+  db.alterPublication([added.table]);
+  run(db, (t) => [t.insert(added.table, row(2))]);
+  expect([straddling.insert(added.table, row(3)), straddling.insert(ORDERS, row(8))]).toEqual(['done', 'done']);
+  straddling.commit();
+  straddling.becomeVisible();
+  const places = (events: readonly SourceEvent[]) =>
+    events.flatMap((event) => (event.kind === 'change' ? [`${sectionsOf(event.position)[1]} ${event.table} ${String(event.after?.[0])}`] : []));
+  const tables = await model.source.discover([ORDERS, added.table]);
+  const whole = await streaming(model, anchor, { tables });
+  expect(places(await whole.read())).toEqual([
+    '5 public.added 2',
+    '5 public.added 1',
+    '9 public.orders 7',
+    '13 public.added 3',
+    '17 public.orders 8',
+  ]);
+  whole.stop();
+  const from = positionOf(db.log.at(-1)?.lsn ?? 0n, 0n);
+  const rest = await streaming(model, anchor, { tables, from });
+  expect(places(await rest.read())).toEqual(['5 public.orders 7', '9 public.added 3', '13 public.orders 8']);
 });

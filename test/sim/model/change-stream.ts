@@ -4,7 +4,8 @@ import { ModelCompletion } from './completion.ts';
 import { ModelConfirmations } from './confirmations.ts';
 import type { ModelDatabase } from './database.ts';
 import type { Pending } from './decode.ts';
-import { decode, isStreamed } from './decode.ts';
+import { decode } from './decode.ts';
+import { Published } from './published.ts';
 import type { ModelTable } from './table.ts';
 
 /** How long a stream that has delivered everything waits before the server tells it where the log ends. */
@@ -55,6 +56,7 @@ class ModelChangeReader implements ChangeReader {
   private nap: AbortController | undefined;
   private readonly completion: ModelCompletion;
   private readonly confirmations: ModelConfirmations;
+  private readonly published = new Published();
   private readonly queue: Pending[] = [];
   /** The next transaction of the log to decode, and the one that is being decoded. */
   private nextAt = 0;
@@ -189,9 +191,11 @@ class ModelChangeReader implements ChangeReader {
     const { db, options, tables } = this;
     for (const end = this.received ?? db.log.length; this.nextAt < end; ) {
       const logged = db.log[this.nextAt++];
-      if (logged === undefined || !isStreamed(logged)) continue;
+      if (logged === undefined) continue;
+      const writes = this.published.of(logged, db.altered);
+      if (writes.length === 0 && logged.marker === null) continue; // The server skips what is empty.
       const { pipeline, complete } = options;
-      return decode(logged, { pipeline, complete, largeChars: db.largeChars, table: (table) => tables.get(table) });
+      return decode(logged, writes, { pipeline, complete, largeChars: db.largeChars, table: (table) => tables.get(table) });
     }
     return undefined;
   }

@@ -49,6 +49,8 @@ export class ModelDatabase implements TransactionHost {
   slotsMade = 0;
   /** Tables whose changes the stream has; undefined: there is no publication. */
   publication: Set<TableId> | undefined;
+  /** Where in the log the publication was changed. */
+  readonly altered: bigint[] = [];
   /** The slot creation that is under way. */
   creating: symbol | undefined;
   /** Called with each value by which the server moves its slot on. */
@@ -191,6 +193,14 @@ export class ModelDatabase implements TransactionHost {
     const holder = this.running.get(xid);
     if (holder?.state === 'committing') holder.becomeVisible();
     else holder?.rollback();
+  }
+
+  /** ALTER PUBLICATION: adds tables, or only makes every stream look again. */
+  alterPublication(tables: readonly TableId[]): void {
+    for (const table of tables) this.publication?.add(table);
+    this.takeXid();
+    this.altered.push(this.append('commit'));
+    this.wakeUps.wake();
   }
 
   /** Throws when the server cannot be reached. */

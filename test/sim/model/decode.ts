@@ -30,18 +30,12 @@ export interface DecodeOptions {
   readonly complete: (table: TableId) => boolean;
 }
 
-/** True when the stream has anything of this transaction: empty ones are skipped by the server. */
-export function isStreamed({ writes, marker }: Logged): boolean {
-  return marker !== null || writes.some(({ published }) => published);
-}
-
-/** The events of one transaction in stream order, decoded as they are asked for. */
-export function* decode(logged: Logged, options: DecodeOptions): Generator<Pending> {
+/** The events of one transaction in stream order, decoded as they are asked for; `writes` are those of it that are streamed. */
+export function* decode(logged: Logged, writes: readonly LoggedWrite[], options: DecodeOptions): Generator<Pending> {
   const { lsn, xid: txId, commitMs } = logged;
   let ordinal = 0;
   const at = (sub: bigint): Position => positionOf(lsn, BigInt(ordinal) * 4n + sub);
-  for (const write of logged.writes) {
-    if (!write.published) continue;
+  for (const write of writes) {
     ordinal++;
     const table = options.table(write.table);
     if (table === undefined) continue;

@@ -6,6 +6,8 @@ export interface LoggedWrite {
   readonly table: TableId;
   readonly before: Row | null;
   readonly after: Row | null;
+  /** Where it was written. */
+  readonly lsn: bigint;
   /** The table was in the publication when this was written. */
   readonly published: boolean;
 }

@@ -9,8 +9,8 @@ export interface TransactionHost {
   isRunning(xid: number): boolean;
   isPublished(table: TableId): boolean;
   newFile(): Heap;
-  /** Writes a record of the log. */
-  append(kind: 'write' | 'prepare' | 'abort'): void;
+  /** Writes a record of the log and returns where it ends. */
+  append(kind: 'write' | 'prepare' | 'abort'): bigint;
   logCommit(commit: Pick<Logged, 'xid' | 'writes' | 'marker'>): void;
   over(transaction: ModelTransaction): void;
 }
@@ -204,7 +204,8 @@ export class ModelTransaction {
 
   private log(table: ModelTable, write: Pick<LoggedWrite, 'kind' | 'before' | 'after'>): void {
     this.lock(table);
-    this.host.append('write');
-    this.writes.push({ ...write, table: table.schema.table, published: this.host.isPublished(table.schema.table) });
+    const lsn = this.host.append('write');
+    const { table: id } = table.schema;
+    this.writes.push({ ...write, table: id, lsn, published: this.host.isPublished(id) });
   }
 }
