@@ -20,6 +20,32 @@ describe('a table’s writer', () => {
     await writer.end();
   });
 
+  it('takes a table without ranges for one that is not planned yet, and not for an empty one', async () => {
+    const { stage, control, write, until, seen, put, clock } = await tableFixture();
+    await put(stateKeys.table('p', ORDERS.table), { ...TABLE, partitions: 0 });
+    await control('generation', 'e1', L0);
+    const writer = write();
+    await clock.advance(5000);
+    expect(seen()).toBeUndefined();
+    await put(stateKeys.table('p', ORDERS.table), TABLE);
+    await stage('e1', 0, [order(1)]);
+    await until(() => seen() !== undefined);
+    expect(seen()).toEqual([order(1)]);
+    await writer.end();
+  });
+
+  it('leaves an epoch of another anchor to the writer of that anchor', async () => {
+    const { stage, control, write, until, seen, put } = await tableFixture();
+    await put(stateKeys.table('p', ORDERS.table), { ...TABLE, anchor: 'b', epoch: 'e2' });
+    await control('generation', 'e2', at(200, 0), 'b');
+    await stage('e2', 0, [order(1)]);
+    const writer = write();
+    await until(() => writer.outcome() !== undefined || seen() !== undefined);
+    expect(writer.outcome()).toBeUndefined();
+    expect(seen()).toBeUndefined();
+    await writer.end();
+  });
+
   it('begins right after its own generation event: what comes before is for another epoch', async () => {
     const { stage, control, change, write, until, seen } = await tableFixture();
     await control('generation', 'e0', at(90, 0));
@@ -31,6 +57,16 @@ describe('a table’s writer', () => {
     await until(() => seen()?.[1]?.[1] === 'of e1');
     expect(seen()).toEqual([order(1, 'copy'), order(2, 'of e1')]);
     await writer.end();
+  });
+
+  it('ends without a word when it is stopped while it waits for its generation event', async () => {
+    const { stage, write, clock, seen } = await tableFixture();
+    await stage('e1', 0, [order(1)]);
+    const writer = write();
+    await clock.advance(1000);
+    await writer.end();
+    expect(writer.outcome()).toEqual({});
+    expect(seen()).toBeUndefined();
   });
 
   it('does not build an epoch that was given up while it waited', async () => {

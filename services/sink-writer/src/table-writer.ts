@@ -75,23 +75,23 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
       // Invariant 'gate': it opens when every partition is complete at the sink, and only here.
       if (staged.length === record.partitions) {
         await discardOlder(work, held, generation);
-        await build(work, generation, record, quarantined);
-        return true;
+        return await build(work, generation, record, quarantined);
       }
     }
     await ctx.clock.sleep(sink.pace?.lookEveryMs ?? GATE_EVERY_MS, ctx.signal);
   }
 }
 
+/** Builds the generation, once its place in the stream is known. False when the signal aborted before that. */
 async function build(
   { ctx, pipeline, sink, report }: TableWork,
   generation: GenerationId,
   record: TableRecord,
   quarantined: number,
-): Promise<void> {
+): Promise<boolean> {
   const topic = ctx.topics.changes(generation.pipeline, generation.table);
   const start = await findGenerationStart(ctx, topic, generation);
-  if (start === undefined) return;
+  if (start === undefined) return false;
   const { rows } = await sink.build({
     generation,
     anchor: pipeline.anchor?.id ?? '',
@@ -110,6 +110,7 @@ async function build(
   );
   if (quarantined > 0) ctx.log.warn('table built without its quarantined rows', { table: generation.table, rows: quarantined });
   ctx.log.info('handoff', { table: generation.table, rows, waiting_changes: waiting });
+  return true;
 }
 
 async function tableRecord({ ctx, pipeline }: TableWork, table: TableId): Promise<TableRecord | undefined> {
