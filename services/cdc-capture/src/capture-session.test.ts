@@ -90,6 +90,37 @@ describe('a capture session', () => {
     expect(await record()).toMatchObject({ session: 9, acknowledged: at(11, 0) });
   });
 
+  it('asks the source before anything else whether its log is whole from what is published on', async () => {
+    const { begin, deliver, until, acknowledged, verified, breakLog, opened } = await captureFixture();
+    const first = begin();
+    deliver(transaction(11, [1, 2]));
+    await until(() => acknowledged().length > 0);
+    await first.end();
+    breakLog();
+    const second = begin();
+    deliver(transaction(12, [3]));
+    await until(() => second.outcome() !== undefined || acknowledged().length > 1);
+    expect(second.outcome()).toMatchObject({ error: { kind: 'gap' } });
+    expect(verified).toEqual([`a1 ${L0}`, `a1 ${at(11, 2)}`]);
+    expect(opened).toHaveLength(1);
+  });
+
+  it('lets the source forget nothing that a store which loses its newest writes does not know any more, and ends', async () => {
+    const { begin, deliver, until, acknowledged, opened, remember } = await captureFixture(undefined, { mayLoseMs: 1000 });
+    const session = begin();
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    const { confirm } = opened[0] ?? {};
+    expect(confirm?.afterMs).toBe(1000);
+    expect(await confirm?.mayTell(at(11, 0))).toBe(true);
+    await remember({ acknowledged: L0 });
+    expect(await confirm?.mayTell(at(11, 0))).toBe(false);
+    deliver(transaction(12, [2]));
+    await until(() => session.outcome() !== undefined);
+    expect(session.outcome()).toMatchObject({ error: { kind: 'conflict' } });
+    expect(acknowledged()).toEqual([at(11, 0)]);
+  });
+
   it('has events of a table completed until its consistency position was met in the stream', async () => {
     const { begin, deliver, opened, until, acknowledged } = await captureFixture();
     const session = begin();
@@ -104,6 +135,18 @@ describe('a capture session', () => {
     deliver(transaction(15, [3]));
     await until(() => acknowledged().length > 2);
     expect(opened[0]?.complete(ORDERS.table)).toBe(false);
+    await session.end();
+  });
+
+  it('asks for nothing behind a marker before it has taken it in', async () => {
+    const { begin, deliver, asked, until, acknowledged } = await captureFixture();
+    deliver(transaction(11, [1]));
+    deliver([{ kind: 'marker', marker: { kind: 'consistency', ...MARKER }, position: at(12), commitMs: 1 }]);
+    deliver(transaction(13, [2]));
+    const session = begin();
+    await until(() => acknowledged().at(-1) === at(13, 0));
+    // The first transaction and the marker are asked for while it is to be completed, what follows is not.
+    expect(asked.slice(0, 3)).toEqual([true, true, false]);
     await session.end();
   });
 

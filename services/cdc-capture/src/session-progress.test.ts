@@ -79,3 +79,36 @@ test('what an earlier session published is not published again', () => {
   expect(progress.isPublished(at(20, 5))).toBe(true);
   expect(progress.isPublished(at(20, 6))).toBe(false);
 });
+
+test('a session goes on from what the one before it stored: tables, ends and topics', () => {
+  const first = new SessionProgress(record);
+  first.beginTable(table, 'e1', at(10));
+  first.changed(change(11));
+  first.consistent(table, at(12));
+  first.published({ ends: { topic: [3] }, topics: { topic: 'id' }, events: 3 });
+  const second = new SessionProgress(first.record);
+  expect(second.hasTable(table)).toBe(true);
+  expect(second.isBelowL1(table)).toBe(false);
+  second.changed(change(13));
+  second.published({ ends: { other: [1] }, topics: { other: 'id 2' }, events: 1 });
+  expect(second.record).toMatchObject({
+    ends: { topic: [3], other: [1] },
+    topics: { topic: 'id', other: 'id 2' },
+    tables: { [table]: { epoch: 'e1', l0: at(10), l1: at(12), changes: 2 } },
+    eventsPublished: 4,
+  });
+});
+
+test('a watermark is never told at a place that lies before what came since', () => {
+  for (const since of [
+    (progress: SessionProgress) => progress.changed(change(41)),
+    (progress: SessionProgress) => progress.commit(at(41), at(41), 1),
+  ]) {
+    const progress = new SessionProgress(record);
+    progress.beginTable(table, 'e1', at(10));
+    progress.idle(at(40));
+    since(progress);
+    expect(progress.idlePosition).toBeUndefined();
+    expect(progress.hasDirtyTables).toBe(false);
+  }
+});

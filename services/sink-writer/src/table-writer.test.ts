@@ -92,6 +92,7 @@ describe('a table’s writer', () => {
     await until(() => seen() !== undefined);
     await put(stateKeys.table('p', ORDERS.table), { ...TABLE, epoch: 'e2', l0: null });
     await control('generation', 'e2', at(200, 0));
+    await consistent('e1', at(150)); // Capture has not stored yet that it met the later one.
     await stage('e2', 0, [order(1), order(2)]);
     await change(changeOf(ORDERS, 'u', order(1, 'below L1'), at(201)));
     await clock.advance(10_000);
@@ -121,24 +122,63 @@ describe('a table’s writer', () => {
     await writer.end();
   });
 
+  it('ends where the table is no longer as it was copied, says so, and does not move past it', async () => {
+    const { stage, control, change, write, until, seen } = await tableFixture();
+    await control('generation', 'e1', L0);
+    await stage('e1', 0, [order(1)]);
+    await change(changeOf(ORDERS, 'u', order(1, 'new'), later(1)));
+    await control('schema', 'e1', later(2), 'a', 'A column was added.');
+    await change(changeOf(ORDERS, 'u', order(1, 'behind it'), later(3)));
+    for (let life = 0; life < 2; life++) {
+      const writer = write();
+      await until(() => writer.outcome() !== undefined);
+      const failure = { kind: 'table-changed', message: 'A column was added.', hint: 'Run: nanosync pipeline resnapshot p' };
+      expect(writer.outcome()).toMatchObject({ error: failure });
+      expect(seen()).toEqual([order(1, 'new')]);
+    }
+  });
+
+  it('does not wait for a generation event that the bus has lost', async () => {
+    const { stage, control, write, until, bus, topic } = await tableFixture();
+    await control('generation', 'e1', L0);
+    await bus.trim(topic, 0, 1);
+    await stage('e1', 0, [order(1)]);
+    const writer = write();
+    await until(() => writer.outcome() !== undefined);
+    expect(writer.outcome()).toMatchObject({ error: { kind: 'gap' } });
+  });
+
   it.each([
-    ['was created anew', 'anew'],
-    ['no longer has the last applied message', 'trimmed'],
-  ] as const)('does not go on in a topic that %s', async (_, how) => {
-    const { stage, control, change, write, until, seen, bus, topic } = await tableFixture();
+    ['was created anew', { partitions: 1 }],
+    ['was created with more partitions', { partitions: 2 }],
+    ['is gone', { partitions: 0 }],
+    ['no longer has the last applied message', { trimmed: 3 }],
+    ['ends before what was applied', { applied: 9 }],
+  ])('does not go on in a topic that %s', async (_, {
+    partitions,
+    trimmed,
+    applied,
+  }: { partitions?: number; trimmed?: number; applied?: number }) => {
+    const { stage, control, change, write, until, seen, sink, bus, topic } = await tableFixture();
     await control('generation', 'e1', L0);
     await stage('e1', 0, [order(1)]);
     await change(changeOf(ORDERS, 'u', order(1, 'new'), later(1)));
     const first = write();
     await until(() => seen()?.[0]?.[1] === 'new');
     await first.end();
-    if (how === 'anew') {
-      await bus.deleteTopic(topic);
-      await bus.ensureTopic(topic, 1);
+    if (partitions !== undefined) await bus.deleteTopic(topic);
+    if (partitions !== undefined && partitions > 0) {
+      await bus.ensureTopic(topic, partitions);
       await control('generation', 'e1', L0);
     }
-    for (const commit of [2, 3]) await change(changeOf(ORDERS, 'u', order(1, `at ${commit}`), later(commit)));
-    if (how === 'trimmed') await bus.trim(topic, 0, 3);
+    if (partitions !== 0) for (const commit of [2, 3]) await change(changeOf(ORDERS, 'u', order(1, `at ${commit}`), later(commit)));
+    if (trimmed !== undefined) await bus.trim(topic, 0, trimmed);
+    if (applied !== undefined) {
+      const generation = { pipeline: 'p', table: ORDERS.table, epoch: 'e1' };
+      await sink.claim(generation, 'w');
+      const move = { busPartition: 0, from: 2, to: applied, session: 1, last: later(9), floor: null };
+      await sink.apply({ generation, owner: 'w', schema: ORDERS, moves: [move], changes: [] });
+    }
     const second = write();
     await until(() => second.outcome() !== undefined || seen()?.[0]?.[1] !== 'new');
     expect(second.outcome()).toMatchObject({ error: { kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' } });

@@ -4,6 +4,8 @@ const FOLDER = 'services/cdc-capture/src';
 const test = (file: string, title: string): NamedTest => ({ project: 'unit', file: `${FOLDER}/${file}.test.ts`, title });
 const session = (title: string) => test('capture-session', title);
 
+const GOES_ON = 'a session goes on from what the one before it stored: tables, ends and topics';
+
 /** What breaks the promises of capture: the order of its steps, and its sessions. */
 export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
@@ -25,6 +27,15 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     test: session('has events of a table completed until its consistency position was met in the stream'),
   },
   {
+    name: 'asked-ahead-of-a-marker',
+    invariant: 'complete-images',
+    does: 'What follows a marker is asked for, and completed or not, before the marker is taken in.',
+    file: `${FOLDER}/capture-session.ts`,
+    find: "const early = events.at(-1)?.kind === 'marker' ? undefined : ahead(reader);",
+    replace: 'const early = ahead(reader);',
+    test: session('asks for nothing behind a marker before it has taken it in'),
+  },
+  {
     name: 'session-continued-after-a-failed-send',
     invariant: 'gapless-sessions',
     does: 'A send that fails is taken for done, and the session goes on behind the gap.',
@@ -43,6 +54,15 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     test: session('has a number above that of every message that is on the bus, whatever the store remembers'),
   },
   {
+    name: 'watermark-behind-its-events',
+    invariant: 'gapless-sessions',
+    does: 'A watermark is published at a place that lies before changes that are published already.',
+    file: `${FOLDER}/session-progress.ts`,
+    find: '    this.dirty.add(table);\n    this.idleAt = undefined;\n',
+    replace: '    this.dirty.add(table);\n',
+    test: test('session-progress', 'a watermark is never told at a place that lies before what came since'),
+  },
+  {
     name: 'acknowledged-before-stored',
     invariant: 'publish-then-acknowledge',
     does: 'The source is told to forget what the state store does not know yet.',
@@ -52,6 +72,15 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     replace: `    this.safe = acknowledge;
     this.toAcknowledge = 'stored';`,
     test: test('session-progress', 'nothing is acknowledged before it is stored, and each value once'),
+  },
+  {
+    name: 'told-although-the-store-forgot',
+    invariant: 'publish-then-acknowledge',
+    does: 'The source is told to forget what a state store has lost that may lose its newest writes.',
+    file: `${FOLDER}/capture-session.ts`,
+    find: 'const isKnown = record?.anchor === session.anchor.id && comparePositions(record.acknowledged, position) >= 0;',
+    replace: 'const isKnown = record?.anchor === session.anchor.id;',
+    test: session('lets the source forget nothing that a store which loses its newest writes does not know any more, and ends'),
   },
   {
     name: 'stored-before-published',
@@ -73,6 +102,33 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: "    if (version === undefined) throw new PipelineError('conflict', 'Another capture session has taken over.');\n    this.stored = { ...this.stored, value, version };",
     replace: '    this.stored = { ...this.stored, value, version: version ?? this.stored.version };',
     test: session('ends when another session has stored behind it, and acknowledges nothing more'),
+  },
+  {
+    name: 'log-not-verified',
+    invariant: 'no-silent-gap',
+    does: 'A session begins without asking whether the log is whole from what is published on.',
+    file: `${FOLDER}/capture-session.ts`,
+    find: '  await source.verify(name, anchor, start.record.published);\n',
+    replace: '',
+    test: session('asks the source before anything else whether its log is whole from what is published on'),
+  },
+  {
+    name: 'tables-forgotten-between-sessions',
+    invariant: 'no-silent-gap',
+    does: 'A session forgets which tables have met their generation event, and passes over their changes.',
+    file: `${FOLDER}/session-progress.ts`,
+    find: '      this.tables.set(table as TableId, { ...value, overlap: { ...value.overlap } });\n',
+    replace: '',
+    test: test('session-progress', GOES_ON),
+  },
+  {
+    name: 'ends-forgotten-between-sessions',
+    invariant: 'no-silent-gap',
+    does: 'A session forgets how far the topics were, so that the loss of their newest messages is not noticed.',
+    file: `${FOLDER}/session-progress.ts`,
+    find: '    this.ends = record.ends;\n',
+    replace: '    this.ends = {};\n',
+    test: test('session-progress', GOES_ON),
   },
   {
     name: 'topic-identity-not-compared',

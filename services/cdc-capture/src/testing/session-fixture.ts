@@ -1,4 +1,5 @@
 import type {
+  Anchor,
   Bus,
   CaptureRecord,
   ChangeReader,
@@ -14,7 +15,17 @@ import type {
   State,
   TableRecord,
 } from '@nanosync/core';
-import { ChangeCodec, CONTROL_EVENT, decodeMessage, positionOf, RECORD_VERSION, schemaIdOf, stateKeys, topicsOf } from '@nanosync/core';
+import {
+  ChangeCodec,
+  CONTROL_EVENT,
+  decodeMessage,
+  PipelineError,
+  positionOf,
+  RECORD_VERSION,
+  schemaIdOf,
+  stateKeys,
+  topicsOf,
+} from '@nanosync/core';
 import { at, FakeClock, ORDERS, openMemoryBus, openMemoryState, order } from '@nanosync/testkit';
 import { runCaptureSession } from '../capture-session.ts';
 
@@ -67,7 +78,7 @@ export function transaction(commit: number, ids: readonly number[], body?: strin
 }
 
 /** Capture's surroundings in memory: a source whose log a test writes, and a list of what happened in which order. */
-export async function captureFixture(onSend: OnSend = (send) => send()) {
+export async function captureFixture(onSend: OnSend = (send) => send(), { mayLoseMs = 0 } = {}) {
   const clock = new FakeClock();
   const stored = openMemoryState({ clock });
   let ids = 0;
@@ -76,8 +87,13 @@ export async function captureFixture(onSend: OnSend = (send) => send()) {
   const opened: ChangesOptions[] = [];
   const log: (readonly SourceEvent[])[] = [];
   const wakes = new Set<() => void>();
+  const verified: string[] = [];
+  /** Whether the table was to be completed, at each time that the session asked for more. */
+  const asked: boolean[] = [];
+  let broken: PipelineError | undefined;
   const state = new Proxy(stored, {
     get: (target, name) => {
+      if (name === 'mayLoseMs') return mayLoseMs;
       if (name !== 'put') return bound(target, name);
       return async (...args: Parameters<State['put']>) => {
         if (args[0] === CAPTURE) happened.push('stored');
@@ -107,6 +123,7 @@ export async function captureFixture(onSend: OnSend = (send) => send()) {
     if (next < 0) next = log.length;
     return {
       next: async () => {
+        asked.push(options.complete(ORDERS.table));
         while (next >= log.length && !options.signal.aborted) await new Promise<void>((resolve) => wakes.add(resolve));
         return options.signal.aborted ? undefined : log[next++];
       },
@@ -115,7 +132,10 @@ export async function captureFixture(onSend: OnSend = (send) => send()) {
     };
   };
   const source = {
-    verify: async () => {},
+    verify: async (_: string, { id }: Anchor, published: Position | null) => {
+      verified.push(`${id} ${published}`);
+      if (broken !== undefined) throw broken;
+    },
     changes: async (options: ChangesOptions) => readerOf(options),
     [Symbol.asyncDispose]: async () => {},
   } as unknown as Source;
@@ -165,7 +185,11 @@ export async function captureFixture(onSend: OnSend = (send) => send()) {
   await stored.put(stateKeys.pipeline('p'), PIPELINE, 0);
   await stored.put(stateKeys.table('p', ORDERS.table), TABLE, 0);
   return {
-    ...{ begin, bus, happened, opened, topic: TOPIC },
+    ...{ begin, bus, happened, opened, verified, asked, topic: TOPIC },
+    /** The source's log is no longer whole. */
+    breakLog: () => {
+      broken = new PipelineError('gap', 'The slot is gone.');
+    },
     deliver: (events: readonly SourceEvent[]) => {
       log.push(events);
       wake();

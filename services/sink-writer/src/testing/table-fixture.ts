@@ -13,11 +13,14 @@ import type {
 import {
   ChangeCodec,
   CONTROL_EVENT,
+  END_MARKER,
   encodeMessage,
   PipelineError,
   positionOf,
   RECORD_VERSION,
+  ROW_BATCH,
   ROWS_BUS_PARTITIONS,
+  rowBlockSchemaJson,
   stateKeys,
   topicsOf,
   wireHeader,
@@ -123,9 +126,9 @@ export async function tableFixture() {
       });
       staged++;
     },
-    control: async (kind: ControlKind, epoch: string, position: Position, anchor = 'a') => {
+    control: async (kind: ControlKind, epoch: string, position: Position, anchor = 'a', detail = '') => {
       const id = await registry.register('nanosync.control-value', CONTROL_EVENT.schema);
-      const event = { kind, table: ORDERS.table, anchor, epoch, position, session: 1, tsMs: 0, detail: '' };
+      const event = { kind, table: ORDERS.table, anchor, epoch, position, session: 1, tsMs: 0, detail };
       await send(topic, encodeMessage(CONTROL_EVENT, id, event));
       if (kind !== 'generation') return;
       const captured = { [ORDERS.table]: { epoch, l0: position, l1: null } };
@@ -136,6 +139,17 @@ export async function tableFixture() {
       const header = wireHeader(await registry.register(`${topic}-value`, codec.avro));
       await send(topic, codec.encode(event, header, { db: 'd' }), key);
     },
+    /** One attempt at a partition, on the rows topic. */
+    publishRows: async (partition: number, rows: readonly Row[]) => {
+      const name = { epoch: 'e1', partition, attempt: 'x' };
+      const rowSchemaId = await registry.register('rows', rowBlockSchemaJson(ORDERS));
+      const batchId = await registry.register('nanosync.rows-RowBatch', ROW_BATCH.schema);
+      const { batch } = rowBatchOf(ORDERS, rows, { ...name, batch: 0, codec: 'null' });
+      await send(topics.rows('p'), encodeMessage(ROW_BATCH, batchId, { ...batch, rowSchemaId }));
+      const endId = await registry.register('nanosync.rows-EndMarker', END_MARKER.schema);
+      await send(topics.rows('p'), encodeMessage(END_MARKER, endId, endOf(ORDERS, { ...name, batches: 1, rows: rows.length })));
+    },
+    stored: async <T>(key: string) => (await state.get(key))?.value as T | undefined,
     report: async () => (await state.get(stateKeys.sinkReport('p', ORDERS.table)))?.value as SinkReport | undefined,
     quarantined: async () => (await bus.topic(topics.quarantine('p')))?.partitions[0]?.end,
     /** Starts a table's writer; `outcome` says how it ended. */
