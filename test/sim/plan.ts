@@ -47,6 +47,8 @@ export interface Plan {
   readonly mayLoseMs: number;
   /** The sink wants much of a step. */
   readonly isSinkSlow: boolean;
+  /** Bytes that the bus hands out at once, at most; fewer make smaller batches. */
+  readonly readBytes: number;
   /** Services that two processes run from the beginning. */
   readonly twice: readonly ServiceName[];
 }
@@ -78,6 +80,7 @@ export function planOf(seed: number): Plan {
     concurrency: random.int(1, 4),
     mayLoseMs,
     isSinkSlow: random.chance(0.2),
+    readBytes: random.pick([300, 1500, 1_000_000]),
     twice: SERVICES.filter(() => random.chance(0.2)),
   };
 }

@@ -41,9 +41,15 @@ export function registryOf(process: Process, registry: Registry): Registry {
   return gated(process, 'registry', registry, ['register', 'schema']);
 }
 
-/** The bus as this process has it. */
-export function busOf(process: Process, bus: Bus): Bus {
-  const reader = (made: PartitionReader) => gated(process, 'bus.reader', made, ['read']);
+/** The bus as this process has it; it hands out at most so many bytes at once. */
+export function busOf(process: Process, bus: Bus, readBytes: number): Bus {
+  const reader = (made: PartitionReader) => {
+    const { read, ...rest } = gated(process, 'bus.reader', made, ['read']);
+    return {
+      ...rest,
+      read: (options: Parameters<typeof read>[0]) => read({ ...options, maxBytes: Math.min(options.maxBytes, readBytes) }),
+    };
+  };
   const producer = (made: Producer) => {
     const { send, ...rest } = ordered(gated(process, 'bus.producer', made, ['send']));
     const counted: Producer['send'] = async (topic, partition, messages) => {

@@ -41,7 +41,7 @@ export async function runPlan(plan: Plan, occurrences = new Occurrences(), isTra
   striker.start(plan.faults);
   const run = new Run(world, workload, striker);
   const problem = await run.untilRight();
-  await world.close();
+  world.supervisor.close();
   const problems = [...world.violations, ...(problem === null ? [] : [problem])];
   return { problems, failures: run.failures, trace: world.trace, ms: world.clock.monotonicMs() };
 }

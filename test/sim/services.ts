@@ -27,6 +27,8 @@ export interface Engines {
   readonly openSource: () => { readonly source: Source; cut(): void };
   readonly openSink: () => Sink;
   readonly nextId: () => string;
+  /** Bytes that the bus hands out at once, at most. */
+  readonly readBytes?: number;
 }
 
 /** The context of one life of a process, with every port behind its fate. */
@@ -34,7 +36,7 @@ export function contextOf(process: Process, engines: Engines, log: Log): Service
   const { state, bus, registry } = engines;
   return {
     state: stateOf(process, state),
-    bus: busOf(process, bus),
+    bus: busOf(process, bus, engines.readBytes ?? Number.POSITIVE_INFINITY),
     registry: registryOf(process, registry),
     topics: topicsOf(),
     tasksBusPartitions: 2,

@@ -9,8 +9,8 @@ export const PIPELINE = 'sim';
 export class StateOracle {
   /** Told of each partition that is called durable. */
   durable: (generation: GenerationId, partition: number) => void = () => {};
-  /** Told of each anchor that is stored. */
-  anchored: () => void = () => {};
+  /** Told of each anchor that is stored, and whether somebody had asked for it. */
+  anchored: (isAsked: boolean) => void = () => {};
   /** Who waits for the pipeline to be stored in a phase. */
   phaseWaits: { readonly phase: string; readonly come: () => void }[] = [];
   private readonly occurrences: Occurrences;
@@ -60,7 +60,7 @@ export class StateOracle {
     const due = this.phaseWaits.filter(({ phase }) => phase === record.phase);
     this.phaseWaits = this.phaseWaits.filter(({ phase }) => phase !== record.phase);
     for (const { come } of due) come();
-    if (record.anchor !== null && !this.anchors.has(record.anchor.id)) this.anchored();
+    if (record.anchor !== null && !this.anchors.has(record.anchor.id)) this.anchored(before?.request === 'resnapshot');
     if (record.anchor !== null) this.fixed(this.anchors, `anchor ${record.anchor.id}`, record.anchor.id, record.anchor.l0);
   }
 

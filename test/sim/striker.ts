@@ -1,3 +1,4 @@
+import { forgetDone } from './bus-losses.ts';
 import type { Fault } from './faults.ts';
 import { nameOf } from './faults.ts';
 import type { Occurrences } from './occurrences.ts';
@@ -10,6 +11,8 @@ import type { World } from './world.ts';
 /** How often a table that is locked is tried to be rewritten, and how long between. */
 const REWRITE_TRIES = 40;
 const REWRITE_AGAIN_MS = 25;
+/** Tasks of each bus partition that a group hands out again. */
+const FORGOTTEN_TASKS = 3;
 /** Nobody reaches a bus for so long while it is put back. */
 const RESTORE_MS = 400;
 /** How long a crash waits for its call before the system may be found quiet. */
@@ -30,7 +33,7 @@ export class Striker {
   constructor(world: World, occurrences: Occurrences) {
     this.world = world;
     this.occurrences = occurrences;
-    world.fates = (process, call) => this.fateOf(process, call);
+    world.supervisor.fates = (process, call) => this.fateOf(process, call);
   }
 
   start(faults: readonly Fault[]): void {
@@ -75,17 +78,17 @@ export class Striker {
         this.armed.push(fault);
         return;
       case 'killed':
-        return this.withProcess(fault.service, fault, (process) => world.died(process));
+        return this.withProcess(fault.service, fault, (process) => world.supervisor.died(process));
       case 'paused':
         return this.withProcess(fault.service, fault, (process) => {
-          world.stop(process, fault.forMs);
-          if (fault.isReplaced) world.clock.after(300, () => world.start(fault.service));
+          world.supervisor.stop(process, fault.forMs);
+          if (fault.isReplaced) world.clock.after(300, () => world.supervisor.start(fault.service));
         });
       case 'added and removed': {
         this.happened(fault);
-        const first = world.living(fault.service);
-        world.start(fault.service);
-        world.clock.after(fault.forMs, () => first && world.end(first));
+        const first = world.supervisor.living(fault.service);
+        world.supervisor.start(fault.service);
+        world.clock.after(fault.forMs, () => first && world.supervisor.end(first));
         return;
       }
       case 'away':
@@ -100,7 +103,8 @@ export class Striker {
       case 'rebalance':
         return this.withProcess('worker', fault, (process) => process.cutGroups());
       case 'delivered again':
-        return this.forgetDone(fault);
+        if (forgetDone(world.busStore, FORGOTTEN_TASKS)) this.happened(fault);
+        return;
       default:
         return this.disturb(fault);
     }
@@ -162,21 +166,8 @@ export class Striker {
     else if (tries > 0) this.world.clock.after(REWRITE_AGAIN_MS, () => this.rewrite(fault, table, tries - 1));
   }
 
-  private forgetDone(fault: Fault): void {
-    for (const [name, topic] of this.world.busStore.topics)
-      if (name.endsWith('.tasks'))
-        for (const progress of topic.groups.values())
-          for (const [partition, place] of progress.entries()) {
-            const start = topic.partitions[partition]?.start ?? 0;
-            if (place.next <= start) continue;
-            place.next = Math.max(start, place.next - 3);
-            place.done.clear();
-            this.happened(fault);
-          }
-  }
-
   private withProcess(service: ServiceName, fault: Fault, act: (process: Process) => void): void {
-    const process = this.world.living(service);
+    const process = this.world.supervisor.living(service);
     if (process === undefined) return;
     this.happened(fault);
     act(process);

@@ -15,6 +15,7 @@ export class Versions {
   private readonly db: ModelDatabase;
   private read = 0;
   private readonly histories = new Map<TableId, Map<string, Version[]>>();
+  private readonly live = new Set<TableId>();
   private readonly seen = new Map<TableId, Map<string, number>>();
 
   constructor(db: ModelDatabase) {
@@ -23,11 +24,17 @@ export class Versions {
 
   /** Users may see older rows from now on: the warehouse was lost. */
   forget(): void {
+    this.live.clear();
     this.seen.clear();
   }
 
-  /** Compares what users see with the histories; returns what must not be. `isLive`: nothing may go back any more. */
+  /**
+   * Compares what users see with the histories; returns what must not be. `isLive`: nothing may go back any more, from what was seen when the
+   * table became live: up to L1 a row may be there from the copy, go with its delete, and be there again.
+   */
   look(table: TableId, rows: readonly Row[], isLive: boolean): readonly string[] {
+    if (isLive && !this.live.has(table)) this.seen.delete(table);
+    if (isLive) this.live.add(table);
     this.catchUp();
     const histories = this.histories.get(table) ?? new Map<string, Version[]>();
     const seen = this.seen.get(table) ?? new Map<string, number>();

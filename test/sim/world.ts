@@ -1,60 +1,49 @@
 import type { Bus, GenerationId, Log, PipelineRecord, Producer, SinkPace, TableId } from '@nanosync/core';
-import { PipelineError, RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import { RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import type { MemoryBusStore } from '@nanosync/testkit';
 import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
+import { loseTopic, restoreBus } from './bus-losses.ts';
 import { BusOracle } from './bus-oracle.ts';
 import { SimClock } from './clock.ts';
 import { ModelDatabase } from './model/database.ts';
 import { openModelSource } from './model/source.ts';
 import type { Occurrences } from './occurrences.ts';
 import type { Plan } from './plan.ts';
-import type { CallFate, Host, ServiceName } from './process.ts';
-import { Process, SERVICES } from './process.ts';
+import type { Process } from './process.ts';
+import { SERVICES } from './process.ts';
 import type { Random } from './random.ts';
 import { randomOf } from './random.ts';
-import type { Engines } from './services.ts';
-import { contextOf, RUN } from './services.ts';
 import { SinkOracle } from './sink-oracle.ts';
 import type { StateHistory } from './state-history.ts';
 import { stateHistory } from './state-history.ts';
 import { PIPELINE, StateOracle } from './state-oracle.ts';
+import { Supervisor } from './supervisor.ts';
 import { Versions } from './versions.ts';
 import { schemas, tableId } from './workload.ts';
 
-/** How long a process that died stays away before a supervisor has started another, at most. */
-const AWAY_MS = 1200;
-/** A service that ended by an error is started again in its process. */
-const AGAIN_MS = 100;
-/** After this long the group takes the tasks of a member that is silent. */
-const SESSION_MS = 2500;
 const SLOW_PACE: SinkPace = { stageBytes: 20_000, applyBytes: 4000, stageWaitMs: 1500, applyWaitMs: 300, lookEveryMs: 250 };
 
 /** Everything that outlives a process, the processes that run on it, and those who watch. */
-export class World implements Host {
-  readonly random: Random;
+export class World {
+  readonly supervisor: Supervisor;
   readonly clock: SimClock;
   readonly db: ModelDatabase;
   readonly history: StateHistory;
   readonly busStore: MemoryBusStore = memoryBusStore();
-  readonly processes = new Set<Process>();
   /** What must never be, in the order it was met. */
   readonly violations: string[] = [];
   readonly trace: string[] = [];
-  /** Decides about each call; set by who plans the faults. */
-  fates: (process: Process, call: string) => CallFate | undefined = () => undefined;
   readonly plan: Plan;
   private readonly stateOracle: StateOracle;
   private readonly busOracle: BusOracle;
   private readonly sinkOracle: SinkOracle;
+  private readonly random: Random;
   private readonly isTraced: boolean;
   private warehouse = memoryWarehouse();
-  private engines: Engines | undefined;
-  private isOver = false;
   private lostWarehouses = 0;
   /** Somebody has asked for a new anchor, and there is none yet. */
   private hasRequest = false;
   private ids = 0;
-  private started = 0;
 
   constructor(plan: Plan, occurrences: Occurrences, isTraced = false) {
     this.isTraced = isTraced;
@@ -65,11 +54,19 @@ export class World implements Host {
     const database = randomOf(plan.seed, 'database');
     this.db = new ModelDatabase({ schemas: schemas(), random: () => database.next(), clock, pageRows: 4 });
     const violated = (what: string) => this.violate(what);
+    this.supervisor = new Supervisor({
+      clock,
+      random: this.random,
+      say: (what, text) => this.say(what, text),
+      violated,
+      log: (process) => this.log(process),
+    });
     this.stateOracle = new StateOracle(occurrences, violated);
     this.stateOracle.durable = (generation, partition) =>
       this.requireStaged(generation, partition).catch((error: unknown) => this.violate(String(error)));
-    this.stateOracle.anchored = () => {
+    this.stateOracle.anchored = (isAsked) => {
       this.hasRequest = false;
+      if (!isAsked && this.hasChanges()) this.violate('the pipeline was anchored anew although nobody asked for it');
     };
     this.history = stateHistory(
       () => clock.monotonicMs(),
@@ -96,7 +93,7 @@ export class World implements Host {
   /** Opens the engines and stores the pipeline. */
   async open(): Promise<void> {
     const { bus, registry } = await openMemoryBus({ clock: this.clock, ids: { next: () => this.nextId('t') }, store: this.busStore });
-    this.engines = {
+    this.supervisor.engines = {
       state: this.state(),
       bus: this.watchedBus(bus),
       registry,
@@ -110,6 +107,7 @@ export class World implements Host {
         return { ...watched, pace: this.plan.isSinkSlow ? SLOW_PACE : undefined };
       },
       nextId: () => this.nextId('i'),
+      readBytes: this.plan.readBytes,
     };
     await this.apply([0, 1]);
     this.history.settle();
@@ -162,78 +160,9 @@ export class World implements Host {
     return openMemoryState({ clock: this.clock, store: this.history.store, mayLoseMs: this.plan.mayLoseMs });
   }
 
-  start(service: ServiceName): Process {
-    const process = new Process(this, service, `${service}#${++this.started}`);
-    this.processes.add(process);
-    this.say('start', process.name);
-    this.supervise(process).catch((error: unknown) => this.violate(`${process.name} cannot be supervised: ${String(error)}`));
-    return process;
-  }
-
   /** One process of each service, or two. */
   startAll(): void {
-    for (const service of [...SERVICES, ...this.plan.twice]) this.start(service);
-  }
-
-  /** A process dies, and after a while a supervisor starts another. */
-  died(process: Process): void {
-    if (process.dead) return;
-    this.say('dies', process.name);
-    this.remove(process);
-    this.replace(process.service);
-  }
-
-  /** A process is told to end, and does in its own time. */
-  end(process: Process): void {
-    this.say('ends', process.name);
-    process.ending.abort();
-    this.replace(process.service);
-  }
-
-  /** The process of a service that works, if there is one. */
-  living(service: ServiceName): Process | undefined {
-    return [...this.processes].find((one) => one.service === service && !one.isStopped && !one.ending.signal.aborted);
-  }
-
-  private replace(service: ServiceName): void {
-    this.clock.after(this.random.next() * AWAY_MS, () => {
-      if (!this.isOver && this.living(service) === undefined) this.start(service);
-    });
-  }
-
-  /** Kills a process that nobody starts again. */
-  remove(process: Process): void {
-    this.processes.delete(process);
-    process.dead = true;
-    process.resume();
-    // The server notices a connection that is gone at once or after a while.
-    if (this.random.chance(0.7)) process.cut();
-    else this.clock.after(this.random.next() * SESSION_MS, () => process.cut());
-  }
-
-  stop(process: Process, forMs: number): void {
-    this.say('stopped', process.name);
-    process.stop();
-    this.clock.after(SESSION_MS, () => process.isStopped && process.cut());
-    this.clock.after(forMs, () => {
-      this.say('resumed', process.name);
-      process.resume();
-    });
-  }
-
-  after(ms: number, wake: () => void): void {
-    this.clock.after(ms, wake);
-  }
-
-  /** Some answers come at once, most soon, a few very late: so any order of calls that do not wait for one another happens. */
-  travel(): Promise<void> {
-    const draw = this.random.next();
-    if (draw < 0.2) return Promise.resolve();
-    return this.clock.sleep(draw < 0.97 ? draw * draw * draw * 3 : this.random.next() * 120);
-  }
-
-  fateOf(process: Process, call: string): CallFate | undefined {
-    return this.fates(process, call);
+    for (const service of [...SERVICES, ...this.plan.twice]) this.supervisor.start(service);
   }
 
   /** The warehouse is deleted; who writes to it begins again on an empty one. */
@@ -242,35 +171,17 @@ export class World implements Host {
     this.lostWarehouses++;
     this.sinkOracle.lost();
     this.stateOracle.mayGoBack(); // What is reported of it begins again too.
-    for (const process of [...this.processes]) if (process.service === 'writer') this.died(process);
+    for (const process of [...this.supervisor.processes]) if (process.service === 'writer') this.supervisor.died(process);
   }
 
-  /** The bus comes back without what it got lately. */
+  /** The bus comes back as it was so long ago. */
   restoreBus(byMs: number): void {
-    const { busStore, clock } = this;
-    for (const topic of busStore.topics.values())
-      for (const [partition, log] of topic.partitions.entries()) {
-        const kept = log.messages.filter(({ timestampMs }) => timestampMs <= clock.nowMs() - byMs).length;
-        log.messages.splice(kept);
-        const end = log.start + kept;
-        for (const progress of topic.groups.values()) {
-          const place = progress[partition];
-          if (place === undefined) continue;
-          place.next = Math.min(place.next, end);
-          for (const offset of [...place.done]) if (offset >= end) place.done.delete(offset);
-        }
-      }
+    restoreBus(this.busStore, this.clock.nowMs() - byMs);
   }
 
   /** One topic comes back empty, as another one. */
   loseTopic(): void {
-    const names = [...this.busStore.topics.keys()].filter((name) => !name.endsWith('.tasks') && !name.endsWith('.quarantine')).sort();
-    if (names.length === 0) return;
-    const name = this.random.pick(names);
-    const topic = this.busStore.topics.get(name);
-    if (topic === undefined) return;
-    const partitions = topic.partitions.map(() => ({ start: 0, messages: [] }));
-    this.busStore.topics.set(name, { id: this.nextId('t'), partitions, groups: new Map() });
+    loseTopic(this.busStore, this.random, this.nextId('t'));
   }
 
   /** The state store comes back as it was so long ago. */
@@ -294,13 +205,6 @@ export class World implements Host {
     this.violations.push(what);
   }
 
-  /** Ends everything; nothing of this world goes on. */
-  async close(): Promise<void> {
-    this.isOver = true;
-    for (const process of this.processes) process.dead = true;
-    for (const process of this.processes) process.ending.abort();
-  }
-
   nextId(prefix: string): string {
     return `${prefix}${String(++this.ids).padStart(15, '0')}`;
   }
@@ -319,20 +223,6 @@ export class World implements Host {
     const staged = await sink.staged(generation);
     if (staged.some((one) => one.partition === partition) || this.stateOracle.epochOf(generation.table) !== generation.epoch) return;
     this.violate(`partition ${partition} of ${generation.table} is called durable and is not`);
-  }
-
-  private async supervise(process: Process): Promise<void> {
-    const engines = this.engines as Engines;
-    while (!process.ending.signal.aborted && !process.dead) {
-      try {
-        await RUN[process.service](contextOf(process, engines, this.log(process)));
-      } catch (error) {
-        if (!(error instanceof PipelineError) || error.retry !== 'timed')
-          this.violate(`${process.name} ended: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      }
-      await this.clock.sleep(AGAIN_MS);
-    }
-    this.processes.delete(process);
   }
 
   private watchedBus(bus: Bus): Bus {
@@ -359,7 +249,6 @@ export class World implements Host {
   private watchedSource(source: ReturnType<typeof openModelSource>['source']) {
     const anchor: typeof source.anchor = async (...args) => {
       const made = await source.anchor(...args);
-      if (!this.hasRequest && this.hasChanges()) this.violate('the pipeline was anchored anew although nobody asked for it');
       this.busOracle.anchored();
       return made;
     };

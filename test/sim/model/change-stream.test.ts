@@ -194,7 +194,9 @@ test('what is streamed of a transaction that is open while a table is added depe
   straddling.commit();
   straddling.becomeVisible();
   const places = (events: readonly SourceEvent[]) =>
-    events.flatMap((event) => (event.kind === 'change' ? [`${sectionsOf(event.position)[1]} ${event.table} ${String(event.after?.[0])}`] : []));
+    events.flatMap((event) =>
+      event.kind === 'change' ? [`${sectionsOf(event.position)[1]} ${event.table} ${String(event.after?.[0])}`] : [],
+    );
   const tables = await model.source.discover([ORDERS, added.table]);
   const whole = await streaming(model, anchor, { tables });
   expect(places(await whole.read())).toEqual([
