@@ -23,8 +23,7 @@ export type {
   StatementOutcome,
   WaitingPart,
 } from './source-scenario.ts';
-export { runScenario } from './source-scenario-run.ts';
-export { describeScenarios } from './source-scenarios.ts';
+export { describeSameness, describeScenarios } from './source-scenarios.ts';
 export type { AuthProxy, AuthProxyOptions } from './stack/auth-proxy.ts';
 export { startAuthProxy } from './stack/auth-proxy.ts';
 export type { BigQueryAddress, BigQueryService } from './stack/bigquery.ts';

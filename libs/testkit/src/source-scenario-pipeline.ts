@@ -1,6 +1,9 @@
-import type { Anchor, ChangeReader, FenceWait, Source, SourceEvent, SourceTable, TableId } from '@nanosync/core';
+import type { Anchor, ChangeReader, FenceWait, Position, Source, SourceEvent, SourceTable, TableId } from '@nanosync/core';
 import { rowOrigin } from '@nanosync/core';
 import { Events, rowLine, rowsOf } from './source-scenario-text.ts';
+
+/** The epoch of a mark that says up to where to read. */
+const REST = 'rest';
 
 /** What a step led to: a word, or lines. */
 export type Outcome = string | readonly string[];
@@ -17,18 +20,24 @@ export class ScenarioPipeline implements AsyncDisposable {
   private readonly source: Source;
   private readonly pipeline: string;
   private readonly table: TableId;
+  /** A table that the pipeline takes in later, or never. */
+  private readonly other: TableId;
+  private extended: SourceTable | undefined;
   private readonly stopping = new AbortController();
   private planned: SourceTable | undefined;
   private ranges: readonly string[] = [];
   private anchor: Anchor | undefined;
   private reader: ChangeReader | undefined;
+  /** Commits of our own marks, which are not written down; they come again. */
+  private readonly marks = new Set<Position>();
   /** Delivered and not written down yet. */
   private pending: SourceEvent[] = [];
 
-  constructor(source: Source, pipeline: string, table: TableId) {
+  constructor(source: Source, pipeline: string, table: TableId, other: TableId) {
     this.source = source;
     this.pipeline = pipeline;
     this.table = table;
+    this.other = other;
   }
 
   acknowledge(place: string): void {
@@ -36,10 +45,21 @@ export class ScenarioPipeline implements AsyncDisposable {
   }
 
   async fence(): Promise<void> {
+    await this.source.fence(this.waiting());
+  }
+
+  /** Takes the other table in: streams that open later know it. */
+  async extend(): Promise<void> {
+    await this.source.extend(this.pipeline, [this.other], this.waiting());
+    [this.extended] = await this.source.discover([this.other]);
+  }
+
+  private waiting() {
+    this.waits = [];
     const onWait = (waits: readonly FenceWait[]) => {
       this.waits = waits;
     };
-    await this.source.fence({ signal: this.stopping.signal, onWait });
+    return { signal: this.stopping.signal, onWait };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -101,7 +121,7 @@ export class ScenarioPipeline implements AsyncDisposable {
       pipeline: this.pipeline,
       anchor,
       from: from === '' ? anchor.l0 : this.events.place(from),
-      tables: [this.planned as SourceTable],
+      tables: [this.planned as SourceTable, ...(this.extended === undefined ? [] : [this.extended])],
       complete: () => this.complete !== false,
       signal: this.stopping.signal,
     });
@@ -122,10 +142,27 @@ export class ScenarioPipeline implements AsyncDisposable {
       if (this.pending.length === 0) this.pending = [...(await this.next())];
       const event = this.pending.shift();
       if (event === undefined || event.kind === 'idle') continue;
-      lines.push(this.events.line(event));
+      lines.push(this.events.line(event, this.other));
       if (event.kind === 'commit') seen++;
     }
     return lines;
+  }
+
+  /** Everything that is committed by now. */
+  async rest(): Promise<Outcome> {
+    const lines: string[] = [];
+    await this.source.mark({ kind: 'generation', pipeline: this.pipeline, table: this.table, epoch: REST });
+    for (let found = false; ; ) {
+      if (this.pending.length === 0) this.pending = [...(await this.next())];
+      const event = this.pending.shift();
+      if (event === undefined || event.kind === 'idle') continue;
+      if (event.kind === 'marker' && event.marker.kind === 'generation' && event.marker.epoch === REST) found = true;
+      else if (event.kind !== 'commit' || !found) lines.push(this.events.line(event, this.other));
+      else if (!this.marks.has(event.acknowledge)) {
+        this.marks.add(event.acknowledge);
+        return lines;
+      } else found = false;
+    }
   }
 
   /** The end of the log, told when nothing is in flight. */

@@ -1,3 +1,4 @@
+import type { TableId } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import type { Scenario, ScenarioDatabase, WaitingPart } from './source-scenario.ts';
 import type { Outcome } from './source-scenario-pipeline.ts';
@@ -8,20 +9,27 @@ import { Sessions } from './source-scenario-sessions.ts';
  * Runs a scenario on a database and writes down what came of it, in the scenario's own form. `id` is new to the database.
  *
  * - `A begin`, `A insert 1 name body`, `A update 1 name [body]`, `A key 1 2 [name]`, `A delete 1`, `A truncate`, `A prepare`, `A commit`,
- *   `A commit late`, `A visible`, `A rollback`: what session A does. `run insert 1-9 name body; delete 2`: a transaction.
- * - `rewrite`, `vacuum`, `crash`, `drop`, `break`: what happens to the database.
+ *   `A commit late`, `A visible`, `A rollback`: what session A does. `A other insert 1 name body`: in the other table.
+ *   `run insert 1-9 name body; delete 2`: a transaction.
+ * - `rewrite`, `vacuum`, `vacuum rows` (keeps empty pages), `crash`, `drop`, `break`: what happens to the database.
  * - `discover`, `plan 5`, `mark consistency`, `complete off`, `acknowledge commit 2`, `confirmed commit 2`, `verify commit 2`: what a pipeline does.
- * - `anchor`, `fence`, `read`, `read 0`, `read 1-`, `stream 2` (two commits), `stream idle`: the same, and each also in parts: `read begins`,
- *   `read held` (it has its first rows), `read waits`, `fence waits for A`, `read ends`. `stream opens from commit 2`, `stream closes`.
+ * - `anchor`, `fence`, `extend`, `read`, `read 0`, `read 1-`, `stream 2` (two commits), `stream rest` (all there is), `stream idle`: the same, and
+ *   each also in parts: `read begins`, `read held` (it has its first rows), `read waits`, `fence waits for A`, `anchor settles` (waits or is over),
+ *   `read ends`. `stream opens from commit 2`, `stream closes`.
  */
 export async function runScenario(db: ScenarioDatabase, { text }: Scenario, id: string): Promise<string> {
+  return runSteps(db, stepsOf(text), id);
+}
+
+/** The same with steps that may depend on what the ones before came to. */
+export async function runSteps(db: ScenarioDatabase, steps: Iterator<string, void, Outcome>, id: string): Promise<string> {
   const run = await Run.begin(db, id);
   const lines: string[] = [];
   try {
-    for (const line of text.split('\n')) {
-      if (line === '' || line.startsWith(' ')) continue;
-      const step = line.replace(/ -> .*$/, '');
-      lines.push(...written(step, await run.step(step)));
+    for (let next = steps.next('done'); next.done !== true; ) {
+      const outcome = await run.step(next.value);
+      lines.push(...written(next.value, outcome));
+      next = steps.next(outcome);
     }
   } catch (error) {
     throw new Error(`a step failed behind:\n${lines.join('\n')}`, { cause: error });
@@ -29,6 +37,11 @@ export async function runScenario(db: ScenarioDatabase, { text }: Scenario, id: 
     await run.end();
   }
   return lines.join('\n');
+}
+
+/** The steps of a scenario, without what they came to. */
+function* stepsOf(text: string): Generator<string, void, Outcome> {
+  for (const line of text.split('\n')) if (line !== '' && !line.startsWith(' ')) yield line.replace(/ -> .*$/, '');
 }
 
 function written(step: string, outcome: Outcome): readonly string[] {
@@ -46,21 +59,21 @@ interface Background {
 class Run {
   private readonly db: ScenarioDatabase;
   private readonly id: string;
-  private readonly table: Awaited<ReturnType<ScenarioDatabase['table']>>;
+  private readonly table: TableId;
   private readonly sessions: Sessions;
   private readonly pipeline: ScenarioPipeline;
   private readonly began = new Map<WaitingPart, Background>();
 
-  private constructor(db: ScenarioDatabase, id: string, table: Awaited<ReturnType<ScenarioDatabase['table']>>) {
+  private constructor(db: ScenarioDatabase, id: string, [table, other]: readonly [TableId, TableId]) {
     this.db = db;
     this.id = id;
     this.table = table;
-    this.sessions = new Sessions(db, table);
-    this.pipeline = new ScenarioPipeline(db.source, id, table);
+    this.sessions = new Sessions(db, table, other);
+    this.pipeline = new ScenarioPipeline(db.source, id, table, other);
   }
 
   static async begin(db: ScenarioDatabase, id: string): Promise<Run> {
-    const run = new Run(db, id, await db.table(id));
+    const run = new Run(db, id, [await db.table(id), await db.table(`${id}_other`)]);
     await db.settled(run.pipeline.discover());
     return run;
   }
@@ -77,17 +90,17 @@ class Run {
     const [first = '', ...rest] = step.split(' ');
     if (/^[A-Z]$/.test(first)) return this.sessions.statement(first, rest);
     if (first === 'run') return this.sessions.transaction(step.slice('run '.length).split('; '));
-    return (await this.happens(first)) ?? (await this.asks(first, rest)) ?? this.works(first as WaitingPart, rest);
+    return (await this.happens(first, rest)) ?? (await this.asks(first, rest)) ?? this.works(first as WaitingPart, rest);
   }
 
   /** What happens to the database. */
-  private async happens(what: string): Promise<Outcome | undefined> {
+  private async happens(what: string, [word]: readonly string[]): Promise<Outcome | undefined> {
     const { db, id, table } = this;
     switch (what) {
       case 'rewrite':
         return db.rewrite(table);
       case 'vacuum':
-        return done(db.vacuum(table));
+        return done(db.vacuum(table, word !== 'rows'));
       case 'crash':
         await db.crash();
         return done(this.sessions.reconnect());
@@ -132,6 +145,7 @@ class Run {
     const first = words[0];
     const last = words.at(-1);
     if (first === 'waits') return this.waiting(part, words[2]);
+    if (first === 'settles') return (await this.waiting(part, undefined)) === 'done' ? 'waits' : 'over';
     if (first === 'opens') return db.settled(failing(pipeline.open(words.slice(2).join(' '))));
     if (first === 'closes') return done(pipeline.close());
     if (last === 'held') return this.held(words.slice(0, -1));
@@ -155,9 +169,12 @@ class Run {
         return done(pipeline.makeAnchor());
       case 'fence':
         return done(pipeline.fence());
+      case 'extend':
+        return done(pipeline.extend());
       case 'read':
         return pipeline.read(word);
       case 'stream':
+        if (word === 'rest') return pipeline.rest();
         return word === 'idle' ? pipeline.idle() : pipeline.stream(Number(word));
       default:
         throw new Error(`a scenario has no step ${String(part)}`);
@@ -174,10 +191,11 @@ class Run {
 
   private async waiting(part: WaitingPart, session: string | undefined): Promise<Outcome> {
     const background = this.began.get(part);
-    const named = () => this.pipeline.waits.some((wait) => this.db.holder(wait) === session);
     const isOver = () => background?.over !== false;
-    await this.db.untilWaiting(part, session, () => isOver() || (part === 'fence' && named()));
-    return isOver() || (part === 'fence' && !named()) ? 'does not wait' : 'done';
+    const named = () => this.pipeline.waits.some((wait) => session === undefined || this.db.holder(wait) === session);
+    const tells = part === 'fence' || part === 'extend';
+    await this.db.untilWaiting(part, session, () => isOver() || (tells && named()));
+    return isOver() || (tells && !named()) ? 'does not wait' : 'done';
   }
 
   private async ended(part: WaitingPart): Promise<Outcome> {

@@ -6,11 +6,13 @@ import { bodyText } from './source-scenario-text.ts';
 export class Sessions implements AsyncDisposable {
   private readonly db: ScenarioDatabase;
   private readonly table: TableId;
+  private readonly other: TableId;
   private readonly sessions = new Map<string, ScenarioSession>();
 
-  constructor(db: ScenarioDatabase, table: TableId) {
+  constructor(db: ScenarioDatabase, table: TableId, other: TableId) {
     this.db = db;
     this.table = table;
+    this.other = other;
   }
 
   /** One statement of a session, such as `insert 1 name body`. */
@@ -24,8 +26,10 @@ export class Sessions implements AsyncDisposable {
     return known;
   }
 
-  private async run(session: ScenarioSession, [what = '', ...args]: readonly string[]): Promise<StatementOutcome> {
-    const table = this.table;
+  private async run(session: ScenarioSession, words: readonly string[]): Promise<StatementOutcome> {
+    const isOther = words[0] === 'other';
+    const table = isOther ? this.other : this.table;
+    const [what = '', ...args] = isOther ? words.slice(1) : words;
     const [id, name = '', body = ''] = [Number(args[0]), args[1], args[2]];
     switch (what) {
       case 'insert':

@@ -1,5 +1,5 @@
 import { zstdDecompressSync } from 'node:zlib';
-import type { Cell, Position, RangeOutput, Row, SourceEvent, SourceTable } from '@nanosync/core';
+import type { Cell, Position, RangeOutput, Row, SourceEvent, SourceTable, TableId } from '@nanosync/core';
 import { AvroReader, comparePositions, positionOf, readCell, readRowOrigin, sectionsOf, UNCHANGED } from '@nanosync/core';
 
 /** Longer than any database keeps within the row. */
@@ -39,17 +39,19 @@ export function rowsOf({ schema }: SourceTable, output: RangeOutput): Row[] {
 export class Events {
   l0: Position | undefined;
   idle: Position | undefined;
+  private last: Position | undefined;
   private readonly commits: Position[] = [];
 
-  /** An event as a scenario writes it: its index within the transaction, and what it says. */
-  line(event: Exclude<SourceEvent, { readonly kind: 'idle' }>): string {
+  /** An event as a scenario writes it: its index within the transaction, and what it says; `other` is named. */
+  line(event: Exclude<SourceEvent, { readonly kind: 'idle' }>, other: TableId): string {
     if (event.kind === 'commit') return `commit ${this.number(event.acknowledge)}`;
     const index = sectionsOf(event.position)[1] as bigint;
-    return `${index} ${words(event)}`;
+    return `${index} ${'table' in event && event.table === other ? 'other ' : ''}${words(event)}`;
   }
 
-  /** The position of `commit 2`, `l0` or `idle`. */
+  /** The position of `commit 2`, `last` (the last commit that was met), `l0` or `idle`. */
   place(name: string): Position {
+    if (name === 'last') return this.last ?? this.place('l0');
     const found = name === 'l0' ? this.l0 : name === 'idle' ? this.idle : this.commits[Number(name.split(' ')[1]) - 1];
     if (found === undefined) throw new Error(`the scenario has met no ${name}`);
     return found;
@@ -74,6 +76,7 @@ export class Events {
   }
 
   private number(position: Position): number {
+    this.last = position;
     if (!this.commits.includes(position)) this.commits.push(position);
     return this.commits.indexOf(position) + 1;
   }

@@ -43,9 +43,9 @@ export interface ScenarioSession extends AsyncDisposable {
 }
 
 /** A part of the source that can be seen to wait. */
-export type WaitingPart = 'anchor' | 'fence' | 'read' | 'stream';
+export type WaitingPart = 'anchor' | 'fence' | 'extend' | 'read' | 'stream';
 
-/** A database that scenarios run on, one after the other, each with a table and a pipeline of its own. */
+/** A database that scenarios run on, one after the other, each with two tables and a pipeline of its own. */
 export interface ScenarioDatabase extends AsyncDisposable {
   readonly source: Source;
   /** A new empty table: `id` (int64, the key), `name` and `body` (text). */
@@ -53,7 +53,8 @@ export interface ScenarioDatabase extends AsyncDisposable {
   session(name: string): Promise<ScenarioSession>;
   /** Moves all rows to another file; `waits` when the table is in use. */
   rewrite(table: TableId): Promise<'done' | 'waits'>;
-  vacuum(table: TableId): Promise<void>;
+  /** Makes room where rows are gone; `shorten` gives empty pages at the end back, which needs the table for a moment. */
+  vacuum(table: TableId, shorten: boolean): Promise<void>;
   /** The server dies and comes back. */
   crash(): Promise<void>;
   dropSlot(pipeline: string): Promise<void>;
@@ -64,6 +65,6 @@ export interface ScenarioDatabase extends AsyncDisposable {
   settled<T>(work: Promise<T>): Promise<T>;
   /** Returns once this part of the source is seen to wait, for this session where it is named, or `over` says that it does not wait. */
   untilWaiting(part: WaitingPart, session: string | undefined, over: () => boolean): Promise<void>;
-  /** The session that the fence names. */
+  /** The session that a wait names. */
   holder(wait: FenceWait): string;
 }

@@ -92,6 +92,27 @@ read 0
 plan 5 -> 1 ranges`,
   },
   {
+    name: 'a vacuum gives empty pages at the end back, and a plan that was longer still covers the table',
+    typical: true,
+    text: `
+run insert 1-20 first P
+discover
+plan 5 -> 4 ranges
+run delete 6-20
+vacuum
+run insert 31-33 new P
+read
+  1 first P
+  2 first P
+  3 first P
+  4 first P
+  5 first P
+  31 new P
+  32 new P
+  33 new P
+plan 5 -> 2 ranges`,
+  },
+  {
     name: 'a plan of a table without pages is one open range',
     text: `
 plan 5 -> 1 ranges

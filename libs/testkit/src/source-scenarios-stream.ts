@@ -297,6 +297,68 @@ stream 1
   commit 2`,
   },
   {
+    name: 'a table that is taken in is streamed from then on; what comes of a transaction that was open depends on where the stream began',
+    text: `
+anchor
+run other insert 1 before small
+A begin
+A other insert 2 early small
+A insert 2 early small
+extend begins
+extend waits for A
+run other insert 3 meanwhile small
+A other insert 4 late small
+A insert 4 late small
+A commit
+extend ends
+mark generation
+run other update 1 after; insert 5 after small
+stream opens
+stream 4
+  5 other c 3 meanwhile small
+  commit 1
+  5 other c 2 early small
+  9 c 2 early small
+  13 other c 4 late small
+  17 c 4 late small
+  commit 2
+  5 marker generation
+  commit 3
+  5 other u 1 after small
+  9 c 5 after small
+  commit 4
+acknowledge commit 1
+stream closes
+stream opens from commit 2
+stream 3
+  5 c 2 early small
+  9 other c 4 late small
+  13 c 4 late small
+  commit 2
+  5 marker generation
+  commit 3
+  5 other u 1 after small
+  9 c 5 after small
+  commit 4`,
+  },
+  {
+    name: 'a table is not taken in while somebody has it for himself',
+    text: `
+anchor
+A begin
+A other truncate
+extend begins
+A other insert 1 one small
+A rollback
+extend ends
+extend
+run other insert 2 two small
+stream opens
+stream 1
+  5 other c 2 two small
+  commit 1`,
+  },
+  {
     name: 'a stream that goes on completes up to the end of the log, because what an earlier one found gone is not known',
     text: `
 run insert 1 first La

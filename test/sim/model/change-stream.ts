@@ -10,9 +10,9 @@ import type { ModelTable } from './table.ts';
 
 /** How long a stream that has delivered everything waits before the server tells it where the log ends. */
 const KEEPALIVE_MS = 10;
-/** How long a slot may still be held by a reader that just died. */
-/** Events of one call at most: a large transaction comes in pieces. */
+/** Events of one call at most, unless it is all there is: a large transaction comes in pieces. */
 const MOST_EVENTS = 12;
+/** How long a slot may still be held by a reader that just died. */
 const SLOT_TRIES = 100;
 const SLOT_RETRY_MS = 50;
 
@@ -45,7 +45,7 @@ function gap({ pipeline }: ChangesOptions, reason: string): PipelineError {
   return new PipelineError('gap', reason, { hint: `Run: nanosync pipeline resnapshot ${pipeline}` });
 }
 
-/** Streams the model's log from the slot: sometimes several transactions a call, sometimes one in pieces. */
+/** Streams the model's log from the slot: sometimes all that is there in a call, sometimes a transaction in pieces. */
 class ModelChangeReader implements ChangeReader {
   private readonly db: ModelDatabase;
   private readonly options: ChangesOptions;
@@ -169,8 +169,9 @@ class ModelChangeReader implements ChangeReader {
   private decode(): void {
     const { db } = this;
     const chance = db.random();
-    let commits = chance < 0.25 ? 3 : 1;
-    let events = chance > 0.75 ? 1 + Math.floor(db.random() * 3) : MOST_EVENTS;
+    const all = chance < 0.25;
+    let commits = all ? Number.POSITIVE_INFINITY : 1;
+    let events = all ? Number.POSITIVE_INFINITY : chance > 0.75 ? 1 + Math.floor(db.random() * 3) : MOST_EVENTS;
     while (commits > 0 && events > 0) {
       this.open ??= this.begin();
       if (this.open === undefined) return;

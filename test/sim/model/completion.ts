@@ -5,8 +5,9 @@ import type { Lack, Pending } from './decode.ts';
 import type { ModelTable } from './table.ts';
 import { isVisible, sees } from './table.ts';
 
-/** Events that one read asks for. */
-const BATCH = 16;
+/** Events that the first read asks for; each next one for twice as many. */
+const FIRST_BATCH = 16;
+const MOST_BATCH = 512;
 /** How long a read is on its way, at most. */
 const TRIP_MS = 4;
 
@@ -24,6 +25,7 @@ interface Parts {
 /** Reads the cells that the log left out by key, from a snapshot that has the event's transaction. */
 export class ModelCompletion {
   private readonly parts: Parts;
+  private batch = FIRST_BATCH;
   private readonly horizons = new Map<ModelTable, bigint>();
 
   constructor(parts: Parts) {
@@ -39,6 +41,7 @@ export class ModelCompletion {
       connected();
       const answers = this.read(asked.map(({ lack }) => lack as Lack));
       for (const [index, pending] of asked.entries()) settle(pending, answers[index]);
+      this.batch = Math.min(MOST_BATCH, this.batch * 2);
       const waiting = asked.find(({ lack }) => lack !== undefined);
       if (waiting === undefined) continue;
       if (waiting !== queue[0]) break;
@@ -59,7 +62,7 @@ export class ModelCompletion {
       if (this.needed(pending.lack)) break;
       pending.lack = undefined;
     }
-    return queue.filter(({ lack }) => lack !== undefined && this.needed(lack)).slice(0, BATCH);
+    return queue.filter(({ lack }) => lack !== undefined && this.needed(lack)).slice(0, this.batch);
   }
 
   /** One statement's answers; undefined for an event whose transaction it does not see. */

@@ -1,7 +1,7 @@
 import type { Clock, Marker, Row, TableId, TableSchema } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import { Heap } from './heap.ts';
-import type { Logged } from './log.ts';
+import type { Commit, Logged } from './log.ts';
 import type { Snapshot } from './table.ts';
 import { ModelTable, sees } from './table.ts';
 import type { TransactionHost } from './transaction.ts';
@@ -240,9 +240,9 @@ export class ModelDatabase implements TransactionHost {
     return this.insertAt;
   }
 
-  logCommit(commit: Pick<Logged, 'xid' | 'writes' | 'marker'>): void {
+  logCommit(commit: Commit): void {
     const lsn = this.insertAt;
-    this.log.push({ ...commit, lsn, endLsn: this.append('commit'), commitMs: this.clock.nowMs() });
+    this.log.push({ began: lsn, ...commit, lsn, endLsn: this.append('commit'), commitMs: this.clock.nowMs() });
     for (const { table, kind, before, after } of commit.writes) {
       const found = this.table(table);
       if (kind === 'truncate') found.committed.clear();

@@ -18,7 +18,12 @@ export interface Logged {
   readonly lsn: bigint;
   readonly endLsn: bigint;
   readonly xid: number;
+  /** Where the first record of it is, also of a statement that was taken back. */
+  readonly began: bigint;
   readonly commitMs: number;
   readonly writes: readonly LoggedWrite[];
   readonly marker: Marker | null;
 }
+
+/** What a transaction says when it commits. */
+export type Commit = Pick<Logged, 'xid' | 'writes' | 'marker'> & { readonly began?: bigint };

@@ -11,7 +11,7 @@ export class Published {
   private passed = 0;
 
   /** The writes of the next transaction that are streamed. `altered`: where the publication was changed so far. */
-  of({ writes, lsn }: Logged, altered: readonly bigint[]): readonly LoggedWrite[] {
+  of({ writes, lsn, began }: Logged, altered: readonly bigint[]): readonly LoggedWrite[] {
     this.forgetBehind(lsn, altered);
     let before = altered.length;
     const streamed: LoggedWrite[] = [];
@@ -24,7 +24,7 @@ export class Published {
       if (known) streamed.push(write);
     }
     // What was looked up as of the middle of a transaction is not kept beyond it.
-    if (altered.some((place) => writes.some((write) => write.lsn < place) && place <= lsn)) this.found.clear();
+    if (altered.some((place) => began < place && place <= lsn)) this.found.clear();
     return streamed;
   }
 

@@ -12,15 +12,15 @@ const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () 
 /** A standby that is away: who asks for it hangs in the commit. By default nobody does. */
 const SETTINGS = { autovacuum: 'off', synchronous_standby_names: 'away', synchronous_commit: 'local' };
 /** A statement that waits so long for a lock is blocked. */
-const BLOCKED_MS = 50;
+const BLOCKED_MS = 30;
 
 const OUTCOMES: Readonly<Record<string, StatementOutcome>> = { '55P03': 'blocked', '23505': 'duplicate' };
 
 /** What shows in the server that a part of the source waits. */
-const WAITS: Readonly<Record<Exclude<WaitingPart, 'fence'>, string>> = {
+const WAITS: Readonly<Record<Exclude<WaitingPart, 'fence' | 'extend'>, string>> = {
   anchor: `SELECT 1 FROM pg_locks w JOIN pg_locks h ON h.transactionid = w.transactionid AND h.granted AND NOT w.granted
     LEFT JOIN pg_stat_activity s ON s.pid = h.pid LEFT JOIN pg_prepared_xacts p ON p.transaction = h.transactionid
-    WHERE COALESCE(s.application_name, 'session ' || p.gid) = 'session ' || $1`,
+    WHERE $1::text IS NULL OR COALESCE(s.application_name, 'session ' || p.gid) = 'session ' || $1`,
   read: `SELECT 1 FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid
     WHERE s.application_name = 'nanosync snapshot' AND NOT l.granted AND $1::text IS NULL`,
   // It asks again and again, which shows as several statements, or waits for a lock.
@@ -48,7 +48,7 @@ export async function postgresScenarios(version: PostgresVersion): Promise<Scena
       const code = await codeOf(admin.query(`VACUUM FULL ${table}`));
       return code === '55P03' ? 'waits' : 'done';
     },
-    vacuum: async (table) => void (await admin.query(`VACUUM ${table}`)),
+    vacuum: async (table, shorten) => void (await admin.query(`VACUUM (SKIP_LOCKED, TRUNCATE ${shorten}) ${table}`)),
     crash: async () => {
       await server.restart('immediate');
       admin = await connected(server.dsn(), 'admin');
@@ -72,7 +72,10 @@ export async function postgresScenarios(version: PostgresVersion): Promise<Scena
     untilWaiting: async (part, session, over) => {
       const seen = new Set<string>();
       while (!over() && seen.size < (part === 'stream' ? 3 : 1)) {
-        const { rows } = part === 'fence' ? await admin.query('SELECT WHERE false') : await admin.query(WAITS[part], [session ?? null]);
+        const { rows } =
+          part === 'fence' || part === 'extend'
+            ? await admin.query('SELECT WHERE false')
+            : await admin.query(WAITS[part], [session ?? null]);
         for (const row of rows) seen.add(JSON.stringify(row));
       }
     },
@@ -174,6 +177,7 @@ class PostgresSession implements ScenarioSession {
     await this.connections.admin().query('SELECT pg_cancel_backend($1)', [this.pid]);
     await this.late;
     this.late = undefined;
+    await this.client.query('RESET synchronous_commit');
   }
 
   async rollback() {

@@ -3,6 +3,7 @@ import { PipelineError, positionOf, sectionsOf } from '@nanosync/core';
 import { createModelAnchor, passModelFence, verifyModelAnchor } from './anchor.ts';
 import { openModelChanges } from './change-stream.ts';
 import type { ModelDatabase } from './database.ts';
+import { extendModelPublication } from './extension.ts';
 import { readModelRange, WHOLE } from './read-range.ts';
 import type { ModelTable } from './table.ts';
 
@@ -26,12 +27,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     discover: async (tables) => reached(db, () => tables.map((table) => discovered(db, table))),
     drift: async (_pipeline, tables) => reached(db, () => tables.flatMap(({ schema, storage }) => driftOf(db, schema.table, storage))),
     anchor: (pipeline, id, tables) => createModelAnchor(db, connections.signal, { pipeline, id, tables }),
-    extend: async (_pipeline, tables, options) => {
-      reached(db, () => {
-        for (const table of tables) db.publication?.add(table);
-      });
-      await passModelFence(db, clock, { ...options, connection: connections.signal });
-    },
+    extend: (_pipeline, tables, options) => extendModelPublication(db, clock, tables, { ...options, connection: connections.signal }),
     verify: async (pipeline, anchor, published) => reached(db, () => verifyModelAnchor(db, pipeline, anchor, published)),
     release: async () =>
       reached(db, () => {

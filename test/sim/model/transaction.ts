@@ -1,6 +1,6 @@
 import type { Marker, Row, TableId } from '@nanosync/core';
 import type { Heap, Version } from './heap.ts';
-import type { Logged, LoggedWrite } from './log.ts';
+import type { Commit, LoggedWrite } from './log.ts';
 import type { ModelTable } from './table.ts';
 
 /** What a transaction needs of its database. */
@@ -11,7 +11,7 @@ export interface TransactionHost {
   newFile(): Heap;
   /** Writes a record of the log and returns where it ends. */
   append(kind: 'write' | 'prepare' | 'abort'): bigint;
-  logCommit(commit: Pick<Logged, 'xid' | 'writes' | 'marker'>): void;
+  logCommit(commit: Commit): void;
   over(transaction: ModelTransaction): void;
 }
 
@@ -31,6 +31,7 @@ export class ModelTransaction {
   private readonly removed: Version[] = [];
   private readonly tables = new Set<ModelTable>();
   private marker: Marker | null = null;
+  private began: bigint | undefined;
   private now: 'open' | 'prepared' | 'committing' | 'over' = 'open';
 
   constructor(host: TransactionHost, xid: number, beganMs: number) {
@@ -55,7 +56,7 @@ export class ModelTransaction {
     if (target === undefined) return 'blocked';
     const key = target.keyOf(row);
     const taken = this.taken(target, key);
-    if (taken !== undefined) return taken;
+    if (taken !== undefined) return this.takenBack(taken);
     this.add(target, key, row);
     this.log(target, { kind: 'insert', before: null, after: row });
     return 'done';
@@ -69,7 +70,7 @@ export class ModelTransaction {
     const found = this.find(target, from);
     if (typeof found === 'string') return this.missed(target, found);
     const taken = from === to ? undefined : this.taken(target, to);
-    if (taken !== undefined) return taken;
+    if (taken !== undefined) return this.takenBack(taken);
     this.remove(found);
     this.add(target, to, after, found.page);
     this.log(target, { kind: 'update', before: found.row, after });
@@ -99,7 +100,7 @@ export class ModelTransaction {
   /** A message of ours in the log, beside the writes. */
   emit(marker: Marker): void {
     this.require('open');
-    this.host.append('write');
+    this.write();
     this.marker = marker;
   }
 
@@ -114,7 +115,8 @@ export class ModelTransaction {
   commit(): void {
     this.require('open', 'prepared');
     this.now = 'committing';
-    this.host.logCommit({ xid: this.xid, writes: this.writes, marker: this.marker });
+    const commit = { xid: this.xid, writes: this.writes, marker: this.marker };
+    this.host.logCommit(this.began === undefined ? commit : { ...commit, began: this.began });
   }
 
   /** It leaves the list of running transactions. */
@@ -197,6 +199,18 @@ export class ModelTransaction {
     return found;
   }
 
+  /** A row whose key turns out to be taken is in the log already, and is taken back. */
+  private takenBack(why: 'blocked' | 'duplicate'): 'blocked' | 'duplicate' {
+    this.write();
+    return why;
+  }
+
+  private write(): bigint {
+    const lsn = this.host.append('write');
+    this.began ??= lsn;
+    return lsn;
+  }
+
   private lock(table: ModelTable): void {
     this.tables.add(table);
     table.writers.add(this);
@@ -204,7 +218,7 @@ export class ModelTransaction {
 
   private log(table: ModelTable, write: Pick<LoggedWrite, 'kind' | 'before' | 'after'>): void {
     this.lock(table);
-    const lsn = this.host.append('write');
+    const lsn = this.write();
     const { table: id } = table.schema;
     this.writes.push({ ...write, table: id, lsn, published: this.host.isPublished(id) });
   }
