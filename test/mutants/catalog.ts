@@ -1,9 +1,17 @@
 import { CAPTURE_MUTANTS } from './catalog/capture.ts';
-import { SERVICE_MUTANTS } from './catalog/services.ts';
 import { SINK_MUTANTS } from './catalog/sink.ts';
+import { WRITER_MUTANTS } from './catalog/sink-writer.ts';
+import { SNAPSHOT_MUTANTS } from './catalog/snapshot.ts';
 import { SOURCE_MUTANTS } from './catalog/source.ts';
 import { STORE_MUTANTS } from './catalog/stores.ts';
 import type { Mutant } from './mutant.ts';
 
 /** Every mutant, in the order in which they are run. */
-export const CATALOG: readonly Mutant[] = [...SOURCE_MUTANTS, ...CAPTURE_MUTANTS, ...SERVICE_MUTANTS, ...SINK_MUTANTS, ...STORE_MUTANTS];
+export const CATALOG: readonly Mutant[] = [
+  ...SOURCE_MUTANTS,
+  ...CAPTURE_MUTANTS,
+  ...SNAPSHOT_MUTANTS,
+  ...WRITER_MUTANTS,
+  ...SINK_MUTANTS,
+  ...STORE_MUTANTS,
+];
