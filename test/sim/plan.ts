@@ -58,9 +58,11 @@ export const TABLES = ['orders', 'items', 'added'] as const;
 
 const TRANSACTIONS = 100;
 const LATE_TRANSACTIONS = 12;
+const EARLY_TRANSACTIONS = 8;
+const EARLY_MS = 500;
 const KEYS = 24;
 /** Most of the writing is over then. */
-export const BUSY_MS = 4000;
+export const BUSY_MS = 5500;
 
 /** The plan of a seed. */
 export function planOf(seed: number): Plan {
@@ -68,6 +70,8 @@ export function planOf(seed: number): Plan {
   const mayLoseMs = random.chance(0.5) ? 1500 : 0;
   const transactions = Array.from({ length: random.int(TRANSACTIONS - 20, TRANSACTIONS + 20) }, () => transaction(random));
   if (random.chance(0.04)) transactions.push({ ...transaction(random), statements: [statement(random, 'bulk')], ending: 'commit' });
+  // A slot that waits, and commits below it that are long invisible: what the fence is for.
+  if (random.chance(0.25)) for (let early = 0; early < EARLY_TRANSACTIONS; early++) transactions.push(hiddenEarly(random));
   const faults = planFaults(seed, randomOf(seed, 'faults'), mayLoseMs);
   if (faults.some(({ kind }) => kind === 'long run'))
     for (let late = 0; late < LATE_TRANSACTIONS; late++) transactions.push({ ...transaction(random), atMs: LATE_MS + random.int(0, 3000) });
@@ -95,6 +99,16 @@ function transaction(random: Random): TransactionPlan {
     statements,
     ending: roll < 0.06 ? 'rollback' : roll < 0.1 ? 'prepared' : 'commit',
     hiddenMs: random.chance(0.08) ? random.int(5, 400) : random.int(0, 3),
+  };
+}
+
+function hiddenEarly(random: Random): TransactionPlan {
+  return {
+    ...transaction(random),
+    atMs: random.int(0, EARLY_MS),
+    thinkMs: random.int(1, 250),
+    ending: 'commit',
+    hiddenMs: random.int(100, 900),
   };
 }
 
