@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { expectedOccurrences } from './expected.ts';
 import type { Occurrences } from './occurrences.ts';
+import type { Options } from './options.ts';
+import { readOptions, WHOLE_RUN } from './options.ts';
 import type { Plan } from './plan.ts';
 import { planOf } from './plan.ts';
 import { runPlan } from './run.ts';
@@ -19,11 +19,8 @@ const HELP = `Runs the whole system in one process on virtual time, under a work
 Exit code: 0 all went right, 1 something did not, 2 wrong use. The same seed on the same code always does the same.
 `;
 
-/** From so many seeds on everything must have occurred. */
-const WHOLE_RUN = 300;
-
 async function main(): Promise<number> {
-  const options = read(process.argv.slice(2));
+  const options = readOptions(process.argv.slice(2));
   if (typeof options === 'string') {
     process.stderr.write(`${options}\nSee: npm run sim -- --help\n`);
     return 2;
@@ -32,57 +29,9 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  if (options.plan !== undefined) return replay(planFrom(options.plan));
+  if (options.plan !== undefined) return replay(options.plan);
   if (options.seed !== undefined) return replay(planOf(options.seed));
   return many(options);
-}
-
-interface Options {
-  readonly help: boolean;
-  readonly seeds: number;
-  readonly from: number;
-  readonly seed: number | undefined;
-  readonly plan: string | undefined;
-  readonly isShrunk: boolean;
-  readonly isJson: boolean;
-}
-
-function read(args: readonly string[]): Options | string {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        help: { type: 'boolean', short: 'h' },
-        seeds: { type: 'string' },
-        from: { type: 'string' },
-        seed: { type: 'string' },
-        plan: { type: 'string' },
-        'no-shrink': { type: 'boolean' },
-        json: { type: 'boolean' },
-      },
-    });
-    const number = (name: string, text: string | undefined): number | undefined => {
-      if (text === undefined) return undefined;
-      if (!/^\d{1,15}$/.test(text)) throw new Error(`--${name} takes a whole number, not ${JSON.stringify(text)}.`);
-      return Number(text);
-    };
-    return {
-      help: values.help === true,
-      seeds: number('seeds', values.seeds) ?? WHOLE_RUN,
-      from: number('from', values.from) ?? 1,
-      seed: number('seed', values.seed),
-      plan: values.plan,
-      isShrunk: values['no-shrink'] !== true,
-      isJson: values.json === true,
-    };
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
-
-function planFrom(text: string): Plan {
-  const json = text.startsWith('@') ? readFileSync(text.slice(1), 'utf8') : text;
-  return JSON.parse(json) as Plan;
 }
 
 /** One plan, told as it went. */

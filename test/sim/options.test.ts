@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest';
+import { readOptions, WHOLE_RUN } from './options.ts';
+import { planOf } from './plan.ts';
+
+it('runs a whole run from seed 1 when nothing is said', () => {
+  expect(readOptions([])).toMatchObject({ seeds: WHOLE_RUN, from: 1, seed: undefined, plan: undefined, isShrunk: true, isJson: false });
+  expect(readOptions(['--seeds', '20', '--from', '7', '--no-shrink', '--json'])).toMatchObject({
+    seeds: 20,
+    from: 7,
+    isShrunk: false,
+    isJson: true,
+  });
+});
+
+it('takes a part of a plan, whose seed says the rest', () => {
+  expect(readOptions(['--plan', '{"seed":3,"faults":[]}'])).toMatchObject({ plan: { ...planOf(3), faults: [] } });
+});
+
+it.each([
+  [['--seed', 'abc'], '--seed takes a whole number from 1 on, not "abc".'],
+  [['--seeds', '0'], '--seeds takes a whole number from 1 on, not "0".'],
+  [['--plan', 'nonsense'], /^--plan takes JSON, or @ and the name of a file with it: /],
+  [['--plan', '@/is/not/there'], /no such file/],
+  [['--plan', '{}'], '--plan takes an object with a seed, such as {"seed":42,"faults":[]}.'],
+  [['--unknown'], /Unknown option '--unknown'/],
+])('refuses %j with a sentence', (args, sentence) => {
+  expect(readOptions(args)).toEqual(typeof sentence === 'string' ? sentence : expect.stringMatching(sentence));
+});
