@@ -1,5 +1,5 @@
-import { FAILPOINTS } from '@nanosync/core';
 import { expect, test } from 'vitest';
+import { OF_EVERY_PIPELINE } from './failpoints.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
 import { restart } from './restart.ts';
@@ -7,7 +7,7 @@ import { Scenario } from './scenario.ts';
 
 const server = sharedServer();
 
-test.for(FAILPOINTS.map((name, index) => [name, index] as const))('killed at %s, the first time', async ([name, index]) => {
+test.for(OF_EVERY_PIPELINE.map((name, index) => [name, index] as const))('killed at %s, the first time', async ([name, index]) => {
   await using scenario = await Scenario.open(server());
   scenario.write(index);
   scenario.start(name);

@@ -1,6 +1,6 @@
 import type { FailpointName } from '@nanosync/core';
-import { FAILPOINTS } from '@nanosync/core';
 import { test } from 'vitest';
+import { OF_EVERY_PIPELINE } from './failpoints.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
 import { askForResnapshot } from './repair.ts';
@@ -10,7 +10,7 @@ import { Scenario } from './scenario.ts';
 const server = sharedServer();
 
 /** A later hit of each place, somewhere in the middle of what a snapshot of the shop and its handoff reach. */
-const LATER: Readonly<Record<FailpointName, number>> = {
+const LATER: Readonly<Record<(typeof OF_EVERY_PIPELINE)[number], number>> = {
   // Reached once a life of the slot: the second time is in a resnapshot.
   'slot-created': 2,
   'anchor-stored': 2,
@@ -29,7 +29,11 @@ const LATER: Readonly<Record<FailpointName, number>> = {
 };
 const IN_RESNAPSHOT: readonly FailpointName[] = ['slot-created', 'anchor-stored'];
 
-test.for(FAILPOINTS.map((name, index) => [name, LATER[name], index] as const))('killed at %s, time %i', async ([name, hit, index]) => {
+test.for(OF_EVERY_PIPELINE.map((name, index) => [name, LATER[name], index] as const))('killed at %s, time %i', async ([
+  name,
+  hit,
+  index,
+]) => {
   await using scenario = await Scenario.open(server());
   const seed = 100 + index;
   scenario.write(seed);

@@ -90,9 +90,14 @@ export class Scenario implements AsyncDisposable {
 
   static async open(server: PostgresServer, tables: readonly string[] = TABLES): Promise<Scenario> {
     const scenario = new Scenario(server, await copyOfShop(server));
-    const pipeline = { name: PIPELINE, dsn: scenario.dsn, tables, targetRows: TARGET_ROWS, concurrency: CONCURRENCY };
-    writePipelinesFile(scenario.workplace, pipeline);
+    scenario.define(tables);
     return scenario;
+  }
+
+  /** Writes the pipelines file, with these tables. */
+  define(tables: readonly string[]): void {
+    const pipeline = { name: PIPELINE, dsn: this.dsn, tables, targetRows: TARGET_ROWS, concurrency: CONCURRENCY };
+    writePipelinesFile(this.workplace, pipeline);
   }
 
   /** Starts the process; with a failpoint it will kill itself there. */

@@ -34,6 +34,7 @@ export type * from './ports/source.ts';
 export type * from './ports/state.ts';
 export type { Position } from './position.ts';
 export { comparePositions, laterPosition, leastPosition, parsePosition, positionOf, sectionsOf } from './position.ts';
+export { recordedTables, tablesToAdd } from './recorded-tables.ts';
 export type {
   Anchor,
   CaptureRecord,

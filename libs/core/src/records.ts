@@ -25,6 +25,11 @@ export interface PipelineRecord {
   readonly definition: PipelineDefinition;
   readonly phase: PipelinePhase;
   readonly anchor: Anchor | null;
+  /**
+   * The tables whose records were stored: with the anchor, or later with their addition, each time in one write with this. Those of the
+   * definition that are not here are still to be added. Absent before the first anchor: all of the definition will be.
+   */
+  readonly recorded?: readonly string[];
   readonly failure: Failure | null;
   /** What the planner waits for right now (the fence's holders, a full bus), for status. */
   readonly waiting: string | null;

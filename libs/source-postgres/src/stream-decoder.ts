@@ -37,7 +37,7 @@ export class StreamDecoder {
   private readonly options: DecoderOptions;
   private readonly byOid: ReadonlyMap<number, TablePlan>;
   private readonly byName: ReadonlyMap<string, TablePlan>;
-  /** Tables as the stream described them; null: not asked for, or at its end. */
+  /** Tables as the stream described them; null: not asked for. */
   private readonly relations = new Map<number, TablePlan | Different | null>();
   private readonly ended = new Set<TableId>();
   private open: Transaction | undefined;
@@ -98,41 +98,45 @@ export class StreamDecoder {
 
   private relation(relation: Relation, chunk: Chunk): void {
     const plan = this.byOid.get(relation.oid) ?? this.byName.get(`${relation.namespace}.${relation.name}`);
-    if (plan === undefined || this.ended.has(plan.table)) {
-      this.relations.set(relation.oid, null);
-      return;
-    }
-    const reason = relationDifference(plan, relation);
-    this.relations.set(relation.oid, reason === undefined ? plan : { plan, reason });
-    // A table that is still to begin may have had other columns: what counts is what it is like from its first event on.
-    if (reason !== undefined && this.options.begun(plan.table)) this.end({ plan, reason }, chunk);
+    const reason = plan === undefined ? undefined : relationDifference(plan, relation);
+    const described = plan === undefined ? null : reason === undefined ? plan : { plan, reason };
+    this.relations.set(relation.oid, described);
+    this.endIfDifferent(described, chunk);
   }
 
   /** The table is no longer the planned one: nothing more of it is delivered. */
-  private end({ plan, reason }: Different, chunk: Chunk): void {
+  private endIfDifferent(described: TablePlan | Different | null, chunk: Chunk): void {
+    if (described === null || !('reason' in described)) return;
+    const { plan, reason } = described;
+    // A table that is still to begin may have had other columns: what matters is what it is like from its first event on.
+    if (!this.options.begun(plan.table) || this.ended.has(plan.table)) return;
     this.ended.add(plan.table);
     const transaction = this.transaction();
     const { commitMs } = transaction;
     chunk.events.push({ kind: 'schema', table: plan.table, position: transaction.beforeNext(), commitMs, reason });
   }
 
-  /** The plan of the table that a row or truncation is of, before that is counted; undefined when nothing of it is delivered. */
-  private planOf(oid: number, chunk: Chunk): TablePlan | undefined {
-    const found = this.relations.get(oid);
-    if (found === undefined) throw new PipelineError('defect', 'the stream holds a change of a table that it did not describe');
-    if (found === null) return undefined;
-    if (!('reason' in found)) return this.ended.has(found.table) ? undefined : found;
-    if (!this.ended.has(found.plan.table) && this.options.begun(found.plan.table)) this.end(found, chunk);
-    return undefined;
+  /**
+   * The plan of a table of which the next message is, null when nothing of it is delivered, undefined when it does not even count: what the server
+   * sends of a table that has not begun depends on where the stream did, and the others' positions must not.
+   */
+  private planOf(oid: number, chunk: Chunk): TablePlan | null | undefined {
+    const described = this.relations.get(oid);
+    if (described === undefined) throw new PipelineError('defect', 'the stream holds a change of a table that it did not describe');
+    if (described === null) return undefined;
+    this.endIfDifferent(described, chunk);
+    const plan = 'reason' in described ? described.plan : described;
+    if (!this.options.begun(plan.table)) return undefined;
+    return this.ended.has(plan.table) ? null : plan;
   }
 
   private truncate(oids: readonly number[], chunk: Chunk): void {
     const transaction = this.transaction();
-    const plans = oids.map((oid) => this.planOf(oid, chunk));
-    transaction.count();
+    const plans = oids.map((oid) => this.planOf(oid, chunk)).filter((plan) => plan !== undefined);
+    if (plans.length > 0) transaction.count();
     const { xid: txId, commitMs } = transaction;
     for (const plan of plans) {
-      if (plan !== undefined) chunk.events.push({ kind: 'truncate', table: plan.table, position: transaction.position(1), txId, commitMs });
+      if (plan !== null) chunk.events.push({ kind: 'truncate', table: plan.table, position: transaction.position(1), txId, commitMs });
     }
   }
 
@@ -151,8 +155,9 @@ export class StreamDecoder {
   private row(message: RowMessage, bytes: Buffer, start: number, end: number, chunk: Chunk): void {
     const transaction = this.transaction();
     const plan = this.planOf(message.oid, chunk);
-    transaction.count();
     if (plan === undefined) return;
+    transaction.count();
+    if (plan === null) return;
     try {
       if (message.kind === 'insert') this.insert(plan, message.newAt, bytes, end, chunk);
       else if (message.kind === 'update') this.update(plan, message, bytes, end, chunk);

@@ -6,7 +6,7 @@ const LOW_COUNT = 16 ** LOW_DIGITS;
 const LOW = Array.from({ length: LOW_COUNT }, (_, value) => value.toString(16).toUpperCase().padStart(LOW_DIGITS, '0'));
 
 /**
- * One transaction of the stream while it is open: numbers its messages, counted before any filter, and makes their positions.
+ * One transaction of the stream while it is open: numbers its messages, those of a table from its generation event on, and makes their positions.
  * Position text is built from parts that are computed once: a position is needed for every event.
  */
 export class Transaction {

@@ -1,9 +1,9 @@
-import type { OutMessage } from '@nanosync/core';
-import { PipelineError } from '@nanosync/core';
+import type { OutMessage, SourceEvent } from '@nanosync/core';
+import { PipelineError, topicsOf } from '@nanosync/core';
 import { at, ORDERS } from '@nanosync/testkit';
 import { describe, expect, it } from 'vitest';
 import type { OnSend } from './testing/session-fixture.ts';
-import { captureFixture, L0, transaction } from './testing/session-fixture.ts';
+import { captureFixture, ITEMS, L0, transaction } from './testing/session-fixture.ts';
 
 const MARKER = { pipeline: 'p', table: ORDERS.table, epoch: 'e1' } as const;
 
@@ -180,5 +180,77 @@ describe('a capture session', () => {
     await until(() => second.outcome() !== undefined || acknowledged().length > 1);
     expect(second.outcome()).toMatchObject({ error: { kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' } });
     expect((await bus.topic(topic))?.partitions[0]?.end).toBe(end);
+  });
+
+  /** What follows a table's addition: a row from before its marker, the marker, and a row from behind it. */
+  const ADDITION: readonly (readonly SourceEvent[])[] = [
+    transaction(12, [1], undefined, ITEMS.table),
+    [
+      { kind: 'marker', marker: { kind: 'generation', pipeline: 'p', table: ITEMS.table, epoch: 'i1' }, position: at(13), commitMs: 1 },
+      { kind: 'commit', position: at(13), acknowledge: at(13, 0), commitMs: 1 },
+    ],
+    transaction(14, [2], undefined, ITEMS.table),
+    transaction(15, [3]),
+  ];
+
+  it('ends before the marker of a table that was added; the next one begins there, and what comes before the marker is for no generation', async () => {
+    const { begin, deliver, until, acknowledged, published, add, opened } = await captureFixture();
+    const first = begin();
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    // One that apply knows and nobody has taken in is no gap and no reason to end.
+    const pipeline = await add({ record: true });
+    for (const events of ADDITION) deliver(events);
+    await until(() => first.outcome() !== undefined);
+    expect(first.outcome()).toEqual({});
+    for (const position of acknowledged()) expect(position < at(13, 0)).toBe(true);
+    const second = begin(pipeline);
+    await until(() => acknowledged().at(-1) === at(15, 0));
+    expect(opened[1]?.begun?.(ITEMS.table)).toBe(true);
+    await second.end();
+    const items = await published(topicsOf().changes('p', ITEMS.table));
+    expect(items.map(({ kind, position }) => [kind, position])).toEqual([
+      ['generation', at(13)],
+      ['change', at(14)],
+    ]);
+    const orders = (await published()).filter(({ kind }) => kind === 'change');
+    expect(orders.map(({ position }) => position)).toEqual([at(11), at(15)]);
+  });
+
+  it('begins no table before its marker', async () => {
+    const { begin, deliver, until, acknowledged, add, opened } = await captureFixture();
+    const session = begin(await add({ record: true }));
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    expect(opened[0]?.begun?.(ORDERS.table)).toBe(true);
+    expect(opened[0]?.begun?.(ITEMS.table)).toBe(false);
+    expect(opened[0]?.complete(ITEMS.table)).toBe(false);
+    await session.end();
+  });
+
+  it('goes on past the marker of an addition that the state store has lost', async () => {
+    const { begin, deliver, until, acknowledged, add } = await captureFixture();
+    const session = begin(await add({ record: false }));
+    for (const events of ADDITION) deliver(events);
+    expect(await until(() => acknowledged().at(-1) === at(15, 0))).toBe(true);
+    await session.end();
+  });
+
+  it('takes a record that is gone for a gap, and not one that is still to come', async () => {
+    const { begin, until, add, forget, happened } = await captureFixture();
+    const waiting = begin(await add({ record: false }));
+    await until(() => happened.length > 0);
+    expect(waiting.outcome()).toBeUndefined();
+    await waiting.end();
+    const taken = await add({ record: true });
+    await forget(ITEMS.table);
+    const vanished = begin(taken);
+    await until(() => vanished.outcome() !== undefined);
+    expect(vanished.outcome()).toMatchObject({ error: { kind: 'gap', message: 'The state store has 1 of 2 tables of p.' } });
+    // A store that has lost the whole addition is none.
+    await add({ record: false });
+    const rewound = begin(taken);
+    await until(() => rewound.outcome() !== undefined);
+    expect(rewound.outcome()).toMatchObject({ error: { kind: 'conflict' } });
   });
 });

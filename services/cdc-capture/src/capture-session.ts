@@ -10,8 +10,9 @@ import type {
   TableId,
   TableRecord,
 } from '@nanosync/core';
-import { comparePositions, endTrouble, listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import { comparePositions, endTrouble, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { CaptureStore, captureStart } from './capture-record.ts';
+import { isOfNewTable, tablesOf } from './captured-tables.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { SessionProgress } from './session-progress.ts';
 import { checkTopics, tailSession } from './topic-tail.ts';
@@ -50,7 +51,8 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     anchor,
     from: start.record.acknowledged,
     tables: tables.map(({ schema, storage }) => ({ schema, storage })),
-    complete: (table) => progress?.isBelowL1(table) ?? true,
+    complete: (table) => progress === undefined || (progress.hasTable(table) && progress.isBelowL1(table)),
+    begun: (table) => progress?.hasTable(table) ?? true,
     ...confirmOf(ctx, { name, anchor, lost }),
     signal,
   });
@@ -60,10 +62,10 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
   progress = new SessionProgress(store.record);
   await publishFirstGenerations(tables, anchor, publisher, progress);
-  await flush({ ctx, publisher, progress, store });
+  await flush({ ctx, pipeline, publisher, progress, store });
   ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
   await endTrouble(ctx.state, name, 'cdc-capture');
-  await pump({ ctx: { ...ctx, signal }, publisher, progress, store, reader });
+  await pump({ ctx: { ...ctx, signal }, pipeline, publisher, progress, store, reader });
   if (lost.signal.aborted) throw new PipelineError('conflict', 'The state store has lost what this capture session had stored.');
 }
 
@@ -91,6 +93,7 @@ type Pending = Promise<readonly SourceEvent[] | undefined>;
 
 interface Session {
   readonly ctx: ServiceContext;
+  readonly pipeline: PipelineRecord;
   readonly publisher: EventPublisher;
   readonly progress: SessionProgress;
   readonly store: CaptureStore;
@@ -122,7 +125,9 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
       continue;
     }
     if (events === undefined) return;
-    pending = (await takeReady(session, reader, events)).pending;
+    const taken = await takeReady(session, reader, events);
+    if (taken === 'new table') return ctx.log.info('capture takes a table in', { pipeline: session.pipeline.definition.name });
+    pending = taken.pending;
     await flush(session);
     acknowledge(session);
   }
@@ -130,13 +135,19 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
 
 /**
  * Takes these events in, and those that are already there behind them, so that a backlog costs few flushes. A marker decides
- * whether what follows it is completed, so it is taken in before more is asked for. Returns what was asked for last.
+ * whether what follows it is completed, so it is taken in before more is asked for. Returns what was asked for last, or that a table begins
+ * here that this session does not know: nothing of it may be passed over, so the next session begins before it.
  */
-async function takeReady(session: Session, reader: ChangeReader, first: readonly SourceEvent[]): Promise<{ readonly pending: Pending }> {
+async function takeReady(
+  session: Session,
+  reader: ChangeReader,
+  first: readonly SourceEvent[],
+): Promise<{ readonly pending: Pending } | 'new table'> {
   for (let events = first; ; ) {
     const early = events.at(-1)?.kind === 'marker' ? undefined : ahead(reader);
     let full = false;
     for (const event of events) {
+      if (await isOfNewTable(session, event)) return 'new table';
       take(session, event);
       // Invariant 'bounded': a transaction of any size goes out in pieces.
       if (session.publisher.bytes < FLUSH_BYTES) continue;
@@ -213,18 +224,4 @@ function acknowledge({ ctx, progress, reader }: Session & { readonly reader: Cha
   if (position === undefined) return;
   reader.acknowledge(position);
   ctx.failpoint('acknowledged');
-}
-
-async function tablesOf(ctx: ServiceContext, pipeline: PipelineRecord, anchor: Anchor): Promise<readonly TableRecord[]> {
-  const records = (await listRecords<TableRecord>(ctx.state, stateKeys.tables(pipeline.definition.name))).map(({ value }) => value);
-  const tables = records.filter((record) => record.anchor === anchor.id && pipeline.definition.source.tables.includes(record.table));
-  if (tables.length !== pipeline.definition.source.tables.length)
-    throw new PipelineError(
-      'gap',
-      `The state store has ${tables.length} of ${pipeline.definition.source.tables.length} tables of ${pipeline.definition.name}.`,
-      {
-        hint: `Run: nanosync pipeline resnapshot ${pipeline.definition.name}`,
-      },
-    );
-  return tables;
 }

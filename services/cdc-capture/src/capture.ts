@@ -6,6 +6,7 @@ import {
   isKind,
   leaseNames,
   readRecord,
+  recordedTables,
   stateKeys,
   tellTrouble,
   withLease,
@@ -57,13 +58,13 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
   }
 }
 
-/** One session that also ends when the pipeline leaves its phase or gets another anchor. */
+/** One session that also ends when the pipeline leaves its phase, gets another anchor, or a further table. */
 async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, known: KnownRecord): Promise<void> {
   const ending = new AbortController();
   const signal = AbortSignal.any([ctx.signal, ending.signal]);
   const watch = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
     const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
-    return now === undefined || !isFollowed(now) || now.anchor?.id !== pipeline.anchor?.id;
+    return now === undefined || !isFollowed(now) || now.anchor?.id !== pipeline.anchor?.id || !sameTables(now, pipeline);
   });
   watch.catch(() => undefined); // Thrown below; not unhandled until then.
   try {
@@ -74,6 +75,10 @@ async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, k
     ending.abort();
     await watch;
   }
+}
+
+function sameTables(a: PipelineRecord, b: PipelineRecord): boolean {
+  return recordedTables(a).join() === recordedTables(b).join();
 }
 
 function isFollowed({ phase, anchor, request }: PipelineRecord): boolean {

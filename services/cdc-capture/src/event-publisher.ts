@@ -102,6 +102,11 @@ export class EventPublisher implements AsyncDisposable {
     });
   }
 
+  /** True for the tables that the session was opened with. */
+  hasTable(table: TableId): boolean {
+    return this.tables.has(table);
+  }
+
   /** Encoded bytes that wait for a flush. */
   get bytes(): number {
     return this.outbox.bytes;
@@ -132,8 +137,8 @@ export class EventPublisher implements AsyncDisposable {
   }
 
   /**
-   * Takes in one event of the stream. A table whose first plan was void before anything was published has its generation event further
-   * on; what comes before that is for no generation.
+   * Takes in one event of the stream. A table that was added, or whose first plan was void before anything was published, has its generation
+   * event further on; what comes before that is for no generation.
    */
   event(event: Exclude<SourceEvent, { readonly kind: 'commit' | 'idle' }>, progress: SessionProgress): void {
     if (event.kind !== 'marker' && !progress.hasTable(event.table)) return this.early(event, progress);

@@ -13,6 +13,14 @@ async function definitionOf(cli: TestCli): Promise<PipelineDefinition> {
   return definition as PipelineDefinition;
 }
 
+/** The pipeline as its planner would leave it. */
+async function anchor(cli: TestCli, change: Partial<PipelineRecord> = {}): Promise<void> {
+  const key = stateKeys.pipeline('orders-pipeline');
+  const before = await cli.state().get(key);
+  const anchored = { phase: 'streaming', anchor: { id: 'a', l0: '', origin: {} } };
+  await cli.state().put(key, { ...(before?.value as PipelineRecord), ...anchored, ...change }, before?.version ?? 0);
+}
+
 async function stored(cli: TestCli): Promise<PipelineRecord> {
   return (await cli.state().get(stateKeys.pipeline('orders-pipeline')))?.value as PipelineRecord;
 }
@@ -148,10 +156,70 @@ describe('apply', () => {
     expect(await cli.run('apply', ...args)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: updated']);
     expect((await stored(cli)).definition.snapshot.concurrency).toBe(9);
-    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.orders, public.items').replace('@db/', '@other/'));
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.items').replace('@db/', '@other/'));
     expect(await cli.run('apply', ...args)).toBe(2);
     expect(cli.err[0]).toContain('pipeline orders-pipeline exists and its source.connection and source.tables differ from what is running');
     expect((await stored(cli)).definition.source.tables).toEqual(['public.orders']);
+  });
+
+  it('adds a table to a pipeline once the table can be copied, and takes none away', async () => {
+    const options: FakeOptions = {};
+    const { cli, args } = cliWith(options);
+    using _ = cli;
+    await cli.run('apply', ...args);
+    await anchor(cli);
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.orders, public.items'));
+    Object.assign(options, { sourceProblems: [{ what: 'Table public.items has no key.', cure: 'ALTER TABLE it' }] });
+    expect(await cli.run('apply', ...args)).toBe(2);
+    expect(cli.err).toEqual(['pipeline orders-pipeline, source prod: Table public.items has no key. ALTER TABLE it']);
+    expect((await stored(cli)).definition.source.tables).toEqual(['public.orders']);
+    Object.assign(options, { sourceProblems: [] });
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual([
+      'orders-pipeline: updated',
+      'orders-pipeline: table public.items is added: it will be copied and then followed',
+    ]);
+    expect(await stored(cli)).toMatchObject({
+      definition: { source: { tables: ['public.orders', 'public.items'] } },
+      recorded: ['public.orders'],
+      phase: 'streaming',
+    });
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual(['orders-pipeline: unchanged']);
+    // It may go again until it was taken in; from then on it stays.
+    cli.file('pipelines.yaml', PIPELINES);
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual(['orders-pipeline: updated']);
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.orders, public.items'));
+    await cli.run('apply', ...args);
+    await anchor(cli, { recorded: ['public.orders', 'public.items'] });
+    cli.file('pipelines.yaml', PIPELINES);
+    expect(await cli.run('apply', ...args)).toBe(2);
+    expect(cli.err[0]).toContain('its source.tables differs from what is running');
+  });
+
+  it('says when an added table of a failed pipeline is copied', async () => {
+    const { cli, args } = cliWith();
+    using _ = cli;
+    await cli.run('apply', ...args);
+    await anchor(cli, { phase: 'failed', failure: { reason: 'It is gone.', cure: 'Run: nanosync pipeline resnapshot orders-pipeline' } });
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.orders, public.items'));
+    expect(await cli.run('apply', ...args)).toBe(0);
+    expect(cli.out[1]).toBe(
+      'orders-pipeline: table public.items is added: it will be copied and then followed once the pipeline goes on, which has failed; Run: nanosync pipeline resnapshot orders-pipeline',
+    );
+  });
+
+  it('refuses an added table that another pipeline writes to the same place', async () => {
+    const { cli, args } = cliWith();
+    using _ = cli;
+    await cli.run('apply', ...args);
+    const definition = await definitionOf(cli);
+    const other = { ...definition, name: 'other', source: { ...definition.source, tables: ['public.items'] } };
+    await cli.state().put(stateKeys.pipeline('other'), { v: 1, definition: other }, 0);
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.orders, public.items'));
+    expect(await cli.run('apply', ...args)).toBe(2);
+    expect(cli.err[0]).toContain('public.items is already written to warehouse by pipeline other');
   });
 
   it('refuses a table that another pipeline writes to the same place, by whatever spelling', async () => {

@@ -1,11 +1,13 @@
 import type { PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
-import { listRecords, PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
+import { listRecords, PipelineError, RECORD_VERSION, readRecord, recordedTables, stateKeys } from '@nanosync/core';
 import { sinkPlace } from '@nanosync/runtime';
 
 /** What applying one definition would do. */
 export interface PlannedApply {
   readonly definition: PipelineDefinition;
   readonly outcome: 'created' | 'updated' | 'unchanged';
+  /** Tables that come to a pipeline which exists. */
+  readonly added: readonly string[];
   /** The stored record and its version; null where there is none. */
   readonly stored: { readonly record: PipelineRecord; readonly version: number } | null;
 }
@@ -17,8 +19,8 @@ export async function storedPipelines(state: State): Promise<readonly PipelineRe
 
 /**
  * Compares definitions with what is stored; writes nothing. Throws PipelineError `config` that names every part in which an
- * existing pipeline differs, because the rows already at the sink were made by the old definition. `state` is undefined where
- * there is no store yet.
+ * existing pipeline differs and must not, because the rows already at the sink were made by the old definition. `state` is undefined
+ * where there is no store yet.
  */
 export async function planApply(state: State | undefined, definitions: readonly PipelineDefinition[]): Promise<readonly PlannedApply[]> {
   const plans: PlannedApply[] = [];
@@ -28,15 +30,21 @@ export async function planApply(state: State | undefined, definitions: readonly 
     const stored = state && (await readRecord<PipelineRecord>(state, stateKeys.pipeline(definition.name)));
     if (stored === undefined) {
       refusals.push(...takenTargets(definition, existing));
-      plans.push({ definition, outcome: 'created', stored: null });
+      plans.push({ definition, outcome: 'created', added: [], stored: null });
       continue;
     }
     const differing = differences(stored.value.definition, definition);
-    const fixed = differing.filter((part) => part !== 'snapshot.concurrency');
+    const fixed = differing.filter(
+      (part) => part !== 'snapshot.concurrency' && !(part === 'source.tables' && keeps(definition, stored.value)),
+    );
     if (fixed.length > 0) refusals.push(refusal(definition.name, fixed));
+    const added = definition.source.tables.filter((table) => !stored.value.definition.source.tables.includes(table));
+    const others = existing.filter(({ name }) => name !== definition.name);
+    if (added.length > 0) refusals.push(...takenTargets(withTables(definition, added), others));
     plans.push({
       definition,
       outcome: differing.length === 0 ? 'unchanged' : 'updated',
+      added,
       stored: { record: stored.value, version: stored.version },
     });
   }
@@ -53,10 +61,42 @@ export async function storePlan(state: State, plans: readonly PlannedApply[], no
     .filter((plan) => plan.outcome !== 'unchanged')
     .map((plan) => ({
       key: stateKeys.pipeline(plan.definition.name),
-      value: plan.stored === null ? newRecord(plan.definition, nowMs) : { ...plan.stored.record, definition: plan.definition },
+      value: plan.stored === null ? newRecord(plan.definition, nowMs) : changedRecord(plan.stored.record, plan.definition),
       expected: plan.stored?.version ?? 0,
     }));
   return entries.length === 0 || (await state.putAll(entries));
+}
+
+/** What must be looked at before this plan is stored: a new pipeline, or the tables that come to one; undefined when there is nothing. */
+export function toCheck({ definition, outcome, added }: PlannedApply): PipelineDefinition | undefined {
+  if (outcome === 'created') return definition;
+  return added.length > 0 ? withTables(definition, added) : undefined;
+}
+
+/** What becomes of the tables that come to a pipeline which exists. */
+export function becomingOfAdded({ stored }: PlannedApply): string {
+  const cure = stored?.record.failure?.cure;
+  const when =
+    stored?.record.phase === 'failed'
+      ? ` once the pipeline goes on, which has failed${cure === undefined ? '' : `; ${cure}`}`
+      : stored?.record.phase === 'paused'
+        ? ' once the paused pipeline goes on'
+        : '';
+  return `it will be copied and then followed${when}`;
+}
+
+function withTables(definition: PipelineDefinition, tables: readonly string[]): PipelineDefinition {
+  return { ...definition, source: { ...definition.source, tables } };
+}
+
+/** True when every table that was taken in stays. One that was not yet may go again. */
+function keeps(definition: PipelineDefinition, stored: PipelineRecord): boolean {
+  return recordedTables(stored).every((table) => definition.source.tables.includes(table));
+}
+
+/** A pipeline that was anchored by a nanosync which did not note its tables has all that it was defined with. */
+function changedRecord(stored: PipelineRecord, definition: PipelineDefinition): PipelineRecord {
+  return stored.anchor === null ? { ...stored, definition } : { ...stored, definition, recorded: recordedTables(stored) };
 }
 
 /** Tables that a stored pipeline writes to the same place; the names there may ignore case. */

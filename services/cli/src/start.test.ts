@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineRecord } from '@nanosync/core';
 import { PipelineError, stateKeys } from '@nanosync/core';
@@ -25,6 +26,16 @@ describe('start', () => {
     expect(seen).toEqual(['planner', 'cdc-capture']);
     expect(cli.out.slice(0, 2)).toEqual(['nanosync serving — Ctrl-C to stop', 'INF pipeline resuming name=orders-pipeline']);
     expect((await stored(cli)).phase).toBe('created');
+  });
+
+  it('says which tables come to a pipeline that exists', async () => {
+    const { cli, args, file } = cliWith({ services: [idleService('planner', () => cli.stop.abort())] });
+    using _ = cli;
+    await cli.run('apply', ...args);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('public.orders', 'public.orders, public.items'));
+    expect(await cli.run('start', ...args)).toBe(0);
+    expect(cli.out).toContain('INF table is added pipeline=orders-pipeline table=public.items next="it will be copied and then followed"');
+    expect((await stored(cli)).definition.source.tables).toEqual(['public.orders', 'public.items']);
   });
 
   it('goes on from what is stored, in JSON where nobody looks', async () => {

@@ -1,10 +1,31 @@
-import type { Anchor, PipelineRecord, ServiceContext, Sink, Source, SourceTable, Stored, TableId, TableRecord } from '@nanosync/core';
-import { PIPELINE_MACHINE, PipelineError, RECORD_VERSION, ROWS_BUS_PARTITIONS, readRecord, stateKeys, step } from '@nanosync/core';
+import type {
+  Anchor,
+  PipelineRecord,
+  Position,
+  ServiceContext,
+  Sink,
+  Source,
+  SourceTable,
+  Stored,
+  TableId,
+  TableRecord,
+} from '@nanosync/core';
+import {
+  PIPELINE_MACHINE,
+  PipelineError,
+  RECORD_VERSION,
+  ROWS_BUS_PARTITIONS,
+  readRecord,
+  recordedTables,
+  stateKeys,
+  step,
+} from '@nanosync/core';
 
 /**
  * Takes a pipeline from `created` to `anchored`. Order (invariant "anchor first"): everything is checked before anything is
  * made; topics; publication and slot; then anchor and table records durable in one write. Dying before that write leaves a slot
- * without an anchor, which the next attempt drops. Nothing has been read by then. Returns the epochs that it chose.
+ * without an anchor, which the next attempt drops. Nothing has been read by then. Returns the epochs that it chose. A table that came to the
+ * definition after an earlier anchor is none of its concern: it is added like any other, so that it cannot keep those from beginning again.
  */
 export async function anchorPipeline(
   ctx: ServiceContext,
@@ -24,7 +45,7 @@ export async function anchorPipeline(
   );
   ctx.failpoint('slot-created');
   // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
-  const records = tables.map((table) => firstRecord(ctx, anchor, table, busPartitions.get(table.schema.table) ?? ctx.changesBusPartitions));
+  const records = tables.map((table) => plannedTable(ctx, { anchor, l0: anchor.l0, table, busPartitions }));
   await storeAnchor(ctx, stored, anchor, records);
   ctx.failpoint('anchor-stored');
   return records.map(({ epoch }) => epoch);
@@ -32,7 +53,7 @@ export async function anchorPipeline(
 
 async function checked(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, sink: Sink): Promise<readonly SourceTable[]> {
   const { definition } = pipeline;
-  const ids = definition.source.tables as readonly TableId[];
+  const ids = recordedTables(pipeline) as readonly TableId[];
   const unfit = await source.check(definition.name, ids);
   const tables = unfit.length > 0 ? [] : await source.discover(ids);
   const schemas = tables.map(({ schema }) => schema);
@@ -72,7 +93,11 @@ async function discardUnseen(ctx: ServiceContext, pipeline: string, tables: read
 }
 
 /** Makes the topics that are not there and returns the number of bus partitions of each table: pinned when its topic was made. */
-async function createTopics(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[]): Promise<ReadonlyMap<TableId, number>> {
+export async function createTopics(
+  ctx: ServiceContext,
+  pipeline: string,
+  tables: readonly SourceTable[],
+): Promise<ReadonlyMap<TableId, number>> {
   await ctx.bus.ensureTopic(ctx.topics.tasks, ctx.tasksBusPartitions);
   await ctx.bus.ensureTopic(ctx.topics.rows(pipeline), ROWS_BUS_PARTITIONS);
   await ctx.bus.ensureTopic(ctx.topics.quarantine(pipeline), 1);
@@ -93,19 +118,40 @@ async function storeAnchor(
 ): Promise<void> {
   const { name } = stored.value.definition;
   const phase = step(PIPELINE_MACHINE, stored.value.phase, 'anchor');
-  const writes = [
-    { key: stored.key, value: { ...stored.value, anchor, phase, request: null, failure: null, waiting: null }, expected: stored.version },
+  const recorded = tables.map(({ table }) => table);
+  const pipeline: PipelineRecord = { ...stored.value, anchor, recorded, phase, request: null, failure: null, waiting: null };
+  if (!(await putTables(ctx, { key: stored.key, value: pipeline, version: stored.version }, tables)))
+    throw new PipelineError('conflict', `Another planner changed pipeline ${name} meanwhile.`);
+}
+
+/** Stores a pipeline against the version that was read, and records of its tables, all or nothing; false when another one wrote first. */
+export async function putTables(ctx: ServiceContext, pipeline: Stored<PipelineRecord>, tables: readonly TableRecord[]): Promise<boolean> {
+  const entries: { key: string; value: unknown; expected: number }[] = [
+    { key: pipeline.key, value: pipeline.value, expected: pipeline.version },
   ];
-  const entries: { key: string; value: unknown; expected: number }[] = writes;
   for (const table of tables) {
-    const key = stateKeys.table(name, table.table);
+    const key = stateKeys.table(pipeline.value.definition.name, table.table);
     const before = await ctx.state.get(key);
     entries.push({ key, value: table, expected: before?.version ?? 0 });
   }
-  if (!(await ctx.state.putAll(entries))) throw new PipelineError('conflict', `Another planner changed pipeline ${name} meanwhile.`);
+  return ctx.state.putAll(entries);
 }
 
-function firstRecord(ctx: ServiceContext, anchor: Anchor, table: SourceTable, busPartitions: number): TableRecord {
+/** A table at the beginning of an epoch; `l0` is null where a marker will be its place. */
+export function plannedTable(
+  ctx: ServiceContext,
+  {
+    anchor,
+    l0,
+    table,
+    busPartitions,
+  }: {
+    readonly anchor: Anchor;
+    readonly l0: Position | null;
+    readonly table: SourceTable;
+    readonly busPartitions: ReadonlyMap<TableId, number>;
+  },
+): TableRecord {
   return {
     v: RECORD_VERSION,
     table: table.schema.table,
@@ -114,12 +160,12 @@ function firstRecord(ctx: ServiceContext, anchor: Anchor, table: SourceTable, bu
     epoch: ctx.ids.next(),
     schema: table.schema,
     storage: table.storage,
-    l0: anchor.l0,
+    l0,
     l1Requested: false,
     partitions: 0,
     voids: 0,
     estimatedRows: table.estimatedRows,
-    busPartitions,
+    busPartitions: busPartitions.get(table.schema.table) ?? ctx.changesBusPartitions,
     failure: null,
   };
 }

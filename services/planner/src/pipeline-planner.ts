@@ -37,6 +37,8 @@ export class PipelinePlanner implements AsyncDisposable {
   /** The anchor of the pipeline as this step found it: what was decided for one anchor is never done to another. */
   private anchorId: string | undefined;
   private readonly fresh = new Set<string>();
+  /** What keeps tables from being added, as this step found it. */
+  private unmet: PipelineError | undefined;
 
   constructor(ctx: ServiceContext, name: string) {
     this.ctx = ctx;
@@ -47,11 +49,13 @@ export class PipelinePlanner implements AsyncDisposable {
   /** Does what the pipeline's phase asks for. `busy` means that more may be done at once. */
   async step(): Promise<'busy' | 'idle' | 'gone'> {
     this.waiting = null;
+    this.unmet = undefined;
     const outcome = await this.advance();
     if (outcome === 'gone') return outcome;
     await this.reportWaiting(this.waiting);
-    if (this.troubled) await endTrouble(this.ctx.state, this.name, SERVICE);
-    this.troubled = false;
+    if (this.unmet !== undefined) await tellTrouble(this.ctx.state, this.name, SERVICE, this.unmet);
+    else if (this.troubled) await endTrouble(this.ctx.state, this.name, SERVICE);
+    this.troubled = this.unmet !== undefined;
     return outcome;
   }
 
@@ -118,7 +122,7 @@ export class PipelinePlanner implements AsyncDisposable {
   }
 
   private async advanceTables(pipeline: PipelineRecord): Promise<'busy' | 'idle'> {
-    if (this.tables?.anchor !== pipeline.anchor?.id) this.tables = undefined;
+    if (this.tables?.anchor !== pipeline.anchor?.id) await this.closeTables();
     if (this.tables === undefined) {
       const { ctx, fresh, tasks } = this;
       const waiting = (text: string | null) => this.reportWaiting(text);
@@ -127,11 +131,13 @@ export class PipelinePlanner implements AsyncDisposable {
       this.resumed = true;
     }
     const progress = await this.tables.step(pipeline);
+    this.unmet = progress.unmet;
     if (pipeline.phase === 'anchored' && progress.planned) await this.move('plan', (record) => record);
     if (pipeline.phase === 'snapshotting' && progress.allBuilt) {
       await this.move('all-built', (record) => ({ ...record, waiting: null }));
       this.ctx.log.info('pipeline streaming', { name: this.name });
     }
+    if (pipeline.phase === 'streaming' && !progress.allBuilt) await this.move('plan', (record) => record); // A table was added.
     return progress.busy ? 'busy' : 'idle';
   }
 
@@ -154,11 +160,17 @@ export class PipelinePlanner implements AsyncDisposable {
     return this.sink;
   }
 
+  private async closeTables(): Promise<void> {
+    const { tables } = this;
+    this.tables = undefined;
+    await tables?.[Symbol.asyncDispose]();
+  }
+
   private async close(): Promise<void> {
     const { source, sink } = this;
     this.source = undefined;
     this.sink = undefined;
-    this.tables = undefined;
+    await this.closeTables();
     await this.tasks[Symbol.asyncDispose]();
     await source?.[Symbol.asyncDispose]();
     await sink?.[Symbol.asyncDispose]();

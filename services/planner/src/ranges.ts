@@ -1,5 +1,6 @@
 import type { PartitionRecord, PipelineRecord, ServiceContext, Source, Stored, TableRecord } from '@nanosync/core';
 import { PipelineError, RECORD_VERSION, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
+import { waitText } from './wait-text.ts';
 
 /** After this many rewrites a table is read as one range, which no rewrite can void. */
 const VOIDS_BEFORE_WHOLE = 2;
@@ -32,7 +33,7 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
     signal: ctx.signal,
     onWait: (waits) => {
       if (waits.length === 0) return; // Nobody is named yet, or the last one has just ended.
-      const text = waits.map((wait) => `${wait.holder}, ${Math.round(wait.ageSeconds)} s; to end it: ${wait.cure}`).join('; ');
+      const text = waitText(waits);
       ctx.log.warn('snapshot waits for open transactions', { pipeline: name, waits: text });
       waiting(`The snapshot waits for transactions that began before it: ${text}`).catch(() => undefined);
     },

@@ -1,5 +1,7 @@
 import type { PipelineRecord, ServiceContext, SinkReport, Source, Stored, TableEvent, TableRecord } from '@nanosync/core';
-import { comparePositions, listRecords, PipelineError, readRecord, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
+import { comparePositions, listRecords, PipelineError, readRecord, stateKeys, step, TABLE_MACHINE, tablesToAdd } from '@nanosync/core';
+import { addTables } from './adding.ts';
+import { Beside } from './beside.ts';
 import { captureOf } from './capture-view.ts';
 import { Ledger } from './ledger.ts';
 import { planRanges, renewEpoch, voidPlan } from './ranges.ts';
@@ -10,6 +12,8 @@ import { emitTasks } from './tasks.ts';
 const DRIFT_EVERY_MS = 5000;
 /** An L1 that capture has not met for this long is asked for again, in milliseconds. */
 const MARK_AGAIN_MS = 60_000;
+/** How long after a try a table that could not be added is tried again, in milliseconds. */
+const ADD_AGAIN_MS = 2000;
 
 /** What a round over a pipeline's tables found. */
 export interface TablesProgress {
@@ -17,6 +21,8 @@ export interface TablesProgress {
   /** Every table has its ranges in the ledger. */
   readonly planned: boolean;
   readonly allBuilt: boolean;
+  /** What keeps tables from being added, while the others go on. */
+  readonly unmet: PipelineError | undefined;
 }
 
 /** What the tables of one anchor are moved with. */
@@ -30,13 +36,16 @@ export interface TablePlannerParts {
 }
 
 /** Moves the tables of one pipeline: ranges, tasks, L1, built, following. One round a call. */
-export class TablePlanner {
+export class TablePlanner implements AsyncDisposable {
   private readonly parts: TablePlannerParts;
   private pipeline: PipelineRecord;
   private readonly ledgers = new Map<string, Ledger>();
   /** When an epoch's L1 was last asked for, by the monotonic clock. */
   private readonly markedMs = new Map<string, number>();
   private nextLookMs = 0;
+  private readonly beside = new Beside();
+  private unmet: PipelineError | undefined;
+  private addAgainMs = 0;
 
   private constructor(parts: TablePlannerParts, pipeline: PipelineRecord) {
     this.parts = parts;
@@ -72,7 +81,10 @@ export class TablePlanner {
   /** One round, with the pipeline as it is stored now. */
   async step(pipeline: PipelineRecord): Promise<TablesProgress> {
     this.pipeline = pipeline;
+    this.beside.rethrow();
+    if (this.beside.waiting !== null) await this.parts.waiting(this.beside.waiting);
     let busy = await this.planTables();
+    this.startAdding();
     const tables = await this.records();
     await this.lookForDrift(tables);
     busy = (await this.readTables(tables)) || busy;
@@ -82,7 +94,13 @@ export class TablePlanner {
       busy,
       planned: phases.every((phase) => phase !== 'planned'),
       allBuilt: phases.every((phase) => phase === 'built' || phase === 'following'),
+      unmet: this.unmet,
     };
+  }
+
+  /** Ends what goes on beside the rounds. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.beside[Symbol.asyncDispose]();
   }
 
   /** A table that is no longer what was planned ends the pipeline's work until a person has it copied anew. */
@@ -100,14 +118,39 @@ export class TablePlanner {
       });
   }
 
-  /** Tables without ranges get them, all behind one fence: what could have committed below their L0 is visible by then. */
+  /**
+   * Tables without ranges get them, all behind one fence: what could have committed below their L0 is visible by then. Where other tables
+   * are on their way already, that goes on beside them.
+   */
   private async planTables(): Promise<boolean> {
+    const { parts, pipeline } = this;
+    if (this.beside.isBusy) return false;
     const planned = (await this.records()).filter(({ value }) => value.phase === 'planned');
     if (planned.length === 0) return false;
-    const tables: Stored<TableRecord>[] = [];
-    for (const stored of planned) tables.push(await renewEpoch({ ...this.parts, pipeline: this.pipeline }, stored));
-    await planRanges({ ...this.parts, pipeline: this.pipeline, tables });
+    const plan = async (parts: TablePlannerParts) => {
+      const tables: Stored<TableRecord>[] = [];
+      for (const stored of planned) tables.push(await renewEpoch({ ...parts, pipeline }, stored));
+      await planRanges({ ...parts, pipeline, tables });
+    };
+    if (pipeline.phase === 'anchored') await plan(parts);
+    else this.beside.start((signal, waiting) => plan(this.partsBeside(signal, waiting)));
     return true;
+  }
+
+  /** Tables that came to the definition are taken in beside the others. */
+  private startAdding(): void {
+    const { pipeline } = this;
+    if (tablesToAdd(pipeline).length === 0) this.unmet = undefined;
+    else if (pipeline.phase !== 'anchored' && !this.beside.isBusy && this.parts.ctx.clock.monotonicMs() >= this.addAgainMs)
+      this.beside.start(async (signal, waiting) => {
+        this.unmet = await addTables({ ...this.partsBeside(signal, waiting), pipeline });
+        this.addAgainMs = this.parts.ctx.clock.monotonicMs() + ADD_AGAIN_MS;
+      });
+  }
+
+  private partsBeside(signal: AbortSignal, waiting: TablePlannerParts['waiting']): TablePlannerParts {
+    const { ctx } = this.parts;
+    return { ...this.parts, ctx: { ...ctx, signal: AbortSignal.any([ctx.signal, signal]) }, waiting };
   }
 
   private async readTables(tables: readonly Stored<TableRecord>[]): Promise<boolean> {
@@ -184,7 +227,7 @@ export class TablePlanner {
   private async records(): Promise<readonly Stored<TableRecord>[]> {
     const { definition } = this.pipeline;
     const all = await listRecords<TableRecord>(this.parts.ctx.state, stateKeys.tables(definition.name));
-    return all.filter(({ value }) => definition.source.tables.includes(value.table));
+    return all.filter(({ value }) => definition.source.tables.includes(value.table) && value.anchor === this.anchor);
   }
 
   private async ledger(table: TableRecord): Promise<Ledger> {

@@ -1,5 +1,5 @@
 import type { PartitionRecord, PipelineRecord, ServiceContext, Sink, SinkReport, TableRecord, TroubleRecord } from '@nanosync/core';
-import { PipelineError, positionOf, RECORD_VERSION, ROWS_BUS_PARTITIONS, stateKeys, topicsOf } from '@nanosync/core';
+import { leaseNames, PipelineError, positionOf, RECORD_VERSION, ROWS_BUS_PARTITIONS, stateKeys, topicsOf } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { runSinkWriter } from './sink-writer.ts';
@@ -107,4 +107,55 @@ test('a warehouse that is lost is no gap because one loop met it empty while ano
   expect(trouble).toMatchObject({ reason: 'The warehouse was replaced.', manual: false });
   const report = (await state.get(stateKeys.sinkReport('p', ORDERS.table)))?.value as SinkReport | undefined;
   expect(report?.failure ?? null).toBeNull();
+});
+
+test('a table that comes to the pipeline gets a writer, and the others keep theirs', async () => {
+  const clock = new FakeClock();
+  const state = openMemoryState({ clock });
+  let ids = 0;
+  const nextId = { next: () => `i${++ids}` };
+  const { bus, registry } = await openMemoryBus({ clock, ids: nextId });
+  await bus.ensureTopic(topicsOf().rows('p'), ROWS_BUS_PARTITIONS);
+  await state.put(stateKeys.pipeline('p'), PIPELINE, 0);
+  await state.put(stateKeys.table('p', ORDERS.table), TABLE, 0);
+  await state.put(stateKeys.partition('p', ORDERS.table, 'e1', 0), PARTITION, 0);
+  const asked = new Map<string, number>();
+  let opened = 0;
+  const sink = {
+    claimRows: async () => Array.from({ length: ROWS_BUS_PARTITIONS }, () => 0),
+    generations: async (_: string, table: string) => {
+      asked.set(table, (asked.get(table) ?? 0) + 1);
+      return [];
+    },
+    generation: async () => undefined,
+    staged: async () => [],
+    [Symbol.asyncDispose]: async () => {},
+  } as unknown as Sink;
+  const ending = new AbortController();
+  const line = () => {};
+  const log = { debug: line, info: line, warn: line, error: line, with: () => log };
+  const ctx: ServiceContext = {
+    ...{ state, bus, registry, topics: topicsOf(), tasksBusPartitions: 1, changesBusPartitions: 1, keepMs: 0, log, clock, ids: nextId },
+    openSource: () => Promise.reject(new Error('a sink-writer opens no source')),
+    openSink: async () => {
+      opened++;
+      return sink;
+    },
+    failpoint: () => {},
+    signal: ending.signal,
+  };
+  const running = runSinkWriter(ctx);
+  for (let turn = 0; turn < 100 && !asked.has(ORDERS.table); turn++) await clock.advance(50);
+  const held = await state.isLeased(leaseNames.table('p', ORDERS.table));
+  expect(asked.has('public.items')).toBe(false);
+  const { definition } = PIPELINE;
+  const tables = [ORDERS.table, 'public.items'];
+  const grown = { ...PIPELINE, definition: { ...definition, source: { ...definition.source, tables } } };
+  await state.put(stateKeys.pipeline('p'), grown, (await state.get(stateKeys.pipeline('p')))?.version ?? 0);
+  for (let turn = 0; turn < 100 && !asked.has('public.items'); turn++) await clock.advance(50);
+  expect(asked.has('public.items')).toBe(true);
+  expect([held, opened]).toEqual([true, 1]);
+  ending.abort();
+  await clock.advance(10_000);
+  await running;
 });

@@ -53,14 +53,23 @@ interface PipelineWork {
   readonly failures: Map<string, number>;
 }
 
-/** All loops of one pipeline under one anchor; the first that breaks ends them all, and they begin again from the sink's progress. */
+/**
+ * All loops of one pipeline under one anchor; the first that breaks ends them all, and they begin again from the sink's progress. A table that
+ * comes to the definition meanwhile gets a writer beside the others.
+ */
 async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: PipelineWork): Promise<void> {
   const { name, sink: sinkDefinition, source } = pipeline.definition;
   const ending = new AbortController();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
   const end = () => ending.abort();
   ctx.signal.addEventListener('abort', end, { once: true });
-  const watching = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, () => isOver(ctx, pipeline));
+  let join: (tables: readonly string[]) => void = () => {};
+  const watching = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
+    const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name)))?.value;
+    if (now === undefined || isOver(now, pipeline)) return true;
+    join(now.definition.source.tables);
+    return false;
+  });
   watching.catch(() => undefined); // One of the loops below; not unhandled until then.
   const steady = whenSteady(inner, name, failures);
   steady.catch(() => undefined); // Awaited below.
@@ -72,14 +81,20 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
   };
   try {
     await using sink = await ctx.openSink(sinkDefinition.connection);
-    const loops = [
-      again(inner, () => believedTwice(inner, () => runRowLoader(inner, pipeline, sink, () => share.owns(`${name}/rows`)))),
-      ...source.tables.map((table) =>
-        again(inner, () => runTable({ ctx: inner, pipeline, sink, table, wanted: () => share.owns(`${name}/${table}`) })),
-      ),
-      watching,
-    ];
-    await Promise.all(loops.map((loop) => loop.then(end, broken)));
+    const loops: Promise<void>[] = [];
+    const add = (loop: Promise<void>) => loops.push(loop.then(end, broken));
+    const written = new Set<string>();
+    join = (tables) => {
+      for (const table of tables) {
+        if (written.has(table)) continue;
+        written.add(table);
+        add(again(inner, () => runTable({ ctx: inner, pipeline, sink, table, wanted: () => share.owns(`${name}/${table}`) })));
+      }
+    };
+    add(again(inner, () => believedTwice(inner, () => runRowLoader(inner, pipeline, sink, () => share.owns(`${name}/rows`)))));
+    join(source.tables);
+    add(watching);
+    for (const loop of loops) await loop; // Also those that come while the others run.
     if (failed !== undefined) throw failed.reason;
   } catch (error) {
     if (ctx.signal.aborted) return;
@@ -164,9 +179,8 @@ function untilAborted(signal: AbortSignal): Promise<void> {
 }
 
 /** True once the pipeline has left its phases or got another anchor. */
-async function isOver(ctx: ServiceContext, pipeline: PipelineRecord): Promise<boolean> {
-  const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
-  return now === undefined || !isWritten(now) || now.anchor?.id !== pipeline.anchor?.id;
+function isOver(now: PipelineRecord, pipeline: PipelineRecord): boolean {
+  return !isWritten(now) || now.anchor?.id !== pipeline.anchor?.id;
 }
 
 function isWritten(pipeline: PipelineRecord): boolean {

@@ -13,7 +13,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     invariant: 'complete-images',
     does: 'Events between L0 and L1 are published as the log has them.',
     file: `${FOLDER}/capture-session.ts`,
-    find: 'complete: (table) => progress?.isBelowL1(table) ?? true,',
+    find: 'complete: (table) => progress === undefined || (progress.hasTable(table) && progress.isBelowL1(table)),',
     replace: 'complete: () => false,',
     test: session('has events of a table completed until its consistency position was met in the stream'),
   },
@@ -198,6 +198,17 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: 'if (id !== undefined && id !== topic.id)',
     replace: 'if (id === topic.name)',
     test: session('does not go on in a topic that %s'),
+  },
+  {
+    name: 'marker-of-an-added-table-passed-over',
+    invariant: 'no-silent-gap',
+    does: 'A session that does not know a table goes on past the place where it begins.',
+    file: `${FOLDER}/capture-session.ts`,
+    find: "if (await isOfNewTable(session, event)) return 'new table';",
+    replace: "if (event.kind === 'idle' && (await isOfNewTable(session, event))) return 'new table';",
+    test: session(
+      'ends before the marker of a table that was added; the next one begins there, and what comes before the marker is for no generation',
+    ),
   },
   {
     name: 'lost-tail-unnoticed',

@@ -27,6 +27,18 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     test: planner('ranges', 'a later epoch is marked in the log before its fence'),
   },
   {
+    name: 'added-table-not-streamed',
+    invariant: 'anchor-first',
+    does: 'A table that comes to a pipeline is marked and read before the source streams it.',
+    file: `${PLANNER}/adding.ts`,
+    find: '  await source.extend(name, tables, { signal: ctx.signal, onWait });\n',
+    replace: '  onWait([]);\n',
+    test: planner(
+      'adding',
+      'a table that comes is streamed first, then recorded without L0, then marked, fenced and read; the phase says so',
+    ),
+  },
+  {
     name: 'anchor-without-tables',
     invariant: 'anchor-first',
     does: 'The tables are not stored with their anchor, so what was planned under it is forgotten with the process.',

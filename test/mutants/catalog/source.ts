@@ -18,6 +18,18 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     test: pg('source', 'the publication is there before the slot: what is committed while both are being made is skipped by nobody'),
   },
   {
+    name: 'rows-count-before-their-table-begins',
+    invariant: 'gapless-sessions',
+    does: 'What is streamed of a table before it begins counts in the positions of others, so that another session gives these other positions.',
+    file: `${FOLDER}/stream-decoder.ts`,
+    find: '    if (!this.options.begun(plan.table)) return undefined;\n    return',
+    replace: '    if (!this.options.begun(plan.table)) return null;\n    return',
+    test: pg(
+      'extension',
+      'rows of a table that has not begun count in no position: which of them are streamed depends on where the stream began',
+    ),
+  },
+  {
     name: 'earlier-slot-kept',
     invariant: 'anchor-first',
     does: 'A slot that an earlier try left is not dropped.',
@@ -215,8 +227,8 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     invariant: 'no-silent-gap',
     does: 'Changes of a table whose columns are others now go on under the planned ones.',
     file: `${FOLDER}/stream-decoder.ts`,
-    find: '    const reason = relationDifference(plan, relation);\n',
-    replace: '    const reason = this.options.pipeline ? undefined : relationDifference(plan, relation);\n',
+    find: 'const reason = plan === undefined ? undefined : relationDifference(plan, relation);',
+    replace: 'const reason = plan === undefined || this.options.pipeline ? undefined : relationDifference(plan, relation);',
     test: pg('changes', 'after %s the table has a schema event and no more changes'),
   },
   {

@@ -195,8 +195,8 @@ class ModelChangeReader implements ChangeReader {
       if (logged === undefined) continue;
       const writes = this.published.of(logged, db.altered);
       if (writes.length === 0 && logged.marker === null) continue; // The server skips what is empty.
-      const { pipeline, complete } = options;
-      return decode(logged, writes, { pipeline, complete, largeChars: db.largeChars, table: (table) => tables.get(table) });
+      const { pipeline, complete, begun = () => true } = options;
+      return decode(logged, writes, { pipeline, complete, begun, largeChars: db.largeChars, table: (table) => tables.get(table) });
     }
     return undefined;
   }

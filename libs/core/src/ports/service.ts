@@ -23,6 +23,8 @@ export interface Log {
 export const FAILPOINTS = [
   'slot-created',
   'anchor-stored',
+  'tables-extended',
+  'tables-added',
   'plan-stored',
   'task-emitted',
   'partition-taken',

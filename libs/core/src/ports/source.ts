@@ -121,8 +121,8 @@ export interface ChangesOptions {
   /** True while incomplete events of the table must be completed (between its L0 and L1). Key changes always are. */
   readonly complete: (table: TableId) => boolean;
   /**
-   * False while the table's generation event is still to come: what it was like before is nobody's concern, so other columns are no `schema`
-   * event until then. Absent: true for all.
+   * False while the table's generation event is still to come. Nothing of it is delivered until then, other columns are no `schema` event, and
+   * nothing of it counts in other tables' positions: what is streamed of it depends on where the stream began. Absent: true for all.
    */
   readonly begun?: (table: TableId) => boolean;
   /** Keeps what was acknowledged, and where the stream begins, from the server; absent: both are told at once. */

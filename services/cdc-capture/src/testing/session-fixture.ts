@@ -13,7 +13,9 @@ import type {
   Source,
   SourceEvent,
   State,
+  TableId,
   TableRecord,
+  TableSchema,
 } from '@nanosync/core';
 import {
   ChangeCodec,
@@ -24,6 +26,7 @@ import {
   RECORD_VERSION,
   schemaIdOf,
   stateKeys,
+  tableIdOf,
   topicsOf,
 } from '@nanosync/core';
 import { at, FakeClock, ORDERS, openMemoryBus, openMemoryState, order } from '@nanosync/testkit';
@@ -33,8 +36,10 @@ export const L0 = positionOf(10n, 0n);
 const CONNECTION = { name: 'c', type: 'fake', dsn: null, properties: {} };
 const CAPTURE = stateKeys.capture('p');
 const TOPIC = topicsOf().changes('p', ORDERS.table);
+/** A table that comes to the pipeline later. */
+export const ITEMS: TableSchema = { ...ORDERS, table: tableIdOf('public', 'items') };
 
-const PIPELINE: PipelineRecord = {
+export const PIPELINE: PipelineRecord = {
   v: RECORD_VERSION,
   definition: {
     name: 'p',
@@ -62,12 +67,12 @@ export interface Published {
 export type OnSend = (send: () => ReturnType<Producer['send']>, messages: readonly OutMessage[]) => ReturnType<Producer['send']>;
 
 /** The transaction of this commit that inserts these rows. */
-export function transaction(commit: number, ids: readonly number[], body?: string): readonly SourceEvent[] {
+export function transaction(commit: number, ids: readonly number[], body?: string, table: TableId = ORDERS.table): readonly SourceEvent[] {
   const rest = { before: null, rowless: false, keyChange: false, completed: false, txId: commit, commitMs: 1 } as const;
   const inserts = ids.map(
     (id, index): SourceEvent => ({
       kind: 'change',
-      table: ORDERS.table,
+      table,
       op: 'c',
       after: order(id, 'n', body),
       position: at(commit, index + 1),
@@ -145,7 +150,7 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
     for (const one of wakes) one();
     wakes.clear();
   };
-  const begin = () => {
+  const begin = (pipeline = PIPELINE) => {
     const ending = new AbortController();
     const ctx = {
       ...{
@@ -162,7 +167,7 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
       ...{ ids: { next: () => `i${++ids}` }, failpoint: () => {}, openSource: async () => source, signal: ending.signal },
     } as unknown as ServiceContext;
     let outcome: { readonly error?: unknown } | undefined;
-    const running = runCaptureSession(ctx, PIPELINE, { version: () => undefined }).then(
+    const running = runCaptureSession(ctx, pipeline, { version: () => undefined }).then(
       () => {
         outcome = {};
       },
@@ -205,9 +210,23 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
       for (let turn = 0; turn < 200 && !done(); turn++) await clock.advance(10);
       return done();
     },
-    published: async (): Promise<readonly Published[]> => {
+    /** What apply and the planner store of a table that is added; with what has `record: false`, only apply. */
+    add: async ({ record }: { readonly record: boolean }): Promise<PipelineRecord> => {
+      const { definition } = PIPELINE;
+      const tables = [ORDERS.table, ITEMS.table];
+      const source = { ...definition.source, tables };
+      const pipeline = { ...PIPELINE, definition: { ...definition, source }, recorded: record ? tables : [ORDERS.table] };
+      const key = stateKeys.pipeline('p');
+      await stored.put(key, pipeline, (await stored.get(key))?.version ?? 0);
+      if (!record) return pipeline;
+      await bus.ensureTopic(topicsOf().changes('p', ITEMS.table), 1);
+      await stored.put(stateKeys.table('p', ITEMS.table), { ...TABLE, table: ITEMS.table, schema: ITEMS, epoch: 'i1', l0: null }, 0);
+      return pipeline;
+    },
+    forget: (table: TableId) => stored.remove(stateKeys.table('p', table)),
+    published: async (topic = TOPIC): Promise<readonly Published[]> => {
       const controlId = await registry.register('nanosync.control-value', CONTROL_EVENT.schema);
-      const messages = await (await bus.reader(TOPIC, 0, 0)).read({ maxBytes: 1e9, waitMs: 0 });
+      const messages = await (await bus.reader(topic, 0, 0)).read({ maxBytes: 1e9, waitMs: 0 });
       return messages.map(({ value }) => {
         if (schemaIdOf(value) !== controlId) return { kind: 'change', ...new ChangeCodec(ORDERS).decode(value) } as Published;
         return decodeMessage(CONTROL_EVENT, value) as unknown as Published;

@@ -5,7 +5,7 @@ import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
 import { isInUse, makeRoot } from '../data-directory.ts';
 import type { PlannedApply } from '../definitions.ts';
-import { differences, planApply, storedPipelines, storePlan } from '../definitions.ts';
+import { becomingOfAdded, differences, planApply, storedPipelines, storePlan, toCheck } from '../definitions.ts';
 import { answering, placeOf } from '../place.ts';
 import { preflight } from '../preflight.ts';
 import type { CommonOptions } from './common.ts';
@@ -15,8 +15,8 @@ import { commandLog, serverSettings } from './common.ts';
 const ROUNDS = 5;
 
 /**
- * Stores the pipelines of a file. A running server picks them up; without one they run at the next start. Nothing is created
- * unless every new pipeline can run.
+ * Stores the pipelines of a file. A running server picks them up; without one they run at the next start. Nothing is stored
+ * unless every new pipeline can run, and every table that comes to one can be added.
  */
 export async function apply(context: CliContext, file: string, options: CommonOptions): Promise<number> {
   const settings = serverSettings(options);
@@ -29,12 +29,15 @@ export async function apply(context: CliContext, file: string, options: CommonOp
   const held = existing === undefined ? [] : (await storedPipelines(existing)).map((record) => record.definition);
   await preflight(
     context,
-    plans.filter((plan) => plan.outcome === 'created').map((plan) => plan.definition),
+    plans.flatMap((plan) => toCheck(plan) ?? []),
     { log: commandLog(context, options), memoryLimitBytes: settings.memoryLimitBytes, isSinkHeld: (sink) => isSinkOf(held, sink) },
   );
   if (place.kind === 'embedded') makeRoot(place.directory);
   const state = existing ?? (await open());
-  for (const { definition, outcome } of await storeDefinitions(context, state, plans)) context.out(`${definition.name}: ${outcome}`);
+  for (const plan of await storeDefinitions(context, state, plans)) {
+    context.out(`${plan.definition.name}: ${plan.outcome}`);
+    for (const table of plan.added) context.out(`${plan.definition.name}: table ${table} is added: ${becomingOfAdded(plan)}`);
+  }
   return EXIT_OK;
 }
 

@@ -3,7 +3,7 @@ import { failpointOf, listenForShutdown, loadPipelines } from '@nanosync/runtime
 import type { CliContext } from '../context.ts';
 import { claimDirectory, isInUse } from '../data-directory.ts';
 import type { PlannedApply } from '../definitions.ts';
-import { planApply, storedPipelines } from '../definitions.ts';
+import { becomingOfAdded, planApply, storedPipelines, toCheck } from '../definitions.ts';
 import type { Place } from '../place.ts';
 import { answering, placeOf } from '../place.ts';
 import { preflight, requireSecrets } from '../preflight.ts';
@@ -46,7 +46,7 @@ interface Preparation {
 
 /** Claims the directory and stores new pipelines; returns the open state store. */
 async function prepareDirectory(context: CliContext, preparation: Preparation): Promise<State> {
-  const { place, definitions, resources } = preparation;
+  const { place, definitions, options, resources } = preparation;
   if (place.kind !== 'embedded') return prepareCluster(context, preparation);
   const { directory } = place;
   const known = isInUse(directory);
@@ -57,7 +57,7 @@ async function prepareDirectory(context: CliContext, preparation: Preparation): 
   await requireRunnable(context, preparation, plans, existing);
   if (!known) resources.use(claimDirectory(directory));
   const state = existing ?? (await open());
-  await storeDefinitions(context, state, plans);
+  await storeAndSay(context, state, plans, options);
   return state;
 }
 
@@ -67,8 +67,14 @@ async function prepareCluster(context: CliContext, preparation: Preparation): Pr
   const state = resources.use(await answering(context.adapters.openState(place, { log: serverLog(context, options) })));
   const plans = await planApply(state, definitions);
   await requireRunnable(context, preparation, plans, state);
-  await storeDefinitions(context, state, plans);
+  await storeAndSay(context, state, plans, options);
   return state;
+}
+
+async function storeAndSay(context: CliContext, state: State, plans: readonly PlannedApply[], options: CommonOptions): Promise<void> {
+  for (const plan of await storeDefinitions(context, state, plans))
+    for (const table of plan.added)
+      serverLog(context, options).info('table is added', { pipeline: plan.definition.name, table, next: becomingOfAdded(plan) });
 }
 
 async function requireRunnable(
@@ -81,6 +87,6 @@ async function requireRunnable(
     const stored = (await storedPipelines(existing)).map((record) => record.definition);
     requireSecrets(context, stored);
   }
-  const created = plans.filter((plan) => plan.outcome === 'created').map((plan) => plan.definition);
-  await preflight(context, created, { log: commandLog(context, options), memoryLimitBytes: serverSettings(options).memoryLimitBytes });
+  const checked = plans.flatMap((plan) => toCheck(plan) ?? []);
+  await preflight(context, checked, { log: commandLog(context, options), memoryLimitBytes: serverSettings(options).memoryLimitBytes });
 }

@@ -1,0 +1,160 @@
+import type { FenceWait, PipelineRecord, ServiceContext, Sink, Source, TableRecord, TroubleRecord } from '@nanosync/core';
+import { positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
+import { expect, test } from 'vitest';
+import { PipelinePlanner } from './pipeline-planner.ts';
+
+const L0 = positionOf(100n, 0n);
+const CONNECTION = { name: 'c', type: 'fake', dsn: null, properties: {} };
+const ADDED = 'public.added';
+const OTHER = 'public.other';
+const HOLDER: FenceWait = { holder: 'process 7', ageSeconds: 3, cure: 'SELECT pg_terminate_backend(7);' };
+
+function pipelineOf(tables: readonly string[], change: Partial<PipelineRecord> = {}): PipelineRecord {
+  return {
+    v: RECORD_VERSION,
+    definition: {
+      name: 'p',
+      replicationType: 'cdc_backfill',
+      source: { connection: CONNECTION, tables },
+      sink: { connection: CONNECTION },
+      snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
+    },
+    ...{ phase: 'streaming', anchor: { id: 'a', l0: L0, origin: {} }, recorded: [ORDERS.table] },
+    ...{ failure: null, waiting: null, request: null, createdMs: 0 },
+    ...change,
+  };
+}
+
+const FOLLOWING: TableRecord = {
+  ...{ v: RECORD_VERSION, table: ORDERS.table, phase: 'following', anchor: 'a', epoch: 'e1', schema: ORDERS, storage: 's', l0: L0 },
+  ...{ l1Requested: true, partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, failure: null },
+};
+
+/** A live pipeline to which tables come, and planners for it. */
+async function adding(tables: readonly string[], change: Partial<PipelineRecord> = {}) {
+  const clock = new FakeClock();
+  const state = openMemoryState({ clock });
+  let ids = 0;
+  const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => `t${++ids}` } });
+  const happened: string[] = [];
+  const unfit = new Set<string>();
+  const opened = { fence: Promise.resolve(), beforeDiscovery: async () => {} };
+  const source = {
+    check: async (_: string, [table = '']: readonly string[]) =>
+      unfit.has(table) ? [{ what: `Table ${table} has no key.`, cure: `ALTER TABLE ${table} ADD PRIMARY KEY (...);` }] : [],
+    discover: async (names: readonly string[]) => {
+      await opened.beforeDiscovery();
+      return names.map((table) => ({ schema: { ...ORDERS, table }, storage: 's', estimatedRows: 1 }));
+    },
+    extend: async (_: string, names: readonly string[], { signal, onWait }: Parameters<Source['extend']>[2]) => {
+      happened.push(`extended by ${names.join()}`);
+      onWait([HOLDER]);
+      const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      await Promise.race([opened.fence, aborted]);
+      signal.throwIfAborted();
+    },
+    drift: async () => [],
+    mark: async ({ kind }: { kind: string }) => void happened.push(`marked ${kind}`),
+    fence: async () => void happened.push('fenced'),
+    partition: async () => ['0:'],
+    [Symbol.asyncDispose]: async () => {},
+  } as unknown as Source;
+  const sink = { check: async () => [], [Symbol.asyncDispose]: async () => {} } as unknown as Sink;
+  const line = () => {};
+  const log = { debug: line, info: line, warn: line, error: line, with: () => log };
+  const ctx = {
+    ...{ state, bus, registry, topics: topicsOf(), clock, log, tasksBusPartitions: 1, changesBusPartitions: 2 },
+    ...{ ids: { next: () => `i${++ids}` }, failpoint: () => {}, signal: new AbortController().signal },
+    ...{ openSource: async () => source, openSink: async () => sink },
+  } as unknown as ServiceContext;
+  await bus.ensureTopic(ctx.topics.tasks, 1);
+  await state.put(stateKeys.pipeline('p'), pipelineOf(tables, change), 0);
+  await state.put(stateKeys.table('p', ORDERS.table), FOLLOWING, 0);
+  const pipeline = async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))!.value;
+  const table = async (name: string) => (await readRecord<TableRecord>(state, stateKeys.table('p', name)))?.value;
+  return {
+    ...{ happened, unfit, opened, pipeline, table, state, clock },
+    planner: () => new PipelinePlanner(ctx, 'p'),
+    trouble: async () => (await readRecord<TroubleRecord>(state, stateKeys.trouble('p', 'planner')))?.value,
+    /** Steps until this holds, or often. */
+    until: async (planner: PipelinePlanner, done: () => Promise<boolean>) => {
+      for (let turn = 0; turn < 60 && !(await done()); turn++) {
+        await planner.step();
+        await clock.advance(100);
+      }
+      return done();
+    },
+  };
+}
+
+test('a table that comes is streamed first, then recorded without L0, then marked, fenced and read; the phase says so', async () => {
+  const { happened, pipeline, table, planner, until } = await adding([ORDERS.table, ADDED]);
+  await using one = planner();
+  expect(await until(one, async () => (await table(ADDED))?.phase === 'snapshotting')).toBe(true);
+  expect(happened).toEqual([`extended by ${ADDED}`, 'marked generation', 'fenced']);
+  expect(await table(ADDED)).toMatchObject({ anchor: 'a', l0: null, partitions: 1, busPartitions: 2 });
+  expect(await pipeline()).toMatchObject({ phase: 'snapshotting', recorded: [ORDERS.table, ADDED], waiting: null });
+  expect(await table(ORDERS.table)).toEqual(FOLLOWING);
+});
+
+test('while transactions are waited for status names them, and nothing else waits', async () => {
+  const { opened, pipeline, table, planner, until, state } = await adding([ORDERS.table, ADDED]);
+  const fence = Promise.withResolvers<void>();
+  opened.fence = fence.promise;
+  await using one = planner();
+  expect(await until(one, async () => (await pipeline()).waiting !== null)).toBe(true);
+  const { waiting, phase } = await pipeline();
+  expect(waiting).toBe(`Adding ${ADDED} waits for transactions that began before: process 7, 3 s; to end it: ${HOLDER.cure}`);
+  expect(phase).toBe('streaming');
+  // The rounds go on: what capture reports is acted on.
+  const failure = { reason: 'The slot is gone.', cure: 'Run: nanosync pipeline resnapshot p' };
+  await state.put(stateKeys.capture('p'), { v: 1, anchor: 'a', tables: {}, failure }, 0);
+  await one.step();
+  expect(await pipeline()).toMatchObject({ phase: 'failed', failure });
+  expect(await table(ADDED)).toBeUndefined();
+});
+
+test('a table that cannot be copied waits with its cure, and the others that came do not', async () => {
+  const { unfit, table, planner, until, trouble, pipeline } = await adding([ORDERS.table, ADDED, OTHER]);
+  unfit.add(ADDED);
+  await using one = planner();
+  expect(await until(one, async () => (await table(OTHER))?.phase === 'snapshotting' && (await trouble()) !== undefined)).toBe(true);
+  expect(await trouble()).toMatchObject({
+    manual: true,
+    reason: `Table ${ADDED} cannot be added yet: Table ${ADDED} has no key. ALTER TABLE ${ADDED} ADD PRIMARY KEY (...);`,
+  });
+  expect((await pipeline()).recorded).toEqual([ORDERS.table, OTHER]);
+  unfit.delete(ADDED);
+  expect(await until(one, async () => (await table(ADDED))?.phase === 'snapshotting' && (await trouble()) === undefined)).toBe(true);
+});
+
+test('two planners at once add a table once', async () => {
+  const { table, planner, until, pipeline } = await adding([ORDERS.table, ADDED]);
+  await using one = planner();
+  await using two = planner();
+  for (let turn = 0; turn < 20; turn++) await Promise.allSettled([one.step(), two.step()]);
+  expect(await until(one, async () => (await table(ADDED))?.phase === 'snapshotting')).toBe(true);
+  expect((await pipeline()).recorded).toEqual([ORDERS.table, ADDED]);
+});
+
+test('what was decided under one anchor is stored under no other', async () => {
+  const { opened, table, planner, state, pipeline } = await adding([ORDERS.table, ADDED]);
+  opened.beforeDiscovery = async () => {
+    const key = stateKeys.pipeline('p');
+    const before = await readRecord<PipelineRecord>(state, key);
+    await state.put(key, { ...before!.value, anchor: { id: 'b', l0: L0, origin: {} } }, before!.version);
+  };
+  await using one = planner();
+  for (let turn = 0; turn < 5 && (await pipeline()).anchor?.id === 'a'; turn++) await one.step();
+  expect(await table(ADDED)).toBeUndefined();
+  expect((await pipeline()).recorded).toEqual([ORDERS.table]);
+});
+
+test('a table whose record is gone is not taken for one that comes', async () => {
+  const { planner, happened, table } = await adding([ORDERS.table, ADDED], { recorded: [ORDERS.table, ADDED] });
+  await using one = planner();
+  for (let turn = 0; turn < 5; turn++) await one.step();
+  expect(happened).toEqual([]);
+  expect(await table(ADDED)).toBeUndefined();
+});

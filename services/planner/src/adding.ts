@@ -1,0 +1,107 @@
+import type { FenceWait, PipelineRecord, ServiceContext, Source, SourceTable, TableId, TableRecord } from '@nanosync/core';
+import { describeError, isKind, PipelineError, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
+import { createTopics, plannedTable, putTables } from './anchoring.ts';
+import { waitText } from './wait-text.ts';
+
+/** What tables are added with. */
+export interface AddingParts {
+  readonly ctx: ServiceContext;
+  readonly pipeline: PipelineRecord;
+  readonly source: Source;
+  /** Epochs that this planner chose and under which no ranges were stored yet. */
+  readonly fresh: Set<string>;
+  readonly waiting: (text: string | null) => Promise<void>;
+}
+
+/**
+ * Takes the tables in that came to the definition of a pipeline that is anchored, while its other tables go on: each is checked as at the
+ * beginning; topics; the source streams them; then their records, `planned` and without L0, in one write with the pipeline's. From there a
+ * table goes the way of any later epoch: its marker, a fence, ranges. Nothing before that write binds anybody, so dying anywhere, and a second
+ * planner at the same time, cost a repetition. Returns what keeps tables from being added, with its cure; those stay out of the others' way.
+ */
+export async function addTables(parts: AddingParts): Promise<PipelineError | undefined> {
+  const fit: TableId[] = [];
+  const unmet: PipelineError[] = [];
+  for (const table of tablesToAdd(parts.pipeline) as readonly TableId[]) {
+    const error = await errorOf(() => requireFit(parts, table));
+    if (error === undefined) fit.push(table);
+    else unmet.push(new PipelineError(error.kind, `Table ${table} cannot be added yet: ${error.message}`, hintOf(error)));
+  }
+  if (fit.length > 0 && !parts.ctx.signal.aborted) {
+    const error = await errorOf(() => takeIn(parts, fit));
+    if (error !== undefined) unmet.push(error);
+  }
+  return joined(unmet);
+}
+
+/** The error of something that may be cured outside; whatever else it throws goes on. */
+async function errorOf(work: () => Promise<void>): Promise<PipelineError | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) return error;
+    throw error;
+  }
+}
+
+async function requireFit({ ctx, pipeline, source }: AddingParts, table: TableId): Promise<void> {
+  const { name, sink: sinkDefinition } = pipeline.definition;
+  const unfit = await source.check(name, [table]);
+  const schemas = unfit.length > 0 ? [] : (await source.discover([table])).map(({ schema }) => schema);
+  await using sink = await ctx.openSink(sinkDefinition.connection);
+  const problems = [...unfit, ...(await sink.check(name, [table], schemas))];
+  if (problems.length > 0)
+    throw new PipelineError('prerequisite', problems.map(({ what }) => what).join(' '), {
+      hint: problems.map(({ cure }) => cure).join(' '),
+    });
+}
+
+async function takeIn({ ctx, pipeline, source, fresh, waiting }: AddingParts, tables: readonly TableId[]): Promise<void> {
+  const { name } = pipeline.definition;
+  const { anchor } = pipeline;
+  if (anchor === null) throw new PipelineError('defect', `A table is added to pipeline ${name}, which has no anchor.`);
+  const onWait = (waits: readonly FenceWait[]) => {
+    if (waits.length === 0) return;
+    ctx.log.warn('added table waits for open transactions', { pipeline: name, waits: waitText(waits) });
+    waiting(`Adding ${tables.join(', ')} waits for transactions that began before: ${waitText(waits)}`).catch(() => undefined);
+  };
+  // Invariant 'anchor-first': the source streams a table before anything of it is marked or read.
+  await source.extend(name, tables, { signal: ctx.signal, onWait });
+  await waiting(null);
+  ctx.failpoint('tables-extended');
+  // Only now: what it was like before nobody was told to follow it.
+  const found: readonly SourceTable[] = await source.discover(tables);
+  const busPartitions = await createTopics(ctx, name, found);
+  const records = found.map((table) => plannedTable(ctx, { anchor, l0: null, table, busPartitions }));
+  await storeAdded(ctx, pipeline, records);
+  for (const { epoch, table } of records) {
+    fresh.add(epoch);
+    ctx.log.info('table taken in', { pipeline: name, table });
+  }
+  ctx.failpoint('tables-added');
+}
+
+/** The pipeline's record changes meanwhile with what it waits for; what must not have changed is what the records were made for. */
+async function storeAdded(ctx: ServiceContext, pipeline: PipelineRecord, records: readonly TableRecord[]): Promise<void> {
+  const { name } = pipeline.definition;
+  for (;;) {
+    const stored = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name));
+    const wanted = stored === undefined ? [] : tablesToAdd(stored.value);
+    if (stored?.value.anchor?.id !== pipeline.anchor?.id || stored === undefined || records.some(({ table }) => !wanted.includes(table)))
+      throw new PipelineError('conflict', `Another process changed pipeline ${name} meanwhile.`);
+    const recorded = [...(stored.value.recorded ?? []), ...records.map(({ table }) => table)];
+    if (await putTables(ctx, { ...stored, value: { ...stored.value, recorded } }, records)) return;
+  }
+}
+
+function joined(errors: readonly PipelineError[]): PipelineError | undefined {
+  const [first, ...others] = errors;
+  if (first === undefined || others.length === 0) return first;
+  const kind = errors.find(({ retry }) => retry !== 'timed')?.kind ?? first.kind;
+  return new PipelineError(kind, errors.map(describeError).join(' '));
+}
+
+function hintOf({ hint }: PipelineError): { readonly hint?: string } {
+  return hint === undefined ? {} : { hint };
+}
