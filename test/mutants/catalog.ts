@@ -1,4 +1,5 @@
 import { CAPTURE_MUTANTS } from './catalog/capture.ts';
+import { simulated } from './catalog/simulated.ts';
 import { SINK_MUTANTS } from './catalog/sink.ts';
 import { WRITER_MUTANTS } from './catalog/sink-writer.ts';
 import { SNAPSHOT_MUTANTS } from './catalog/snapshot.ts';
@@ -6,8 +7,7 @@ import { SOURCE_MUTANTS } from './catalog/source.ts';
 import { STORE_MUTANTS } from './catalog/stores.ts';
 import type { Mutant } from './mutant.ts';
 
-/** Every mutant, in the order in which they are run. */
-export const CATALOG: readonly Mutant[] = [
+const TESTED: readonly Mutant[] = [
   ...SOURCE_MUTANTS,
   ...CAPTURE_MUTANTS,
   ...SNAPSHOT_MUTANTS,
@@ -15,3 +15,6 @@ export const CATALOG: readonly Mutant[] = [
   ...SINK_MUTANTS,
   ...STORE_MUTANTS,
 ];
+
+/** Every mutant, in the order in which they are run. */
+export const CATALOG: readonly Mutant[] = [...TESTED, ...simulated(TESTED)];

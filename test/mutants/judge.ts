@@ -1,6 +1,7 @@
 import type { Mutant, NamedTest } from './mutant.ts';
 import { isSimulated, mutated } from './mutant.ts';
 import { outcomeOf } from './report.ts';
+import type { Ended } from './run-tests.ts';
 import { runNode, runTests } from './run-tests.ts';
 import type { WorkspaceCopy } from './workspace-copy.ts';
 
@@ -43,15 +44,21 @@ export async function judge(copy: WorkspaceCopy, mutant: Mutant, signal: AbortSi
   using _ = copy.write(mutant.file, text);
   const { test } = mutant;
   if (isSimulated(test)) {
-    const { code, said } = await simulate(copy, test.seeds, signal);
-    return verdict(code === 0 ? 'survived' : code === 1 ? 'caught' : 'unclear', lastLine(said));
+    const { code, said } = await simulate(copy, test.seeds, signal, WRONG_SEED);
+    const wrong = WRONG_SEED.exec(said)?.[0];
+    if (wrong !== undefined) return verdict('caught', wrong.slice(0, 200));
+    // What ends in another way, before it could say which seed it was, is no finding.
+    return verdict(code === 0 ? 'survived' : 'unclear', lastLine(said));
   }
   const { kind, why } = outcomeOf(await runTests(copy.root, [test], signal), test);
   return verdict(kind === 'failed' ? 'caught' : kind === 'passed' ? 'survived' : 'unclear', why);
 }
 
-async function simulate(copy: WorkspaceCopy, seeds: number, signal: AbortSignal): Promise<{ code: number | null; said: string }> {
-  return runNode(copy.root, ['test/sim/main.ts', '--seeds', String(seeds)], signal);
+/** The line by which the simulation says that a seed went wrong; it then exits with 1, and there is no need to wait for that. */
+const WRONG_SEED = /^seed \d+ is WRONG: .+$/m;
+
+async function simulate(copy: WorkspaceCopy, seeds: number, signal: AbortSignal, enough?: RegExp): Promise<Ended> {
+  return runNode(copy.root, ['test/sim/main.ts', '--seeds', String(seeds), '--no-shrink'], signal, enough);
 }
 
 function lastLine(said: string): string {

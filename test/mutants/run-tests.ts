@@ -42,8 +42,8 @@ export async function runTests(root: string, tests: readonly NamedTest[], signal
   }
 }
 
-/** Runs Node with these arguments in a process group of its own, which ends with the signal or after a long time. */
-export async function runNode(root: string, args: readonly string[], signal: AbortSignal): Promise<Ended> {
+/** Runs Node with these arguments in a process group of its own, which ends with the signal, once it has said `enough`, or after a long time. */
+export async function runNode(root: string, args: readonly string[], signal: AbortSignal, enough?: RegExp): Promise<Ended> {
   signal.throwIfAborted();
   const child = spawn(process.execPath, args, {
     cwd: root,
@@ -51,12 +51,6 @@ export async function runNode(root: string, args: readonly string[], signal: Abo
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let said = '';
-  const hear = (chunk: Buffer) => {
-    said = (said + chunk.toString()).slice(-20_000);
-  };
-  child.stdout.on('data', hear);
-  child.stderr.on('data', hear);
   const group = (name: NodeJS.Signals) => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, name);
@@ -69,6 +63,13 @@ export async function runNode(root: string, args: readonly string[], signal: Abo
     group('SIGTERM');
     timers.push(setTimeout(() => group('SIGKILL'), ENDING_MS));
   };
+  let said = '';
+  const hear = (chunk: Buffer) => {
+    said = (said + chunk.toString()).slice(-20_000);
+    if (enough?.test(said) === true) end();
+  };
+  child.stdout.on('data', hear);
+  child.stderr.on('data', hear);
   timers.push(setTimeout(end, PATIENCE_MS));
   signal.addEventListener('abort', end);
   try {
