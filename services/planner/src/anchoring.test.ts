@@ -72,7 +72,7 @@ test('an anchor that another planner stored meanwhile stays: of two slots one is
 });
 
 test.each(['topic', 'sink'] as const)('a pipeline that the store forgot is not begun over what its %s has', async (where) => {
-  const { ctx, source, sink, happened, pipeline, bus } = await anchoring(where === 'sink' ? [{ epoch: 'old' }] : []);
+  const { ctx, source, sink, happened, pipeline, table, bus } = await anchoring(where === 'sink' ? [{ epoch: 'old' }] : []);
   if (where === 'topic') {
     await bus.ensureTopic(ctx.topics.changes('p', ORDERS.table), 1);
     await using producer = await bus.producer();
@@ -85,4 +85,6 @@ test.each(['topic', 'sink'] as const)('a pipeline that the store forgot is not b
   const asked = await pipeline();
   await anchorPipeline(ctx, { ...asked, value: { ...asked.value, request: 'resnapshot' } }, source, sink);
   expect(happened).toEqual(['anchored']);
+  // A topic keeps the number of bus partitions that it was made with.
+  expect((await table())?.busPartitions).toBe(where === 'topic' ? 1 : 2);
 });

@@ -1,4 +1,4 @@
-import type { FenceWait, PartitionRecord, PipelineRecord, ServiceContext, Source, TableRecord } from '@nanosync/core';
+import type { FenceWait, PartitionRecord, PipelineRecord, ServiceContext, Source, TableRecord, TableSchema } from '@nanosync/core';
 import { listRecords, positionOf, RECORD_VERSION, stateKeys, tableIdOf } from '@nanosync/core';
 import { FakeClock, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
@@ -11,12 +11,13 @@ const TABLE = tableIdOf('public', 't');
 const QUIET = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => QUIET } as unknown as ServiceContext['log'];
 
 /** A planner's surroundings: a table that waits for its ranges, and a source whose fence a test opens. */
-async function planning(options: { readonly l0: boolean; readonly concurrency?: number }) {
+async function planning(options: { readonly l0: boolean; readonly concurrency?: number; readonly columns?: TableSchema['columns'] }) {
   const clock = new FakeClock();
   const state = await openMemoryState({ clock });
   const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => 'id' } });
   await bus.ensureTopic('tasks', 1);
   let ids = 0;
+  const ending = new AbortController();
   const told: (string | null)[] = [];
   const calls: string[] = [];
   const fence = Promise.withResolvers<void>();
@@ -33,7 +34,9 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
       calls.push('partition');
       return whole ? ['whole'] : ['0:10', '10:20', '20:'];
     },
-    discover: async () => [{ schema: { table: TABLE, columns: [], key: [] }, storage: 'another file', estimatedRows: 40 }],
+    discover: async () => [
+      { schema: { table: TABLE, columns: options.columns ?? [], key: [] }, storage: 'another file', estimatedRows: 40 },
+    ],
   } as unknown as Source;
   const ctx = {
     state,
@@ -44,7 +47,7 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
     topics: { tasks: 'tasks' },
     tasksBusPartitions: 1,
     failpoint: () => {},
-    signal: new AbortController().signal,
+    signal: ending.signal,
     ids: { next: () => `e${++ids}` },
   };
   const record = {
@@ -82,7 +85,17 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
   };
   const ledger = async (epoch = 'e') =>
     (await listRecords<PartitionRecord>(state, stateKeys.partitions('p', TABLE, epoch))).map(({ value }) => value);
-  return { parts, tables: [{ key, value: record as TableRecord, version }], calls, told, fence, ledger, state, bus };
+  return {
+    parts,
+    tables: [{ key, value: record as TableRecord, version }],
+    calls,
+    told,
+    fence,
+    ledger,
+    state,
+    bus,
+    end: () => ending.abort(),
+  };
 }
 
 test('no range is stored before the fence has been passed; status names who holds it and the statement that ends it', async () => {
@@ -97,6 +110,15 @@ test('no range is stored before the fence has been passed; status names who hold
   expect(calls).toEqual(['fence', 'fence passed', 'partition']);
   expect((await ledger()).map(({ range }) => range)).toEqual(['0:10', '10:20', '20:']);
   expect((await state.get(tables[0]?.key ?? ''))?.value).toMatchObject({ phase: 'snapshotting', partitions: 3 });
+});
+
+test('a planner that is stopped while it waits at the fence hands out nothing', async () => {
+  const { parts, tables, fence, ledger, end } = await planning({ l0: true });
+  const planned = planRanges({ ...parts, tables });
+  end();
+  fence.resolve();
+  await planned;
+  expect(await ledger()).toEqual([]);
 });
 
 test('a later epoch is marked in the log before its fence', async () => {
@@ -155,4 +177,16 @@ test('a void plan gets a new epoch with an L0 of its own, and after two the tabl
     ['0:10', '10:20', '20:'],
     ['whole'],
   ]);
+});
+
+test('a table that was rewritten with other columns is not planned anew: a person must say so', async () => {
+  const column = { name: 'added', type: { kind: 'text' } } as const;
+  const { parts, tables, fence, state } = await planning({ l0: true, columns: [column] });
+  fence.resolve();
+  await planRanges({ ...parts, tables });
+  const stored = await state.get(tables[0]?.key ?? '');
+  const table = { key: stored?.key ?? '', value: stored?.value as TableRecord, version: stored?.version ?? 0 };
+  const voided = voidPlan({ ...parts, stored: table, reason: 'it was rewritten' });
+  await expect(voided).rejects.toMatchObject({ kind: 'table-changed', hint: 'Run: nanosync pipeline resnapshot p' });
+  expect(await state.get(tables[0]?.key ?? '')).toEqual(stored);
 });

@@ -8,7 +8,7 @@ import type {
   Source,
   TableRecord,
 } from '@nanosync/core';
-import { positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { PipelineError, positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
 import { at, FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { TablePlanner } from './table-planner.ts';
@@ -30,9 +30,21 @@ const PARTITION: PartitionRecord = {
 };
 
 /** A table as stored, with what capture and sink say of it, and one round of the planner over it. */
-async function planning(stored: TableRecord, options: { readonly drift?: string; readonly ranges?: readonly PartitionPhase[] } = {}) {
+async function planning(
+  record: TableRecord,
+  options: { readonly drift?: string; readonly ranges?: readonly PartitionPhase[]; readonly failsAt?: number } = {},
+) {
   const clock = new FakeClock();
-  const state = openMemoryState({ clock });
+  const stored = openMemoryState({ clock });
+  let writes = 0;
+  const state = new Proxy(stored, {
+    get: (target, name) => {
+      if (name === 'putAll' && ++writes === options.failsAt)
+        return () => Promise.reject(new PipelineError('unavailable', 'The state store is away.'));
+      const value = Reflect.get(target, name, target) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
   let ids = 0;
   const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => `t${++ids}` } });
   const happened: string[] = [];
@@ -40,7 +52,7 @@ async function planning(stored: TableRecord, options: { readonly drift?: string;
     drift: async () => (options.drift === undefined ? [] : [{ table: ORDERS.table, reason: options.drift }]),
     mark: async ({ kind, ...marker }: Marker) => void happened.push(`${kind} ${'epoch' in marker ? marker.epoch : ''}`),
     fence: async () => void happened.push('fence'),
-    partition: async () => ['0:'],
+    partition: async () => Array.from({ length: options.failsAt === undefined ? 1 : 501 }, (_, range) => `${range}:`),
   } as unknown as Source;
   const line = () => {};
   const log = { debug: line, info: line, warn: line, error: line, with: () => log };
@@ -49,18 +61,20 @@ async function planning(stored: TableRecord, options: { readonly drift?: string;
     ...{ ids: { next: () => `i${++ids}` }, failpoint: () => {}, signal: new AbortController().signal },
   } as unknown as ServiceContext;
   await bus.ensureTopic(ctx.topics.tasks, 1);
-  await state.put(stateKeys.table('p', ORDERS.table), stored, 0);
+  await state.put(stateKeys.table('p', ORDERS.table), record, 0);
   const put = async (partition: number, phase: PartitionPhase) => {
     const key = stateKeys.partition('p', ORDERS.table, 'e1', partition);
     await state.put(key, { ...PARTITION, partition, phase }, (await state.get(key))?.version ?? 0);
   };
   for (const [partition, phase] of (options.ranges ?? []).entries()) await put(partition, phase);
+  // Its first tables are planned before anything else goes on.
+  const pipeline: PipelineRecord = { ...PIPELINE, phase: record.phase === 'planned' ? 'anchored' : 'snapshotting' };
   const fresh = new Set<string>();
-  const planner = await TablePlanner.open({ ctx, source, tasks: new TaskPublisher(ctx), fresh, waiting: async () => {} }, PIPELINE);
+  const planner = await TablePlanner.open({ ctx, source, tasks: new TaskPublisher(ctx), fresh, waiting: async () => {} }, pipeline);
   return {
     happened,
     put,
-    step: () => planner.step(PIPELINE),
+    step: () => planner.step(pipeline),
     table: async () => (await readRecord<TableRecord>(state, stateKeys.table('p', ORDERS.table)))!.value,
     report: (epoch: string, watermark: SinkReport['watermark']) =>
       state.put(stateKeys.sinkReport('p', ORDERS.table), { epoch, built: true, watermark }, 0),
@@ -118,4 +132,14 @@ test('the consistency position is asked for once every range has been read, and 
   await step();
   expect(happened).toEqual(['consistency e1']);
   expect((await table()).l1Requested).toBe(true);
+});
+
+test('ranges that were stored in part are given up with their epoch', async () => {
+  const { step, table, happened } = await planning({ ...TABLE, phase: 'planned', l1Requested: false }, { failsAt: 2 });
+  await expect(step()).rejects.toMatchObject({ kind: 'unavailable' });
+  const { epoch } = await table();
+  await step();
+  expect(await table()).toMatchObject({ phase: 'snapshotting', partitions: 501 });
+  expect((await table()).epoch).not.toBe(epoch);
+  expect(happened.filter((each) => each === 'fence')).toHaveLength(2);
 });
