@@ -64,7 +64,7 @@ export const FAULT_NAMES: readonly FaultName[] = [
     'warehouse lost',
     'slot lost',
   ] as const),
-  ...(['table rewritten', 'table vacuumed', 'stream broken', 'source restarted', 'resnapshot', 'long run'] as const),
+  ...(['table rewritten', 'table vacuumed', 'stream broken', 'source restarted', 'resnapshot', 'table added', 'long run'] as const),
 ];
 
 const LOST_MESSAGES = [

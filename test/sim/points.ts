@@ -25,7 +25,12 @@ const CALLS: Record<ServiceName, Calls> = {
     start:
       'state.putAll source.open source.check source.discover source.anchor source.fence source.partition sink.open sink.check sink.generations bus.ensureTopic bus.topic',
     snapshot: 'source.mark bus.producer bus.producer.send registry.register',
-    after: { 'added and removed': 'state.release', resnapshot: 'sink.discard', 'source away': 'state.remove' },
+    after: {
+      'added and removed': 'state.release',
+      resnapshot: 'sink.discard',
+      'source away': 'state.remove',
+      'table added': 'source.extend',
+    },
   },
   worker: {
     any: 'state.lease state.isLeased bus.group.next',
