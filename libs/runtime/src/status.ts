@@ -14,7 +14,7 @@ import type {
   TableRecord,
   TroubleRecord,
 } from '@nanosync/core';
-import { comparePositions, laterPosition, listRecords, readRecord, stateKeys } from '@nanosync/core';
+import { comparePositions, laterPosition, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
 
 /**
  * Partitions of one epoch by phase. `done` need not be read again (read or durable), `repeated` were begun more than once.
@@ -61,6 +61,8 @@ export interface PipelineStatus {
   readonly session: number | null;
   readonly waiting: string | null;
   readonly request: 'resnapshot' | null;
+  /** Tables that came to the definition and were not taken in yet. */
+  readonly toAdd: readonly string[];
   readonly failure: Failure | null;
   readonly rowsBuilt: number;
   readonly changesPublished: number;
@@ -128,6 +130,7 @@ function summary(
     session: capture?.session ?? null,
     waiting: record.waiting,
     request: record.request,
+    toAdd: tablesToAdd(record),
     failure,
     rowsBuilt: sum((table) => table.rows.built),
     changesPublished: sum((table) => table.changesPublished),

@@ -10,13 +10,15 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   if (pipeline.quarantined > 0) lines.push(`  ${quarantineCure(pipeline)}`);
   if (pipeline.waiting !== null) lines.push(`  waiting: ${pipeline.waiting}`);
   if (pipeline.request !== null) lines.push(`  asked for: ${pipeline.request}`);
+  if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
   lines.push(`  L0 ${pipeline.l0 ?? '-'}`, `  L1 ${pipeline.l1 ?? '-'}`);
   return [...lines, ...columns(pipeline.tables.map(tableCells))];
 }
 
 function headline(pipeline: PipelineStatus): string {
-  const { phase, healthy, quarantined, defects } = pipeline;
-  if (healthy) return phase === 'streaming' && pipeline.tables.every((table) => table.state === 'live') ? 'streaming, live' : phase;
+  const { phase, healthy, quarantined, defects, toAdd } = pipeline;
+  const live = phase === 'streaming' && toAdd.length === 0 && pipeline.tables.every((table) => table.state === 'live');
+  if (healthy) return live ? 'streaming, live' : phase;
   const reasons: string[] = [];
   if (pipeline.failure !== null || phase === 'failed') reasons.push('failed');
   const failedTables = pipeline.tables.filter((table) => table.failure !== null || table.phase === 'failed').length;

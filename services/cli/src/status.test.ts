@@ -50,6 +50,23 @@ it('shows a healthy pipeline and exits with 0', async () => {
   ]);
 });
 
+it('names the tables that came and were not taken in yet', async () => {
+  const { cli, args } = cliWith();
+  using _ = cli;
+  await cli.run('apply', ...args);
+  const { definition } = (await cli.state().get(KEY))?.value as PipelineRecord;
+  const source = { ...definition.source, tables: ['public.orders', 'public.items'] };
+  const grown = { definition: { ...definition, source }, recorded: ['public.orders'] };
+  await change(cli, { phase: 'streaming', anchor: { id: 'a', l0: L0, origin: {} }, ...grown });
+  await addTable(cli, {});
+  using _server = claimDirectory(dataDirectoryOf(cli.dataDir));
+  expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(0);
+  expect(cli.out.slice(0, 2)).toEqual(['orders-pipeline  streaming', '  to be added: public.items']);
+  await change(cli, { recorded: ['public.orders', 'public.items'] });
+  await cli.run('status', '--data-dir', cli.dataDir);
+  expect(cli.out[0]).toBe('orders-pipeline  streaming, live');
+});
+
 it('names what needs a person, with the cure, and exits with 1', async () => {
   const { cli, args } = cliWith();
   using _ = cli;
