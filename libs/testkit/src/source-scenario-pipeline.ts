@@ -1,5 +1,5 @@
-import type { Anchor, ChangeReader, FenceWait, Position, Source, SourceEvent, SourceTable, TableId } from '@nanosync/core';
-import { rowOrigin } from '@nanosync/core';
+import type { Anchor, ChangeReader, FenceWait, Marker, Position, Source, SourceEvent, SourceTable, TableId } from '@nanosync/core';
+import { comparePositions, rowOrigin } from '@nanosync/core';
 import { Events, rowLine, rowsOf } from './source-scenario-text.ts';
 
 /** The epoch of a mark that says up to where to read. */
@@ -23,6 +23,9 @@ export class ScenarioPipeline implements AsyncDisposable {
   /** A table that the pipeline takes in later, or never. */
   private readonly other: TableId;
   private extended: SourceTable | undefined;
+  /** Where its generation marker is, once it was met, and whether the stream is behind that. */
+  private generation: Position | undefined;
+  private begun = false;
   private readonly stopping = new AbortController();
   private planned: SourceTable | undefined;
   private ranges: readonly string[] = [];
@@ -117,12 +120,15 @@ export class ScenarioPipeline implements AsyncDisposable {
 
   async open(from: string): Promise<Outcome> {
     const anchor = this.anchor as Anchor;
+    const place = from === '' ? anchor.l0 : this.events.place(from);
+    this.begun = this.generation !== undefined && comparePositions(this.generation, place) < 0;
     const reader = await this.source.changes({
       pipeline: this.pipeline,
       anchor,
-      from: from === '' ? anchor.l0 : this.events.place(from),
+      from: place,
       tables: [this.planned as SourceTable, ...(this.extended === undefined ? [] : [this.extended])],
       complete: () => this.complete !== false,
+      begun: (table) => table !== this.other || this.begun,
       signal: this.stopping.signal,
     });
     this.reader = reader;
@@ -181,8 +187,15 @@ export class ScenarioPipeline implements AsyncDisposable {
   private async next(): Promise<readonly SourceEvent[]> {
     const events = await this.reader?.next();
     if (events === undefined) throw new Error('the scenario has no stream, or ended it');
-    const passed = events.some((event) => event.kind === 'marker' && event.marker.kind === 'consistency');
-    if (passed && this.complete === 'consistency') this.complete = false;
+    for (const event of events) if (event.kind === 'marker') this.met(event.marker, event.position);
     return events;
+  }
+
+  /** What capture does when it meets a marker. */
+  private met(marker: Marker, position: Position): void {
+    if (marker.kind === 'consistency' && this.complete === 'consistency') this.complete = false;
+    if (marker.kind !== 'generation' || marker.epoch === REST) return;
+    this.generation ??= position;
+    this.begun = true;
   }
 }

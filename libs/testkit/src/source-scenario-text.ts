@@ -41,11 +41,13 @@ export class Events {
   idle: Position | undefined;
   private last: Position | undefined;
   private readonly commits: Position[] = [];
+  private readonly places = new Map<Position, string>();
 
   /** An event as a scenario writes it: its index within the transaction, and what it says; `other` is named. */
   line(event: Exclude<SourceEvent, { readonly kind: 'idle' }>, other: TableId): string {
     if (event.kind === 'commit') return `commit ${this.number(event.acknowledge)}`;
     const index = sectionsOf(event.position)[1] as bigint;
+    if (this.isMoved(event)) return `${index} MOVED: another event had this place before`;
     return `${index} ${'table' in event && event.table === other ? 'other ' : ''}${words(event)}`;
   }
 
@@ -73,6 +75,15 @@ export class Events {
 
   isBehindAll(position: Position): boolean {
     return this.commits.every((commit) => comparePositions(commit, position) < 0);
+  }
+
+  /** True when an earlier stream had something else at this place. */
+  private isMoved(event: SourceEvent): boolean {
+    if (event.kind !== 'change') return false;
+    const what = `${event.table} ${event.op} ${String((event.after ?? event.before)?.[0])}`;
+    const known = this.places.get(event.position) ?? what;
+    this.places.set(event.position, known);
+    return known !== what;
   }
 
   private number(position: Position): number {

@@ -22,6 +22,7 @@ class RandomScenario {
   private truncating: string | undefined;
   /** Sessions that keep the other table from being taken in, while that is under way. */
   private extending: Set<string> | undefined;
+  private hasExtended = false;
   /** Sessions whose transaction has anything to commit: an empty one waits for no standby. */
   private readonly wrote = new Set<string>();
 
@@ -124,7 +125,11 @@ class RandomScenario {
 
   private *extended(): Step {
     this.extending = undefined;
+    this.hasExtended = true;
     yield 'extend ends';
+    // A stream that goes past the marker must know the table, or it would number what follows otherwise than the next one.
+    yield 'stream closes';
+    yield 'stream opens from last';
     return yield 'mark generation';
   }
 
@@ -145,7 +150,8 @@ class RandomScenario {
 
   private *reopen(): Step {
     yield 'stream closes';
-    yield `stream opens from ${this.pick(['last', 'l0'])}`;
+    // The server may begin above l0, behind the other table's marker, which no pipeline meets with: it knows what it confirmed.
+    yield `stream opens from ${this.hasExtended ? 'last' : this.pick(['last', 'l0'])}`;
     return yield* this.stream();
   }
 

@@ -297,7 +297,7 @@ stream 1
   commit 2`,
   },
   {
-    name: 'a table that is taken in is streamed from then on; what comes of a transaction that was open depends on where the stream began',
+    name: 'a table that is taken in is streamed from its marker on; changes have the same place wherever the stream began',
     text: `
 anchor
 run other insert 1 before small
@@ -315,12 +315,9 @@ mark generation
 run other update 1 after; insert 5 after small
 stream opens
 stream 4
-  5 other c 3 meanwhile small
   commit 1
-  5 other c 2 early small
-  9 c 2 early small
-  13 other c 4 late small
-  17 c 4 late small
+  5 c 2 early small
+  9 c 4 late small
   commit 2
   5 marker generation
   commit 3
@@ -332,14 +329,23 @@ stream closes
 stream opens from commit 2
 stream 3
   5 c 2 early small
-  9 other c 4 late small
-  13 c 4 late small
+  9 c 4 late small
   commit 2
   5 marker generation
   commit 3
   5 other u 1 after small
   9 c 5 after small
-  commit 4`,
+  commit 4
+acknowledge commit 4
+stream closes
+run other update 3 last
+stream opens from commit 4
+stream 2
+  5 other u 1 after small
+  9 c 5 after small
+  commit 4
+  5 other u 3 last small
+  commit 5`,
   },
   {
     name: 'a table is not taken in while somebody has it for himself',
@@ -352,11 +358,14 @@ A other insert 1 one small
 A rollback
 extend ends
 extend
+mark generation
 run other insert 2 two small
 stream opens
-stream 1
+stream 2
+  5 marker generation
+  commit 1
   5 other c 2 two small
-  commit 1`,
+  commit 2`,
   },
   {
     name: 'a stream that goes on completes up to the end of the log, because what an earlier one found gone is not known',

@@ -50,6 +50,7 @@ export function describeSameness(
       const texts: string[] = [];
       for (const db of open) texts.push(await runSteps(db, randomSteps(random(seed)), `r${seed}`));
       expect(texts[0]).toBe(texts[1]);
+      expect(texts[0]).not.toContain('MOVED');
     });
   });
 }

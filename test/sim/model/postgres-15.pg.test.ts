@@ -6,6 +6,6 @@ import { postgresScenarios } from './scenarios-postgres.ts';
 describeScenarios('PostgreSQL 15', () => postgresScenarios(15));
 
 describeSameness('PostgreSQL 15 and the model', [() => postgresScenarios(15), async () => modelScenarios(() => 0)], {
-  seeds: Array.from({ length: 10 }, (_, index) => 15 * 1000 + index),
+  seeds: Array.from({ length: 6 }, (_, index) => 15 * 1000 + index),
   random: randomOf,
 });

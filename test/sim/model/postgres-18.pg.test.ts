@@ -6,6 +6,6 @@ import { postgresScenarios } from './scenarios-postgres.ts';
 describeScenarios('PostgreSQL 18', () => postgresScenarios(18));
 
 describeSameness('PostgreSQL 18 and the model', [() => postgresScenarios(18), async () => modelScenarios(() => 0)], {
-  seeds: Array.from({ length: 10 }, (_, index) => 18 * 1000 + index),
+  seeds: Array.from({ length: 6 }, (_, index) => 18 * 1000 + index),
   random: randomOf,
 });
