@@ -52,6 +52,7 @@ async function planning(
     drift: async () => (options.drift === undefined ? [] : [{ table: ORDERS.table, reason: options.drift }]),
     mark: async ({ kind, ...marker }: Marker) => void happened.push(`${kind} ${'epoch' in marker ? marker.epoch : ''}`),
     fence: async () => void happened.push('fence'),
+    discover: async () => [{ schema: ORDERS, storage: 'another file', estimatedRows: 1 }],
     partition: async () => Array.from({ length: options.failsAt === undefined ? 1 : 501 }, (_, range) => `${range}:`),
   } as unknown as Source;
   const line = () => {};
@@ -62,9 +63,9 @@ async function planning(
   } as unknown as ServiceContext;
   await bus.ensureTopic(ctx.topics.tasks, 1);
   await state.put(stateKeys.table('p', ORDERS.table), record, 0);
-  const put = async (partition: number, phase: PartitionPhase) => {
+  const put = async (partition: number, phase: PartitionPhase, voided: string | null = null) => {
     const key = stateKeys.partition('p', ORDERS.table, 'e1', partition);
-    await state.put(key, { ...PARTITION, partition, phase }, (await state.get(key))?.version ?? 0);
+    await state.put(key, { ...PARTITION, partition, phase, voided }, (await state.get(key))?.version ?? 0);
   };
   for (const [partition, phase] of (options.ranges ?? []).entries()) await put(partition, phase);
   // Its first tables are planned before anything else goes on.
@@ -76,8 +77,9 @@ async function planning(
     put,
     step: () => planner.step(pipeline),
     table: async () => (await readRecord<TableRecord>(state, stateKeys.table('p', ORDERS.table)))!.value,
-    report: (epoch: string, watermark: SinkReport['watermark']) =>
-      state.put(stateKeys.sinkReport('p', ORDERS.table), { epoch, built: true, watermark }, 0),
+    report: (epoch: string, watermark: SinkReport['watermark'], built = true) =>
+      state.put(stateKeys.sinkReport('p', ORDERS.table), { epoch, built, watermark }, 0),
+    forget: (partition: number) => state.remove(stateKeys.partition('p', ORDERS.table, 'e1', partition)),
     capture: (epoch: string, l1: SinkReport['watermark']) =>
       state.put(stateKeys.capture('p'), { anchor: 'a', tables: { [ORDERS.table]: { epoch, l1 } } }, 0),
   };
@@ -89,6 +91,41 @@ test('what the sink says of an earlier epoch moves nothing', async () => {
   await step();
   expect((await table()).phase).toBe('snapshotting');
   expect(happened).toEqual([]);
+});
+
+test('a table is built when the sink says so, and its consistency position is asked for if it was not yet', async () => {
+  const staged = await planning(TABLE);
+  await staged.report('e1', at(150), false);
+  await staged.step();
+  expect((await staged.table()).phase).toBe('snapshotting');
+  const built = await planning({ ...TABLE, l1Requested: false, partitions: 1 }, { ranges: ['reading'] });
+  await built.report('e1', at(150));
+  await built.step();
+  expect(built.happened).toEqual(['consistency e1']);
+  expect(await built.table()).toMatchObject({ phase: 'snapshotting', l1Requested: true });
+  await built.step();
+  expect((await built.table()).phase).toBe('built');
+  expect(built.happened).toHaveLength(1);
+});
+
+test('a range that was found rewritten voids the plan', async () => {
+  const { step, table, put } = await planning({ ...TABLE, l1Requested: false, partitions: 2 }, { ranges: ['read', 'reading'] });
+  await step();
+  await put(1, 'reading', 'it was rewritten');
+  await step();
+  const { epoch, ...rest } = await table();
+  expect(epoch).not.toBe('e1');
+  expect(rest).toMatchObject({ phase: 'planned', l0: null, partitions: 0, voids: 1 });
+});
+
+test('partitions that the state store has lost are a gap, before and while they are read', async () => {
+  const gap = { kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' };
+  await expect(planning({ ...TABLE, partitions: 2 }, { ranges: ['read'] })).rejects.toMatchObject(gap);
+  const { step, forget } = await planning({ ...TABLE, partitions: 2 }, { ranges: ['read', 'reading'] });
+  await step();
+  await forget(1);
+  // Whoever meets that looks at all of them again, and then it is a gap.
+  await expect(step()).rejects.toMatchObject({ kind: 'conflict' });
 });
 
 test('a table is live only once the sink has passed the consistency position of this epoch', async () => {

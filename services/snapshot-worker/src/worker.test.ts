@@ -254,6 +254,23 @@ describe('a snapshot worker', () => {
     expect((await partition('p')).attempts).toBe(2);
   });
 
+  it('says in the ledger that a table was rewritten, and ends nothing', async () => {
+    const { ctx, bus, put, send, partition, until, end } = await surroundings(async function* () {
+      yield* rows();
+      throw new PipelineError('table-changed', 'The table was rewritten.');
+    });
+    await put('p');
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('p')).voided !== null)).toBe(true);
+    end();
+    await running;
+    expect(await partition('p')).toMatchObject({ phase: 'reading', voided: 'The table was rewritten.' });
+    const endId = await ctx.registry.register('nanosync.rows-EndMarker', END_MARKER.schema);
+    const values = await (await bus.reader(ctx.topics.rows('p'), 0, 0)).read({ maxBytes: 1e9, waitMs: 0 });
+    expect(values.filter(({ value }) => schemaIdOf(value) === endId)).toEqual([]);
+  });
+
   it('leaves a durable partition alone when a repeated read finds the table rewritten', async () => {
     const { ctx, put, send, partition, until, end } = await surroundings(async function* () {
       const key = stateKeys.partition('p', ORDERS.table, 'e1', 0);
@@ -331,6 +348,24 @@ describe('a snapshot worker', () => {
     expect(quarantined.reason).toMatch(/^The row is larger than the 20000 bytes that the bus takes/);
     expect(quarantined.payload.length).toBeGreaterThan(10_000);
     expect(row?.value.length).toBeLessThanOrEqual(limit);
+  });
+
+  it('quarantines a row that the source cannot encode, counts it, and reads the rest', async () => {
+    const { ctx, bus, put, send, partition, until, end } = await surroundings(async function* () {
+      yield { kind: 'rejected', row: { reason: 'the date is out of range', payload: Buffer.from('raw') } };
+      yield* rows();
+    });
+    await put('p');
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('p')).phase === 'read')).toBe(true);
+    end();
+    await running;
+    const values = (await (await bus.reader(ctx.topics.rows('p'), 0, 0)).read({ maxBytes: 1e9, waitMs: 0 })).map(({ value }) => value);
+    expect(decodeMessage(END_MARKER, values.at(-1) as Uint8Array)).toMatchObject({ batches: 1, rows: 1, quarantined: 1 });
+    const [row] = await (await bus.reader(ctx.topics.quarantine('p'), 0, 0)).read({ maxBytes: 1e9, waitMs: 0 });
+    const { reason, payload } = decodeMessage(QUARANTINED, row?.value as Uint8Array);
+    expect([reason, Buffer.from(payload).toString()]).toEqual(['the date is out of range', 'raw']);
   });
 
   it('leaves a partition to another worker when its own read hangs', async () => {
