@@ -94,8 +94,8 @@ export async function end(child: PipelineProcess): Promise<number> {
 
 /** Drops what a pipeline made at the source, so that no log is kept for it. */
 export async function dropReplication(admin: pg.Client, pipeline: string): Promise<void> {
-  await admin.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1', [
-    `nanosync_slot_${pipeline}`,
+  await admin.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE $1', [
+    `nanosync_slot_${pipeline}_%`,
   ]);
   await admin.query(`DROP PUBLICATION IF EXISTS "nanosync_pub_${pipeline}"`);
 }

@@ -2,7 +2,7 @@ import type { OutMessage, Position, TableId } from '@nanosync/core';
 import { ChangeCodec, CONTROL_EVENT, comparePositions, decodeMessage, parsePosition, schemaIdOf, sectionsOf } from '@nanosync/core';
 import type { ModelDatabase } from './model/database.ts';
 
-/** The positions of changes of one table that capture has published under one anchor, by the place of their commit. */
+/** The positions of changes of one epoch that capture has published, by the place of their commit. */
 type Published = Map<bigint, Set<Position>>;
 
 /** Watches what is sent to the change topics, and what the source is told to forget: nothing before it is on the bus. */
@@ -10,20 +10,23 @@ export class BusOracle {
   private readonly db: ModelDatabase;
   private readonly schemaOf: (id: number) => string;
   private readonly tableOf: (topic: string) => TableId | undefined;
-  private readonly epochOf: (table: TableId) => string | undefined;
+  private readonly epochOf: (slot: string, table: TableId) => string | undefined;
   private readonly violated: (what: string) => void;
   private readonly codecs = new Map<number, ChangeCodec | null>();
-  private readonly published = new Map<TableId, Published>();
+  /** By epoch: what belongs to one anchor says nothing of another. */
+  private readonly published = new Map<string, Published>();
   private readonly l0s = new Map<string, Position>();
   private readonly l1s = new Map<string, Position>();
   private readonly sessions = new Map<string, { session: number; position: Position }>();
-  private checked = 0n;
+  /** By slot: commits below have been looked at. */
+  private readonly checked = new Map<string, bigint>();
 
   constructor(parts: {
     readonly db: ModelDatabase;
     readonly schemaOf: (id: number) => string;
     readonly tableOf: (topic: string) => TableId | undefined;
-    readonly epochOf: (table: TableId) => string | undefined;
+    /** The epoch that a table has under the anchor of a slot. */
+    readonly epochOf: (slot: string, table: TableId) => string | undefined;
     readonly violated: (what: string) => void;
   }) {
     this.db = parts.db;
@@ -43,12 +46,6 @@ export class BusOracle {
     return this.l0s.get(epoch);
   }
 
-  /** A new slot: what is told to the source counts anew. */
-  anchored(): void {
-    this.published.clear();
-    this.checked = this.db.end;
-  }
-
   /** Messages that the bus has taken. */
   sent(topic: string, partition: number, messages: readonly OutMessage[]): void {
     const table = this.tableOf(topic);
@@ -62,11 +59,11 @@ export class BusOracle {
         if (event.kind === 'generation') this.generation(table, event.epoch, position);
         if (event.kind === 'consistency' && !this.l1s.has(event.epoch)) this.l1s.set(event.epoch, position);
       } else {
-        const { session, position } = codec.decode(value);
+        const { session, position, epoch } = codec.decode(value);
         this.inOrder(topic, partition, session, position);
         const lsn = sectionsOf(position)[0] as bigint;
-        const positions = this.published.get(table) ?? new Map<bigint, Set<Position>>();
-        this.published.set(table, positions);
+        const positions = this.published.get(epoch) ?? new Map<bigint, Set<Position>>();
+        this.published.set(epoch, positions);
         const known = positions.get(lsn);
         if (known === undefined) positions.set(lsn, new Set([position]));
         else known.add(position);
@@ -74,20 +71,22 @@ export class BusOracle {
     }
   }
 
-  /** The source may forget every commit below this place. */
-  confirmed(lsn: bigint): void {
+  /** The source may forget every commit below this place, as far as this slot keeps it. */
+  confirmed(lsn: bigint, slot: string): void {
+    const checked = this.checked.get(slot) ?? 0n;
     for (const { lsn: commit, writes } of this.db.log) {
-      if (commit < this.checked || commit >= lsn) continue;
+      if (commit < checked || commit >= lsn) continue;
       for (const table of new Set(writes.map((write) => write.table))) {
         // What comes before the generation event of the epoch that the table has is for no generation.
-        const l0 = this.l0s.get(this.epochOf(table) ?? '');
+        const epoch = this.epochOf(slot, table) ?? '';
+        const l0 = this.l0s.get(epoch);
         if (l0 === undefined || commit < (sectionsOf(l0)[0] as bigint)) continue;
         const wanted = writes.filter((write) => write.table === table).length;
-        const found = this.published.get(table)?.get(commit)?.size ?? 0;
+        const found = this.published.get(epoch)?.get(commit)?.size ?? 0;
         if (found < wanted) this.violated(`the source was told to forget ${wanted} changes of ${table} when ${found} were on the bus`);
       }
     }
-    if (lsn > this.checked) this.checked = lsn;
+    if (lsn > checked) this.checked.set(slot, lsn);
   }
 
   private codecOf(id: number): ChangeCodec | null {

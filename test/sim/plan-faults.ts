@@ -14,24 +14,26 @@ const FIRST_MS = 700;
 export const LATE_MS = 60_500;
 const SINK_WRITES = ['stage', 'apply', 'build', 'switchTo', 'discard', 'claim', 'claimRows'];
 
-const CRASHES = 2;
-
 /**
  * The faults of a seed: two crashes, each at one place, one other fault, and now and then one more of any kind. Places and the other fault go by
  * the seed's number, so that a run of consecutive seeds has them all.
  */
 export function planFaults(seed: number, random: Random, mayLoseMs: number): readonly Fault[] {
   const faults: Fault[] = [faultOf(FAULT_NAMES[seed % FAULT_NAMES.length] as FaultName, random, mayLoseMs)];
-  for (let crash = 0; crash < CRASHES; crash++) faults.push(...crashOf(seed * CRASHES + crash, random, mayLoseMs));
+  for (const isBackward of [false, true]) faults.push(...crashOf(seed, isBackward, random, mayLoseMs));
   while (random.chance(0.25)) faults.push(faultOf(random.pick(FAULT_NAMES), random, mayLoseMs));
   return faults.sort((a, b) => a.atMs - b.atMs);
 }
 
-/** The crash of a number, with what makes its place be met. */
-function crashOf(number: number, random: Random, mayLoseMs: number): readonly Fault[] {
-  const point = POINTS[number % POINTS.length] as CrashPoint;
-  const round = Math.floor(number / POINTS.length);
-  const when = round % 2 === 0 ? 'before' : 'after';
+/**
+ * A crash of a seed, with what makes its place be met. One goes through all places forward and one backward, each round a little further, so that
+ * no place always has the same other one beside it, which may keep it from being met.
+ */
+function crashOf(seed: number, isBackward: boolean, random: Random, mayLoseMs: number): readonly Fault[] {
+  const round = Math.floor(seed / POINTS.length);
+  const forward = seed % POINTS.length;
+  const point = POINTS[isBackward ? (POINTS.length - 1 - forward + round * 7) % POINTS.length : forward] as CrashPoint;
+  const when = (round % 2 === 0) === isBackward ? 'after' : 'before';
   const crash = { kind: 'crash', service: point.service, call: point.call, when } as const;
   if (point.needs === undefined) {
     const isFirst = point.phase !== 'any' && round % 4 < 2;
@@ -45,6 +47,7 @@ function crashOf(number: number, random: Random, mayLoseMs: number): readonly Fa
 function neededBy({ service, call }: CrashPoint, fault: Fault, random: Random): Fault {
   if (fault.kind === 'added and removed') return { ...fault, service };
   if (fault.kind === 'resnapshot' && call === 'sink.switchTo') return { kind: 'resnapshot', atMs: random.int(3000, FAULTY_MS) };
+  if (fault.kind === 'away') return { ...fault, forMs: fault.forMs + 2000 }; // Long enough to be told of, and taken back.
   if (fault.kind === 'table rewritten') return { ...fault, atMs: random.int(500, 900) };
   return fault;
 }

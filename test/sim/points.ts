@@ -23,11 +23,11 @@ const CALLS: Record<ServiceName, Calls> = {
   planner: {
     any: 'state.get state.list state.put state.lease source.drift',
     start:
-      'state.putAll source.open source.check source.discover source.anchor source.fence source.partition sink.open sink.check sink.generations bus.ensureTopic bus.topic',
+      'state.putAll source.open source.check source.discover source.anchor source.tidy source.fence source.partition sink.open sink.check sink.generations bus.ensureTopic bus.topic',
     snapshot: 'source.mark bus.producer bus.producer.send registry.register',
     after: {
       'added and removed': 'state.release',
-      resnapshot: 'sink.discard',
+      resnapshot: 'sink.discard source.drop',
       'source away': 'state.remove',
       'table added': 'source.extend',
     },
@@ -50,10 +50,10 @@ const CALLS: Record<ServiceName, Calls> = {
     snapshot: 'bus.reader registry.register registry.schema sink.stage sink.staged sink.generation sink.generations sink.build sink.claim',
     after: {
       'added and removed': 'state.release',
-      resnapshot: 'sink.switchTo',
-      'table rewritten': 'sink.discard',
-      'sink away': 'state.remove',
       'long run': 'bus.trim',
+      'table rewritten': 'sink.discard',
+      resnapshot: 'sink.switchTo',
+      'sink away': 'state.remove',
     },
   },
 };

@@ -113,7 +113,7 @@ export function sourceOf(process: Process, source: Source): Source {
     process,
     'source',
     source,
-    ['check', 'discover', 'drift', 'anchor', 'extend', 'verify', 'release', 'fence', 'partition', 'changes', 'mark', 'end'],
+    ['check', 'discover', 'drift', 'anchor', 'drop', 'tidy', 'extend', 'verify', 'release', 'fence', 'partition', 'changes', 'mark', 'end'],
     {
       changes: (reader: Awaited<ReturnType<Source['changes']>>) => ({
         ...gated(process, 'source.changes', reader, ['next']),

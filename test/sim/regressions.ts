@@ -42,4 +42,23 @@ export const REGRESSIONS: readonly Regression[] = [
       twice: ['planner'],
     },
   },
+  {
+    what: 'a planner that was stopped while it anchored took the slot of the anchor that another one had stored meanwhile, and what was staged under it',
+    plan: {
+      seed: 449,
+      transactions: [],
+      faults: [
+        { kind: 'resnapshot', atMs: 429 },
+        { kind: 'paused', service: 'planner', forMs: 5931, isReplaced: true, atMs: 447 },
+        { kind: 'reply late', port: 'state', byMs: 6380, atMs: 531 },
+      ],
+      rows: 12,
+      targetRows: 4,
+      concurrency: 2,
+      mayLoseMs: 0,
+      readBytes: 1_000_000,
+      isSinkSlow: false,
+      twice: [],
+    },
+  },
 ];

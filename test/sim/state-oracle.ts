@@ -10,7 +10,7 @@ export class StateOracle {
   /** Told of each partition that is called durable. */
   durable: (generation: GenerationId, partition: number) => void = () => {};
   /** Told of each anchor that is stored, and whether somebody had asked for it. */
-  anchored: (isAsked: boolean) => void = () => {};
+  anchored: (id: string, isAsked: boolean) => void = () => {};
   /** Who waits for the pipeline to be stored in a phase. */
   phaseWaits: { readonly phase: string; readonly come: () => void }[] = [];
   private readonly occurrences: Occurrences;
@@ -18,6 +18,9 @@ export class StateOracle {
   private readonly anchors = new Map<string, Position>();
   private readonly epochs = new Map<string, Position>();
   private readonly tables = new Map<TableId, string>();
+  /** The epoch of each table under each anchor, and the anchor of each slot. */
+  private readonly epochsUnder = new Map<string, string>();
+  private readonly slots = new Map<string, string>();
   private readonly excused = new Set<string>();
   private readonly watermarks = new Map<string, Position>();
 
@@ -34,6 +37,11 @@ export class StateOracle {
   /** The epoch that a table was last seen to have. */
   epochOf(table: TableId): string | undefined {
     return this.tables.get(table);
+  }
+
+  /** The epoch that a table was last seen to have under the anchor of a slot. */
+  epochUnder(slot: string, table: TableId): string | undefined {
+    return this.epochsUnder.get(`${this.slots.get(slot)} ${table}`);
   }
 
   /** The store, or the warehouse that it tells of, went back: what is for display may be seen to do so once. */
@@ -60,12 +68,14 @@ export class StateOracle {
     const due = this.phaseWaits.filter(({ phase }) => phase === record.phase);
     this.phaseWaits = this.phaseWaits.filter(({ phase }) => phase !== record.phase);
     for (const { come } of due) come();
-    if (record.anchor !== null && !this.anchors.has(record.anchor.id)) this.anchored(before?.request === 'resnapshot');
+    if (record.anchor !== null && !this.anchors.has(record.anchor.id)) this.anchored(record.anchor.id, before?.request === 'resnapshot');
+    if (record.anchor !== null) this.slots.set(record.anchor.origin.slot ?? '', record.anchor.id);
     if (record.anchor !== null) this.fixed(this.anchors, `anchor ${record.anchor.id}`, record.anchor.id, record.anchor.l0);
   }
 
   private table(record: TableRecord, before: TableRecord | undefined): void {
     this.tables.set(record.table, record.epoch);
+    this.epochsUnder.set(`${record.anchor} ${record.table}`, record.epoch);
     this.moved('table', record.phase, before?.phase);
     if (before !== undefined && before.epoch !== record.epoch) {
       const why = before.anchor !== record.anchor ? 'anchored anew' : before.voids !== record.voids ? 'plan void' : 'epoch renewed';

@@ -43,6 +43,8 @@ export class World {
   private lostWarehouses = 0;
   /** Somebody has asked for a new anchor, and there is none yet. */
   private hasRequest = false;
+  /** Anchors that were begun when changes had been published; stored only when somebody asked for that. */
+  private readonly overChanges = new Set<string>();
   private ids = 0;
 
   constructor(plan: Plan, occurrences: Occurrences, isTraced = false) {
@@ -64,9 +66,9 @@ export class World {
     this.stateOracle = new StateOracle(occurrences, violated);
     this.stateOracle.durable = (generation, partition) =>
       this.requireStaged(generation, partition).catch((error: unknown) => this.violate(String(error)));
-    this.stateOracle.anchored = (isAsked) => {
+    this.stateOracle.anchored = (id, isAsked) => {
       this.hasRequest = false;
-      if (!isAsked && this.hasChanges()) this.violate('the pipeline was anchored anew although nobody asked for it');
+      if (!isAsked && this.overChanges.has(id)) this.violate('the pipeline was anchored anew although nobody asked for it');
     };
     this.history = stateHistory(
       () => clock.monotonicMs(),
@@ -77,7 +79,7 @@ export class World {
       db: this.db,
       schemaOf: (id) => this.busStore.schemas[id - 1] ?? '',
       tableOf: (topic) => topics.get(topic),
-      epochOf: (table) => this.stateOracle.epochOf(table),
+      epochOf: (slot, table) => this.stateOracle.epochUnder(slot, table),
       violated,
     });
     this.sinkOracle = new SinkOracle({
@@ -87,7 +89,7 @@ export class World {
       l1Of: (epoch) => this.busOracle.l1Of(epoch),
       violated,
     });
-    this.db.onConfirm = (lsn) => this.busOracle.confirmed(lsn);
+    this.db.onConfirm = (lsn, slot) => this.busOracle.confirmed(lsn, slot);
   }
 
   /** Opens the engines and stores the pipeline. */
@@ -247,12 +249,17 @@ export class World {
   }
 
   private watchedSource(source: ReturnType<typeof openModelSource>['source']) {
-    const anchor: typeof source.anchor = async (...args) => {
-      const made = await source.anchor(...args);
-      this.busOracle.anchored();
-      return made;
+    // As the planner could see it: what is published while it makes the anchor is of one that the store has forgotten.
+    let hadChanges = false;
+    const discover: typeof source.discover = (tables) => {
+      hadChanges = this.hasChanges();
+      return source.discover(tables);
     };
-    return { ...source, anchor };
+    const anchor: typeof source.anchor = (pipeline, id, tables) => {
+      if (hadChanges) this.overChanges.add(id);
+      return source.anchor(pipeline, id, tables);
+    };
+    return { ...source, discover, anchor };
   }
 
   private log(process: Process): Log {

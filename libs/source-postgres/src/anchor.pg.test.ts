@@ -4,7 +4,7 @@ import type { PostgresServer } from '@nanosync/testkit';
 import { startPostgres } from '@nanosync/testkit';
 import type { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createAnchor, releaseAnchor, verifyAnchor } from './anchor.ts';
+import { createAnchor, dropAnchor, releaseAnchors, tidyAnchors, verifyAnchor } from './anchor.ts';
 import type { Connect } from './connection.ts';
 import { connectTo } from './connection.ts';
 import { formatLsn, lsnOf, parseLsn, positionOfLsn } from './position.ts';
@@ -30,7 +30,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await admin.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE plugin IS NULL');
-  await releaseAnchor(connect, realClock, PIPELINE);
+  await releaseAnchors(connect, realClock, PIPELINE);
   await admin.end();
 });
 
@@ -44,7 +44,7 @@ async function scalar(sql: string): Promise<string> {
 test('an anchor is a publication and a slot at its consistent point', async () => {
   const anchor = await anchored();
   const { slot = '', publication } = anchor.origin;
-  expect(slot).toMatch(/^nanosync_slot_orders_pipeline_[0-9a-f]{8}$/);
+  expect(slot).toMatch(/^nanosync_slot_orders_pipeline_[0-9a-f]{8}_[0-9a-f]{16}$/);
   const facts = await slotFacts(admin, slot);
   expect(lsnOf(anchor.l0)).toBe(parseLsn(facts?.confirmedFlushLsn ?? ''));
   expect(anchor.l0).toBe(positionOfLsn(lsnOf(anchor.l0), 0n));
@@ -64,34 +64,130 @@ test('an anchor is a publication and a slot at its consistent point', async () =
   await verifyAnchor(connect, PIPELINE, anchor, anchor.l0);
 });
 
-test('what an earlier try left is replaced, also while somebody streams from it', async () => {
+/** Somebody streams from the anchor's slot; true once that was ended. */
+async function streamed({ l0, origin }: Anchor): Promise<() => boolean> {
+  const reader = await connect.open('reader', { replication: 'database' });
+  let ended = false;
+  reader
+    .query(
+      `START_REPLICATION SLOT ${origin.slot} LOGICAL ${formatLsn(lsnOf(l0))} (proto_version '1', publication_names '${origin.publication}')`,
+    )
+    .catch(() => {
+      ended = true;
+    });
+  while ((await slotFacts(admin, origin.slot ?? ''))?.activePid === null);
+  return () => ended;
+}
+
+const names = async (): Promise<string[]> =>
+  (await admin.query<{ slot: string }>('SELECT slot_name::text AS slot FROM pg_replication_slots ORDER BY 1')).rows.map(({ slot }) => slot);
+
+test('what an earlier try left is left alone and tidied, also while somebody streams from it', async () => {
   const first = await anchored('first');
-  const slot = first.origin.slot ?? '';
-  const zombie = await connect.open('zombie', { replication: 'database' });
-  const streaming = zombie.query(
-    `START_REPLICATION SLOT ${slot} LOGICAL ${formatLsn(lsnOf(first.l0))} (proto_version '1', publication_names '${first.origin.publication}')`,
-  );
-  streaming.catch(() => {});
-  while ((await slotFacts(admin, slot))?.activePid === null);
+  const ended = await streamed(first);
   await admin.query('INSERT INTO public.one VALUES (1)');
   const second = await anchored('second');
   expect(lsnOf(second.l0)).toBeGreaterThan(lsnOf(first.l0));
+  await verifyAnchor(connect, PIPELINE, first, null);
   await verifyAnchor(connect, PIPELINE, second, null);
+  const asked: string[][] = [];
+  const tidy = (answer: boolean) => {
+    const still = async () => {
+      asked.push(await names());
+      return answer;
+    };
+    return tidyAnchors(connect, realClock, { pipeline: PIPELINE, anchor: second, still });
+  };
+  await tidy(false);
+  await verifyAnchor(connect, PIPELINE, first, null);
+  expect(ended()).toBe(false);
+  await tidy(true);
+  expect(asked).toEqual([await names(), await names()].map((now) => [...now, first.origin.slot].toSorted()));
+  expect(await names()).toEqual([second.origin.slot]);
+  await verifyAnchor(connect, PIPELINE, second, null);
+});
+
+test('only slots of the pipeline are tidied, among them the one that all its anchors had once and one that is being made', async () => {
+  const others = ['nanosync_slot_orders', 'nanosync_slot_orders_pipeline_2', 'shop'];
+  for (const name of ['nanosync_slot_orders_pipeline_5076b226', ...others])
+    await admin.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [name]);
+  const anchor = await anchored('mine');
+  const holder = await connect.open('batch');
+  await holder.query('BEGIN; INSERT INTO public.one VALUES (77)');
+  const zombie = anchored('late').catch((error: unknown) => error);
+  while ((await names()).length < 6);
+  await tidyAnchors(connect, realClock, { pipeline: PIPELINE, anchor, still: async () => true });
+  expect(await zombie).toMatchObject({ kind: 'unavailable' });
+  expect(await names()).toEqual([...others, anchor.origin.slot].toSorted());
+  await holder.end();
+  for (const name of others) await admin.query('SELECT pg_drop_replication_slot($1)', [name]);
+});
+
+test('an anchor that was stored under the one name that all had once goes on, and is dropped by its name', async () => {
+  const made = await anchored('new');
+  const slot = 'nanosync_slot_orders_pipeline_5076b226';
+  await admin.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]);
+  const old = { ...made, origin: { ...made.origin, slot } };
+  await tidyAnchors(connect, realClock, { pipeline: PIPELINE, anchor: old, still: async () => true });
+  expect(await names()).toEqual([slot]);
+  await streamed(old);
+  await dropAnchor(connect, realClock, old);
+  await dropAnchor(connect, realClock, old);
+  expect(await names()).toEqual([]);
 });
 
 test('a slot of another database is refused, not dropped', async () => {
   await admin.query('CREATE DATABASE other');
   const elsewhere = connectTo(server.dsn('other'), 'nanosync');
   const anchor = await anchored();
-  const there = createAnchor(elsewhere, { clock: realClock, log: quiet }, { pipeline: PIPELINE, id: 'x', tables: [] });
-  await expect(there).rejects.toMatchObject({ kind: 'prerequisite', message: expect.stringContaining('belongs to database postgres') });
+  await expect(dropAnchor(elsewhere, realClock, anchor)).rejects.toMatchObject({
+    kind: 'prerequisite',
+    message: expect.stringContaining('belongs to database postgres'),
+  });
+  await tidyAnchors(elsewhere, realClock, { pipeline: PIPELINE, anchor: { ...anchor, origin: {} }, still: async () => true });
+  await releaseAnchors(elsewhere, realClock, PIPELINE);
   await verifyAnchor(connect, PIPELINE, anchor, null);
+});
+
+test('a publication that is there keeps its tables, gets those that it lacks or has in part, and our options', async () => {
+  await admin.query('CREATE TABLE public.three (id int PRIMARY KEY, note text)');
+  const publication = (await anchored('first')).origin.publication ?? '';
+  await admin.query(`ALTER PUBLICATION ${publication} DROP TABLE public.one, public.two`);
+  await admin.query(`ALTER PUBLICATION ${publication} ADD TABLE public.three, public.two WHERE (id > 5)`);
+  await admin.query(`ALTER PUBLICATION ${publication} SET (publish = 'insert', publish_via_partition_root = true)`);
+  const anchor = await anchored('second');
+  await verifyAnchor(connect, PIPELINE, anchor, null);
+  const { rows } = await admin.query('SELECT prrelid::regclass::text AS name, prqual AS filter FROM pg_publication_rel ORDER BY 1');
+  expect(rows).toEqual(['public.one', 'public.three', 'public.two'].map((name) => ({ name, filter: null })));
+  await admin.query('DROP TABLE public.three');
+});
+
+test('a publication of all tables is refused with the statement that takes it away', async () => {
+  await admin.query('CREATE PUBLICATION nanosync_pub_orders_pipeline_5076b226 FOR ALL TABLES');
+  await expect(anchored()).rejects.toMatchObject({
+    kind: 'prerequisite',
+    hint: 'Run: DROP PUBLICATION "nanosync_pub_orders_pipeline_5076b226";',
+  });
+});
+
+test('when no slot is free that is said with what helps', async () => {
+  await using small = await startPostgres({ settings: { max_replication_slots: '1' } });
+  const there = connectTo(small.dsn(), 'nanosync');
+  const client = await there.open('x');
+  await client.query("CREATE TABLE public.one (id int PRIMARY KEY); SELECT pg_create_physical_replication_slot('standby')");
+  await client.end();
+  const tables = ['public.one'] as TableId[];
+  await expect(createAnchor(there, { clock: realClock, log: quiet }, { pipeline: PIPELINE, id: 'x', tables })).rejects.toMatchObject({
+    kind: 'prerequisite',
+    message: expect.stringMatching(/no free replication slot \(max_replication_slots is 1\)/),
+    hint: expect.stringContaining("pg_drop_replication_slot('standby')"),
+  });
 });
 
 test('release leaves nothing and may run again', async () => {
   await anchored();
-  await releaseAnchor(connect, realClock, PIPELINE);
-  await releaseAnchor(connect, realClock, PIPELINE);
+  await releaseAnchors(connect, realClock, PIPELINE);
+  await releaseAnchors(connect, realClock, PIPELINE);
   expect(await scalar('SELECT (SELECT count(*) FROM pg_replication_slots) + (SELECT count(*) FROM pg_publication)')).toBe('0');
 });
 

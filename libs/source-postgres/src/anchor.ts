@@ -1,19 +1,17 @@
 import type { Anchor, Clock, Log, Position, TableId } from '@nanosync/core';
-import { PipelineError, splitTableId } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
 import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
 import { queryJson, quoteIdent, withConnection } from './connection.ts';
 import { identify } from './identity.ts';
-import { publicationName, slotName } from './names.ts';
+import { publicationName, slotName, slotPattern } from './names.ts';
 import { formatLsn, lsnOf, parseLsn, positionOfLsn } from './position.ts';
+import { publishTables } from './publication.ts';
 import type { SlotFacts } from './slot.ts';
-import { createSlot, dropSlot, slotFacts } from './slot.ts';
+import { createSlot, dropSlot, slotFacts, slotsLike } from './slot.ts';
 
 /** Slot creation waits for all running transactions; after this long it is given up, reported and tried again. */
 const CREATE_TIMEOUT_MS = 600_000;
-
-/** What a publication of ours publishes: everything. */
-export const PUBLISHED_ACTIONS = 'insert, update, delete, truncate';
 
 /** What anchoring needs beside the connection. */
 export interface AnchorContext {
@@ -22,45 +20,47 @@ export interface AnchorContext {
 }
 
 /**
- * Publication committed, then the slot: the other way round the publication "does not exist" whenever the stream starts. Dies
- * the process in between or before the anchor is durable, the next call drops what is left and begins again.
+ * Publication committed, then the slot: the other way round the publication "does not exist" whenever the stream starts. It drops nothing:
+ * another planner may have stored an anchor of this pipeline meanwhile. Dies the process before its own is durable, `tidyAnchors` finds the slot.
  */
 export async function createAnchor(
   connect: Connect,
   context: AnchorContext,
   request: { readonly pipeline: string; readonly id: string; readonly tables: readonly TableId[] },
 ): Promise<Anchor> {
-  const slot = slotName(request.pipeline);
+  const slot = slotName(request.pipeline, request.id);
   const publication = publicationName(request.pipeline);
   const { system, timeline } = await identify(connect);
-  const work = async (client: Client): Promise<Anchor> => {
-    // Invariant 'anchor-first': what an earlier try left is worth nothing; the publication is committed before the slot that decodes it.
-    await dropSlot(client, context.clock, slot);
-    await createPublication(client, publication, request.tables);
-    const l0 = await createSlot(connect, client, slot, context);
-    return { id: request.id, l0: positionOfLsn(l0), origin: { system, timeline, slot, publication, database: connect.database } };
-  };
-  return withConnection(connect, 'anchor', work, { statementTimeoutMs: CREATE_TIMEOUT_MS });
+  // Invariant 'anchor-first': the publication is committed before the slot that decodes it.
+  await publishTables(connect, publication, request.tables);
+  const work = (client: Client) => createSlot(connect, client, slot, context);
+  const l0 = await withConnection(connect, 'anchor', work, { statementTimeoutMs: CREATE_TIMEOUT_MS });
+  return { id: request.id, l0: positionOfLsn(l0), origin: { system, timeline, slot, publication, database: connect.database } };
 }
 
-async function createPublication(client: Client, publication: string, tables: readonly TableId[]): Promise<void> {
-  const names = tables.map((table) => {
-    const { schema, name } = splitTableId(table);
-    return `ONLY ${quoteIdent(schema)}.${quoteIdent(name)}`;
+/** Drops the slot that the anchor names; nothing happens when it is gone already. */
+export async function dropAnchor(connect: Connect, clock: Clock, { origin: { slot } }: Anchor): Promise<void> {
+  if (slot !== undefined) await withConnection(connect, 'drop', (client) => dropSlot(client, clock, slot));
+}
+
+/** Drops the slots of the pipeline's other anchors if this one, asked after they were listed, is still the stored one. */
+export async function tidyAnchors(
+  connect: Connect,
+  clock: Clock,
+  { pipeline, anchor, still }: { readonly pipeline: string; readonly anchor: Anchor; readonly still: () => Promise<boolean> },
+): Promise<void> {
+  await withConnection(connect, 'tidy', async (client) => {
+    const left = (await slotsLike(client, slotPattern(pipeline))).filter((slot) => slot !== anchor.origin.slot);
+    // Invariant 'anchor-first': asked after listing, so none of these can be stored any more.
+    if (left.length === 0 || !(await still())) return;
+    for (const slot of left) await dropSlot(client, clock, slot);
   });
-  await client.query('BEGIN');
-  await client.query(`DROP PUBLICATION IF EXISTS ${quoteIdent(publication)}`);
-  await client.query(
-    `CREATE PUBLICATION ${quoteIdent(publication)} FOR TABLE ${names.join(', ')}
-     WITH (publish = '${PUBLISHED_ACTIONS}', publish_via_partition_root = false)`,
-  );
-  await client.query('COMMIT');
 }
 
-/** Drops slot and publication; nothing happens to what is gone already. */
-export async function releaseAnchor(connect: Connect, clock: Clock, pipeline: string): Promise<void> {
+/** Drops all slots of the pipeline and its publication; nothing happens to what is gone already. */
+export async function releaseAnchors(connect: Connect, clock: Clock, pipeline: string): Promise<void> {
   await withConnection(connect, 'release', async (client) => {
-    await dropSlot(client, clock, slotName(pipeline));
+    for (const slot of await slotsLike(client, slotPattern(pipeline))) await dropSlot(client, clock, slot);
     await client.query(`DROP PUBLICATION IF EXISTS ${quoteIdent(publicationName(pipeline))}`);
   });
 }

@@ -7,7 +7,6 @@ import { createAnchor } from './anchor.ts';
 import type { Connect } from './connection.ts';
 import { connectTo } from './connection.ts';
 import { passFence } from './fence.ts';
-import { slotName } from './names.ts';
 import { quiet, realClock } from './test-context.ts';
 
 let server: PostgresServer;
@@ -99,7 +98,7 @@ test('a row whose commit is below L0 but not yet visible holds the fence, and th
   // Publishing an insert would show as a message of type I.
   const streamed = await admin.query(
     "SELECT FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1', 'publication_names', $2) WHERE get_byte(data, 0) = ascii('I')",
-    [slotName('fenced'), anchor.origin.publication],
+    [anchor.origin.slot, anchor.origin.publication],
   );
   expect(streamed.rowCount).toBe(0);
   for (const client of [a, b, t]) await client.end();

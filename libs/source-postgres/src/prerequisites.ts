@@ -5,8 +5,8 @@ import type { Connect } from './connection.ts';
 import { queryJson, quoteIdent, withConnection } from './connection.ts';
 import { nameParts } from './discovery.ts';
 import { identify } from './identity.ts';
-import { publicationName, slotName } from './names.ts';
-import { foreignSlot } from './slot.ts';
+import { publicationName, slotPattern } from './names.ts';
+import { noRoomForSlot } from './slot.ts';
 import { tableFacts } from './table-facts.ts';
 import { tableProblems } from './table-fitness.ts';
 
@@ -25,7 +25,6 @@ interface ServerFacts {
   readonly mayReplicate: boolean;
   readonly mayCreate: boolean;
   readonly foreignPublication: boolean;
-  readonly slotDatabase: string | null;
   readonly slots: number;
   readonly maxSlots: number;
   readonly idleSlot: string | null;
@@ -33,8 +32,10 @@ interface ServerFacts {
   readonly maxSenders: number;
 }
 
-// The pipeline's own slot and sender count as free: they are there when a running pipeline is checked.
-const FACTS = `SELECT json_build_object(
+// The pipeline's own slots and their sender count as free: a slot is there when a running pipeline is checked, and dropped before the next is made.
+const FACTS = `WITH own AS (SELECT * FROM pg_replication_slots s WHERE s.slot_name ~ $1 AND s.database = current_database()),
+others AS (SELECT * FROM pg_replication_slots s WHERE s.slot_name NOT IN (SELECT slot_name FROM own))
+SELECT json_build_object(
   'version', current_setting('server_version_num')::int, 'versionText', current_setting('server_version'),
   'backendPid', pg_backend_pid(), 'rowSecurity', current_setting('row_security'), 'walLevel', current_setting('wal_level'),
   'standby', pg_is_in_recovery(), 'readOnly', current_setting('transaction_read_only') = 'on', 'encoding', current_setting('server_encoding'),
@@ -42,12 +43,11 @@ const FACTS = `SELECT json_build_object(
     OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication' AND pg_has_role(r.oid, 'MEMBER')),
   'mayCreate', has_database_privilege(current_database(), 'CREATE'),
   'foreignPublication', EXISTS (SELECT FROM pg_publication p WHERE p.pubname = $2 AND NOT pg_has_role(p.pubowner, 'USAGE')),
-  'slotDatabase', (SELECT COALESCE(s.database, '') FROM pg_replication_slots s WHERE s.slot_name = $1),
-  'slots', (SELECT count(*) FROM pg_replication_slots s WHERE s.slot_name <> $1),
+  'slots', (SELECT count(*) FROM others),
   'maxSlots', current_setting('max_replication_slots')::int,
-  'idleSlot', (SELECT min(s.slot_name) FROM pg_replication_slots s WHERE s.slot_name <> $1 AND NOT s.active),
+  'idleSlot', (SELECT min(s.slot_name) FROM others s WHERE NOT s.active),
   'senders', (SELECT count(*) FROM pg_stat_replication r
-    WHERE r.pid IS DISTINCT FROM (SELECT s.active_pid FROM pg_replication_slots s WHERE s.slot_name = $1)),
+    WHERE NOT EXISTS (SELECT FROM own s WHERE s.active_pid = r.pid)),
   'maxSenders', current_setting('max_wal_senders')::int)`;
 
 /** Every problem of server, user and tables, each with its cure. Touches nothing; throws when it cannot connect at all. */
@@ -61,7 +61,7 @@ export async function checkPrerequisites(connect: Connect, pipeline: string, tab
 }
 
 async function serverProblems(client: Client, connect: Connect, pipeline: string): Promise<Problem[]> {
-  const facts = await queryJson<ServerFacts>(client, FACTS, [slotName(pipeline), publicationName(pipeline)]);
+  const facts = await queryJson<ServerFacts>(client, FACTS, [slotPattern(pipeline), publicationName(pipeline)]);
   const { place } = connect;
   const problems: Problem[] = [];
   const add = (wrong: boolean, what: string, cure: string) => wrong && problems.push({ what, cure });
@@ -106,22 +106,12 @@ function rightProblems(facts: ServerFacts, { place, user, database }: Connect, p
       what: `Publication ${publicationName(pipeline)} belongs to another user.`,
       cure: `Run: DROP PUBLICATION ${quoteIdent(publicationName(pipeline))}; as its owner, or give the pipeline another name.`,
     });
-  if (facts.slotDatabase !== null && facts.slotDatabase !== database) {
-    const { message, hint } = foreignSlot(slotName(pipeline), facts.slotDatabase === '' ? null : facts.slotDatabase);
-    problems.push({ what: message, cure: hint ?? '' });
-  }
   return problems;
 }
 
 function roomProblems(facts: ServerFacts, place: string): Problem[] {
   const problems: Problem[] = [];
-  if (facts.slots >= facts.maxSlots) {
-    const drop = facts.idleSlot === null ? '' : `, or drop one that nobody needs: SELECT pg_drop_replication_slot('${facts.idleSlot}');`;
-    problems.push({
-      what: `PostgreSQL at ${place} has no free replication slot (max_replication_slots is ${facts.maxSlots}).`,
-      cure: `Raise max_replication_slots and restart PostgreSQL${drop || '.'}`,
-    });
-  }
+  if (facts.slots >= facts.maxSlots) problems.push(noRoomForSlot(place, facts.maxSlots, facts.idleSlot));
   if (facts.senders >= facts.maxSenders)
     problems.push({
       what: `PostgreSQL at ${place} has no free replication connection (max_wal_senders is ${facts.maxSenders}).`,

@@ -1,4 +1,4 @@
-import type { Clock, Log } from '@nanosync/core';
+import type { Clock, Log, Problem } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
@@ -31,11 +31,20 @@ export async function slotFacts(client: Client, slot: string): Promise<SlotFacts
   return (await queryJson<SlotFacts | null>(client, FACTS, [slot])) ?? undefined;
 }
 
+/** The slots of this database whose names match, also those that are being made. */
+export async function slotsLike(client: Client, pattern: string): Promise<readonly string[]> {
+  const { rows } = await client.query<{ slot: string }>(
+    'SELECT slot_name::text AS slot FROM pg_replication_slots WHERE slot_name ~ $1 AND database = current_database() ORDER BY 1',
+    [pattern],
+  );
+  return rows.map(({ slot }) => slot);
+}
+
 const DROP_ATTEMPTS = 200;
 const DROP_WAIT_MS = 50;
 
 /**
- * Ends whoever streams from the slot and drops it; nothing happens when it does not exist. A slot of another database is
+ * Ends whoever streams from the slot, or is making it, and drops it; nothing happens when it does not exist. A slot of another database is
  * refused: names are shared by all databases of a server, and it may be another deployment's.
  */
 export async function dropSlot(client: Client, clock: Clock, slot: string): Promise<void> {
@@ -58,7 +67,7 @@ export async function dropSlot(client: Client, clock: Clock, slot: string): Prom
 }
 
 /** The refusal for a slot of ours in name only. */
-export function foreignSlot(slot: string, database: string | null): PipelineError {
+function foreignSlot(slot: string, database: string | null): PipelineError {
   const hint = `Give the pipeline another name, or drop it: SELECT pg_drop_replication_slot('${slot}');`;
   return new PipelineError(
     'prerequisite',
@@ -81,6 +90,7 @@ export async function createSlot(connect: Connect, client: Client, slot: string,
     return parseLsn(rows[0]?.lsn ?? '');
   } catch (error) {
     if (codeOf(error) === '57014') throw await slotStuck(connect, slot, error);
+    if (codeOf(error) === '53400') throw await noFreeSlot(connect, client, error);
     throw error;
   } finally {
     done.abort();
@@ -109,6 +119,24 @@ async function reportHolders(
       // Only the report failed; the creation itself reports its own errors.
     }
   }
+}
+
+async function noFreeSlot({ place }: Connect, client: Client, cause: unknown): Promise<PipelineError> {
+  const { most, idle } = await queryJson<{ most: number; idle: string | null }>(client, ROOM);
+  const { what, cure } = noRoomForSlot(place, most, idle);
+  return new PipelineError('prerequisite', what, { cause, hint: cure });
+}
+
+const ROOM = `SELECT json_build_object('most', current_setting('max_replication_slots')::int,
+  'idle', (SELECT min(slot_name) FROM pg_replication_slots WHERE NOT active))`;
+
+/** What is wrong when all slots are taken, and what helps; `idle`: one that nobody uses now. */
+export function noRoomForSlot(place: string, most: number, idle: string | null): Problem {
+  const drop = idle === null ? '.' : `, or drop one that nobody needs: SELECT pg_drop_replication_slot('${idle}');`;
+  return {
+    what: `PostgreSQL at ${place} has no free replication slot (max_replication_slots is ${most}).`,
+    cure: `Raise max_replication_slots and restart PostgreSQL${drop}`,
+  };
 }
 
 async function slotStuck(connect: Connect, slot: string, cause: unknown): Promise<PipelineError> {

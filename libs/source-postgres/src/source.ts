@@ -1,5 +1,5 @@
 import type { Clock, Log, Problem, Source, SourceTable } from '@nanosync/core';
-import { createAnchor, releaseAnchor, verifyAnchor } from './anchor.ts';
+import { createAnchor, dropAnchor, releaseAnchors, tidyAnchors, verifyAnchor } from './anchor.ts';
 import { openChanges } from './change-reader.ts';
 import type { Connect } from './connection.ts';
 import { connectTo, queryJson, withConnection } from './connection.ts';
@@ -32,9 +32,11 @@ export async function openPostgresSource({ dsn, applicationName, log, clock }: P
     discover: (tables) => withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables)),
     drift: (pipeline, tables) => withConnection(connect, 'drift', (client) => driftOf(client, pipeline, tables)),
     anchor: (pipeline, id, tables) => createAnchor(connect, { clock, log }, { pipeline, id, tables }),
+    drop: (anchor) => dropAnchor(connect, clock, anchor),
+    tidy: (pipeline, anchor, still) => tidyAnchors(connect, clock, { pipeline, anchor, still }),
     extend: (pipeline, tables, options) => extendPublication(connect, clock, { pipeline, tables }, options),
     verify: (pipeline, anchor, published) => verifyAnchor(connect, pipeline, anchor, published),
-    release: (pipeline) => releaseAnchor(connect, clock, pipeline),
+    release: (pipeline) => releaseAnchors(connect, clock, pipeline),
     fence: (options) => passFence(connect, clock, options),
     partition: (table, options) => partitionTable(connect, table, options),
     readRange: (table, range, options) => readRange(readers, connect, { table, range, ...options }),

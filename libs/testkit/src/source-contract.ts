@@ -1,6 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { zstdDecompressSync } from 'node:zlib';
-import type { ChangeReader, ChangesOptions, Position, RangeOutput, Row, Source, SourceEvent, SourceTable, TableId } from '@nanosync/core';
+import type {
+  Anchor,
+  ChangeReader,
+  ChangesOptions,
+  Position,
+  RangeOutput,
+  Row,
+  Source,
+  SourceEvent,
+  SourceTable,
+  TableId,
+} from '@nanosync/core';
 import { AvroReader, comparePositions, readCell, readRowOrigin, rowOrigin, sectionsOf, UNCHANGED } from '@nanosync/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -54,6 +65,7 @@ export function describeSource(name: string, start: () => Promise<SourceUnderTes
     describeRanges(context);
     describeStream(context);
     describePlaces(context);
+    describeAnchors(context);
   });
 }
 
@@ -196,6 +208,54 @@ function describePlaces({ database, source }: Context): void {
     await source().release(stream.pipeline);
     await source().release(stream.pipeline);
     await expect(source().verify(stream.pipeline, stream.anchor, null)).rejects.toMatchObject({ kind: 'gap' });
+  });
+}
+
+function describeAnchors({ database, source }: Context): void {
+  test('two anchors of one pipeline do not disturb one another', async () => {
+    const [one, two] = [await database().table(), await database().table()];
+    await using first = await anchored(source(), [one]);
+    await database().commit(one, [{ kind: 'insert', row: rowOf(1) }]);
+    const second = await source().anchor(first.pipeline, 'another', [two]);
+    await database().commit(one, [{ kind: 'insert', row: rowOf(2) }]);
+    expect((await first.commits(2)).filter(({ kind }) => kind === 'change').map(summary)).toEqual(['c 1', 'c 2']);
+    await source().verify(first.pipeline, first.anchor, null);
+    await source().verify(first.pipeline, second, null);
+    await source().release(first.pipeline);
+    for (const anchor of [first.anchor, second])
+      await expect(source().verify(first.pipeline, anchor, null)).rejects.toMatchObject({ kind: 'gap' });
+  });
+
+  test('a dropped anchor is gone, however often, with its stream and with no other', async () => {
+    const table = await database().table();
+    await using first = await anchored(source(), [table]);
+    const second = await source().anchor(first.pipeline, 'another', [table]);
+    await source().drop(first.anchor);
+    await source().drop(first.anchor);
+    await expect(first.drained()).rejects.toMatchObject({ kind: expect.stringMatching(/unavailable|gap/) });
+    await expect(source().verify(first.pipeline, first.anchor, null)).rejects.toMatchObject({ kind: 'gap' });
+    await source().verify(first.pipeline, second, null);
+    await source().drop(second);
+  });
+
+  test('what other anchors of the pipeline left is tidied if this one is still the stored one', async () => {
+    const table = await database().table();
+    await using mine = await anchored(source(), [table]);
+    await using elsewhere = await anchored(source(), [table]);
+    const left = await source().anchor(mine.pipeline, 'left', [table]);
+    await source().tidy(mine.pipeline, mine.anchor, async () => false);
+    await source().verify(mine.pipeline, left, null);
+    // Made once the slots have been listed: it may become the stored one.
+    let later: Anchor | undefined;
+    const still = async () => {
+      later = await source().anchor(mine.pipeline, 'later', [table]);
+      return true;
+    };
+    await source().tidy(mine.pipeline, mine.anchor, still);
+    await expect(source().verify(mine.pipeline, left, null)).rejects.toMatchObject({ kind: 'gap' });
+    for (const { pipeline, anchor } of [mine, elsewhere, { ...mine, anchor: later as Anchor }])
+      await source().verify(pipeline, anchor, null);
+    await source().drop(later as Anchor);
   });
 }
 

@@ -54,6 +54,7 @@ async function adding(tables: readonly string[], change: Partial<PipelineRecord>
       await Promise.race([opened.fence, aborted]);
       signal.throwIfAborted();
     },
+    tidy: async () => {},
     drift: async () => [],
     mark: async ({ kind }: { kind: string }) => void happened.push(`marked ${kind}`),
     fence: async () => void happened.push('fenced'),

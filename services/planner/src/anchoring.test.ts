@@ -1,8 +1,9 @@
-import type { GenerationId, PipelineRecord, ServiceContext, Sink, Source, TableRecord } from '@nanosync/core';
+import type { Anchor, GenerationId, PipelineRecord, ServiceContext, Sink, Source, TableRecord } from '@nanosync/core';
 import { positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { anchorPipeline } from './anchoring.ts';
+import { LooseAnchors } from './loose-anchors.ts';
 
 const L0 = positionOf(100n, 0n);
 const CONNECTION = { name: 'c', type: 'fake', dsn: null, properties: {} };
@@ -30,8 +31,9 @@ async function anchoring(generations: readonly { epoch: string }[] = []) {
     discover: async () => [{ schema: ORDERS, storage: 's', estimatedRows: 1 }],
     anchor: async (_: string, id: string) => {
       happened.push('anchored');
-      return { id, l0: L0, origin: {} };
+      return { id, l0: L0, origin: { slot: `slot ${id}` } };
     },
+    drop: async ({ id }: Anchor) => void happened.push(`dropped ${id}`),
   } as unknown as Source;
   const sink = {
     check: async () => [],
@@ -47,12 +49,13 @@ async function anchoring(generations: readonly { epoch: string }[] = []) {
   await state.put(stateKeys.pipeline('p'), CREATED, 0);
   const pipeline = async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))!;
   const table = async () => (await readRecord<TableRecord>(state, stateKeys.table('p', ORDERS.table)))?.value;
-  return { ctx, source, sink, happened, pipeline, table, state, bus };
+  const loose = new LooseAnchors(ctx, 'p');
+  return { ctx, parts: { source, sink, loose }, happened, pipeline, table, state, bus };
 }
 
 test('anchor and tables are stored in one write, once the slot is there', async () => {
-  const { ctx, source, sink, happened, pipeline, table } = await anchoring();
-  const epochs = await anchorPipeline(ctx, await pipeline(), source, sink);
+  const { ctx, parts, happened, pipeline, table } = await anchoring();
+  const epochs = await anchorPipeline(ctx, await pipeline(), parts);
   expect(happened).toEqual(['anchored']);
   const { anchor, phase } = (await pipeline()).value;
   expect(phase).toBe('anchored');
@@ -61,29 +64,42 @@ test('anchor and tables are stored in one write, once the slot is there', async 
 });
 
 test('an anchor that another planner stored meanwhile stays: of two slots one is worthless', async () => {
-  const { ctx, source, sink, pipeline, table, state } = await anchoring();
+  const { ctx, parts, happened, pipeline, table, state } = await anchoring();
   const before = await pipeline();
-  await anchorPipeline(ctx, before, source, sink);
+  await anchorPipeline(ctx, before, parts);
   const stored = await pipeline();
-  await expect(anchorPipeline(ctx, before, source, sink)).rejects.toMatchObject({ kind: 'conflict' });
+  await expect(anchorPipeline(ctx, before, parts)).rejects.toMatchObject({ kind: 'conflict' });
   expect(await pipeline()).toEqual(stored);
   expect((await table())?.anchor).toBe(stored.value.anchor?.id);
+  const [, ...later] = happened;
+  expect(later).toEqual(['anchored', expect.stringMatching(/^dropped /)]);
+  expect(later).not.toContain(`dropped ${stored.value.anchor?.id}`);
   expect(await state.get(stateKeys.pipeline('p'))).toBeDefined();
 });
 
+test('a planner that wakes up late discards nothing of the epochs that another one has stored meanwhile', async () => {
+  const { ctx, parts, happened, pipeline, state } = await anchoring();
+  const { key, value, version } = await pipeline();
+  await state.put(key, { ...value, request: 'resnapshot' }, version);
+  const before = await pipeline();
+  await anchorPipeline(ctx, before, parts);
+  await expect(anchorPipeline(ctx, before, parts)).rejects.toMatchObject({ kind: 'conflict' });
+  expect(happened).toEqual(['anchored']);
+});
+
 test.each(['topic', 'sink'] as const)('a pipeline that the store forgot is not begun over what its %s has', async (where) => {
-  const { ctx, source, sink, happened, pipeline, table, bus } = await anchoring(where === 'sink' ? [{ epoch: 'old' }] : []);
+  const { ctx, parts, happened, pipeline, table, bus } = await anchoring(where === 'sink' ? [{ epoch: 'old' }] : []);
   if (where === 'topic') {
     await bus.ensureTopic(ctx.topics.changes('p', ORDERS.table), 1);
     await using producer = await bus.producer();
     await producer.send(ctx.topics.changes('p', ORDERS.table), 0, [{ key: Buffer.alloc(0), value: Buffer.from('old') }]);
   }
-  const beginning = anchorPipeline(ctx, await pipeline(), source, sink);
+  const beginning = anchorPipeline(ctx, await pipeline(), parts);
   await expect(beginning).rejects.toMatchObject({ kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' });
   expect(happened).toEqual([]);
   // Unless that is what was asked for.
   const asked = await pipeline();
-  await anchorPipeline(ctx, { ...asked, value: { ...asked.value, request: 'resnapshot' } }, source, sink);
+  await anchorPipeline(ctx, { ...asked, value: { ...asked.value, request: 'resnapshot' } }, parts);
   expect(happened).toEqual(['anchored']);
   // A topic keeps the number of bus partitions that it was made with.
   expect((await table())?.busPartitions).toBe(where === 'topic' ? 1 : 2);

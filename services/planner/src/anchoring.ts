@@ -1,5 +1,6 @@
 import type {
   Anchor,
+  GenerationId,
   PipelineRecord,
   Position,
   ServiceContext,
@@ -20,23 +21,31 @@ import {
   stateKeys,
   step,
 } from '@nanosync/core';
+import type { LooseAnchors } from './loose-anchors.ts';
+
+/** What a pipeline is anchored with. */
+export interface AnchoringParts {
+  readonly source: Source;
+  readonly sink: Sink;
+  readonly loose: LooseAnchors;
+}
 
 /**
  * Takes a pipeline from `created` to `anchored`. Order (invariant "anchor first"): everything is checked before anything is
  * made; topics; publication and slot; then anchor and table records durable in one write. Dying before that write leaves a slot
- * without an anchor, which the next attempt drops. Nothing has been read by then. Returns the epochs that it chose. A table that came to the
- * definition after an earlier anchor is none of its concern: it is added like any other, so that it cannot keep those from beginning again.
+ * without an anchor, which who follows the stored one drops. Nothing has been read by then. Another planner may do the same at the same time:
+ * each has a slot of its own, and the write decides. Returns the epochs that it chose. A table that came to the definition after an earlier anchor
+ * is none of its concern: it is added like any other, so that it cannot keep those from beginning again.
  */
 export async function anchorPipeline(
   ctx: ServiceContext,
   stored: Stored<PipelineRecord>,
-  source: Source,
-  sink: Sink,
+  { source, sink, loose }: AnchoringParts,
 ): Promise<readonly string[]> {
   const { definition, request } = stored.value;
   const tables = await checked(ctx, stored.value, source, sink);
   if (request === null) await refuseLeftovers(ctx, definition.name, tables, sink);
-  else await discardUnseen(ctx, definition.name, tables, sink);
+  else await discardUnseen(ctx, stored, tables, sink);
   const busPartitions = await createTopics(ctx, definition.name, tables);
   const anchor = await source.anchor(
     definition.name,
@@ -46,7 +55,13 @@ export async function anchorPipeline(
   ctx.failpoint('slot-created');
   // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
   const records = tables.map((table) => plannedTable(ctx, { anchor, l0: anchor.l0, table, busPartitions }));
-  await storeAnchor(ctx, stored, anchor, records);
+  loose.add(anchor, stored.version);
+  if (!(await storeAnchor(ctx, stored, anchor, records))) {
+    const now = await readRecord<PipelineRecord>(ctx.state, stored.key);
+    if (now !== undefined) await loose.settle(now, async () => source); // What it leaves open is settled by the next step.
+    throw changedMeanwhile(definition.name);
+  }
+  loose.stored(anchor);
   ctx.failpoint('anchor-stored');
   return records.map(({ epoch }) => epoch);
 }
@@ -84,12 +99,28 @@ async function refuseLeftovers(ctx: ServiceContext, pipeline: string, tables: re
   }
 }
 
-/** What earlier epochs left in staging goes before a new anchor forgets their names; what users see stays until the switch. */
-async function discardUnseen(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[], sink: Sink): Promise<void> {
+/**
+ * What earlier epochs left in staging goes before a new anchor forgets their names; what users see stays until the switch. Another planner may
+ * have stored an anchor by now, and what is staged under that must stay: so first all epochs are read, then it is asked whether they are earlier.
+ */
+async function discardUnseen(
+  ctx: ServiceContext,
+  stored: Stored<PipelineRecord>,
+  tables: readonly SourceTable[],
+  sink: Sink,
+): Promise<void> {
+  const pipeline = stored.value.definition.name;
+  const earlier: GenerationId[] = [];
   for (const { schema } of tables) {
     const before = await readRecord<TableRecord>(ctx.state, stateKeys.table(pipeline, schema.table));
-    if (before !== undefined) await sink.discard({ pipeline, table: schema.table, epoch: before.value.epoch });
+    if (before !== undefined) earlier.push({ pipeline, table: schema.table, epoch: before.value.epoch });
   }
+  if ((await ctx.state.get(stored.key))?.version !== stored.version) throw changedMeanwhile(pipeline);
+  for (const generation of earlier) await sink.discard(generation);
+}
+
+function changedMeanwhile(pipeline: string): PipelineError {
+  return new PipelineError('conflict', `Another planner changed pipeline ${pipeline} meanwhile.`);
 }
 
 /** Makes the topics that are not there and returns the number of bus partitions of each table: pinned when its topic was made. */
@@ -115,13 +146,11 @@ async function storeAnchor(
   stored: Stored<PipelineRecord>,
   anchor: Anchor,
   tables: readonly TableRecord[],
-): Promise<void> {
-  const { name } = stored.value.definition;
+): Promise<boolean> {
   const phase = step(PIPELINE_MACHINE, stored.value.phase, 'anchor');
   const recorded = tables.map(({ table }) => table);
   const pipeline: PipelineRecord = { ...stored.value, anchor, recorded, phase, request: null, failure: null, waiting: null };
-  if (!(await putTables(ctx, { key: stored.key, value: pipeline, version: stored.version }, tables)))
-    throw new PipelineError('conflict', `Another planner changed pipeline ${name} meanwhile.`);
+  return putTables(ctx, { key: stored.key, value: pipeline, version: stored.version }, tables);
 }
 
 /** Stores a pipeline against the version that was read, and records of its tables, all or nothing; false when another one wrote first. */

@@ -11,8 +11,10 @@ import {
 } from '@nanosync/core';
 import { anchorPipeline } from './anchoring.ts';
 import { collectFailures } from './failures.ts';
+import { LooseAnchors } from './loose-anchors.ts';
 import { TablePlanner } from './table-planner.ts';
 import { TaskPublisher } from './task-publisher.ts';
+import { Tidying } from './tidying.ts';
 
 /** Phases in which a pipeline's tables move. */
 const ACTIVE: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
@@ -26,7 +28,9 @@ export class PipelinePlanner implements AsyncDisposable {
   private source: Source | undefined;
   private sink: Sink | undefined;
   private tables: TablePlanner | undefined;
+  private tidying: Tidying | undefined;
   private readonly tasks: TaskPublisher;
+  private readonly loose: LooseAnchors;
   /** What the record says of waiting, as far as this planner wrote it. */
   private told: string | null | undefined;
   private waiting: string | null = null;
@@ -44,6 +48,7 @@ export class PipelinePlanner implements AsyncDisposable {
     this.ctx = ctx;
     this.name = name;
     this.tasks = new TaskPublisher(ctx);
+    this.loose = new LooseAnchors(ctx, name);
   }
 
   /** Does what the pipeline's phase asks for. `busy` means that more may be done at once. */
@@ -64,6 +69,7 @@ export class PipelinePlanner implements AsyncDisposable {
     if (stored === undefined) return 'gone';
     const pipeline = stored.value;
     this.anchorId = pipeline.anchor?.id;
+    if (await this.loose.settle(stored, () => this.openSource(pipeline))) return 'busy';
     if (pipeline.request === 'resnapshot' && pipeline.phase !== 'created') return this.begin(stored);
     if (pipeline.phase === 'created') return this.anchor(stored);
     if (!ACTIVE.includes(pipeline.phase)) return 'idle';
@@ -109,13 +115,16 @@ export class PipelinePlanner implements AsyncDisposable {
     await this.close();
     const phase = PIPELINE_MACHINE[stored.value.phase].resnapshot;
     if (phase === null) return 'idle'; // Being deleted: nothing begins any more.
+    // Its slot goes before another is made, so that a resnapshot needs no second one.
+    if (stored.value.anchor !== null) this.loose.add(stored.value.anchor, stored.version);
     await this.ctx.state.put(stored.key, { ...stored.value, phase, anchor: null, failure: null }, stored.version);
     return 'busy';
   }
 
   private async anchor(stored: Stored<PipelineRecord>): Promise<'busy'> {
     const { definition } = stored.value;
-    const epochs = await anchorPipeline(this.ctx, stored, await this.openSource(stored.value), await this.openSink(stored.value));
+    const parts = { source: await this.openSource(stored.value), sink: await this.openSink(stored.value), loose: this.loose };
+    const epochs = await anchorPipeline(this.ctx, stored, parts);
     for (const epoch of epochs) this.fresh.add(epoch);
     this.ctx.log.info('pipeline anchored', { name: definition.name, tables: definition.source.tables.length });
     return 'busy';
@@ -129,7 +138,9 @@ export class PipelinePlanner implements AsyncDisposable {
       this.tables = await TablePlanner.open({ ctx, fresh, tasks, source: await this.openSource(pipeline), waiting }, pipeline);
       if (!this.resumed) await this.tables.logResuming();
       this.resumed = true;
+      this.tidying = new Tidying(ctx, this.name);
     }
+    if (pipeline.anchor !== null) await this.tidying?.step(await this.openSource(pipeline), pipeline.anchor);
     const progress = await this.tables.step(pipeline);
     this.unmet = progress.unmet;
     if (pipeline.phase === 'anchored' && progress.planned) await this.move('plan', (record) => record);

@@ -11,10 +11,12 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     invariant: 'anchor-first',
     does: 'The slot is made before the publication that decodes it, so the stream cannot begin at L0.',
     file: `${FOLDER}/anchor.ts`,
-    find: `    await createPublication(client, publication, request.tables);
-    const l0 = await createSlot(connect, client, slot, context);`,
-    replace: `    const l0 = await createSlot(connect, client, slot, context);
-    await createPublication(client, publication, request.tables);`,
+    find: `  await publishTables(connect, publication, request.tables);
+  const work = (client: Client) => createSlot(connect, client, slot, context);
+  const l0 = await withConnection(connect, 'anchor', work, { statementTimeoutMs: CREATE_TIMEOUT_MS });`,
+    replace: `  const work = (client: Client) => createSlot(connect, client, slot, context);
+  const l0 = await withConnection(connect, 'anchor', work, { statementTimeoutMs: CREATE_TIMEOUT_MS });
+  await publishTables(connect, publication, request.tables);`,
     test: pg('source', 'the publication is there before the slot: what is committed while both are being made is skipped by nobody'),
   },
   {
@@ -30,13 +32,31 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     ),
   },
   {
+    name: 'slot-shared-by-anchors',
+    invariant: 'anchor-first',
+    does: 'All anchors of a pipeline have one slot name.',
+    file: `${FOLDER}/names.ts`,
+    find: '  return `${slotStem(pipeline)}_${plain ? anchorId : sha256(anchorId).slice(0, ANCHOR_DIGITS)}`;',
+    replace: '  return `${slotStem(pipeline)}_${sha256(plain ? pipeline : pipeline).slice(0, ANCHOR_DIGITS)}`;',
+    test: unit('names', 'each anchor has a slot of its own, whatever its id looks like'),
+  },
+  {
+    name: 'tidied-without-asking',
+    invariant: 'anchor-first',
+    does: 'Slots of other anchors are dropped by a planner whose anchor is not the stored one any more.',
+    file: `${FOLDER}/anchor.ts`,
+    find: 'if (left.length === 0 || !(await still())) return;',
+    replace: 'if (left.length === 0 || (await still()) === undefined) return;',
+    test: pg('anchor', 'what an earlier try left is left alone and tidied, also while somebody streams from it'),
+  },
+  {
     name: 'earlier-slot-kept',
     invariant: 'anchor-first',
     does: 'A slot that an earlier try left is not dropped.',
     file: `${FOLDER}/anchor.ts`,
-    find: '    await dropSlot(client, context.clock, slot);\n    await createPublication',
-    replace: '    await createPublication',
-    test: pg('anchor', 'what an earlier try left is replaced, also while somebody streams from it'),
+    find: '    for (const slot of left) await dropSlot(client, clock, slot);',
+    replace: "    for (const slot of left.filter((one) => one === '')) await dropSlot(client, clock, slot);",
+    test: pg('anchor', 'what an earlier try left is left alone and tidied, also while somebody streams from it'),
   },
   {
     name: 'fence-does-not-wait',

@@ -8,7 +8,7 @@ test('with nothing running the slot is there at once, at the end of the log', as
   fill(model.db, 2);
   const anchor = await anchored(model);
   expect(anchor.l0).toBe(positionOf(model.db.end, 0n));
-  expect(model.db.slot).toMatchObject({ pipeline: 'p', confirmed: model.db.end });
+  expect(model.db.slot).toMatchObject({ name: anchor.origin.slot, confirmed: model.db.end });
 });
 
 test('a transaction that hangs in its commit below L0 holds the fence, is in no stream, and is read behind the fence', async () => {
@@ -65,14 +65,18 @@ test('the fence waits for prepared transactions and names the statement that end
   expect(db.rowsOf(ORDERS)).toEqual([]);
 });
 
-test('a slot creation that is cut off, or replaced by another, leaves no slot behind', async () => {
+test('a slot creation that is cut off, or dropped, leaves no slot behind; another one goes on', async () => {
   const model = modelOf();
   const { db, source, cut, clock } = model;
   const held = open(db, (t) => [t.insert(ORDERS, row(1))]);
   const first = source.anchor('p', 'first', [ORDERS]).catch((error: unknown) => error);
   await clock.advance(0);
   const second = source.anchor('p', 'second', [ORDERS]).catch((error: unknown) => error);
+  await clock.advance(0);
+  const [name = ''] = db.creating;
+  await source.drop({ id: 'first', l0: positionOf(0n, 0n), origin: { slot: name } });
   expect(await first).toMatchObject({ kind: 'unavailable' });
+  expect(db.creating.size).toBe(1);
   cut();
   expect(await second).toMatchObject({ kind: 'unavailable' });
   expect(db.slot).toBeUndefined();
@@ -88,7 +92,7 @@ test('an anchor does not fit a slot that is gone, moved on, or a log that ends b
   await source.verify('p', anchor, null);
   await expect(source.verify('p', anchor, positionOf(db.end + 1n, 0n))).rejects.toMatchObject({ kind: 'gap' });
   run(db, (t) => [t.insert(ORDERS, row(9))]);
-  db.confirm(db.end);
+  db.confirm(db.end, anchor.origin.slot ?? '');
   await expect(source.verify('p', anchor, null)).rejects.toMatchObject({ kind: 'gap' });
   await source.verify('p', anchor, positionOf(db.end, 0n));
   db.dropSlot();

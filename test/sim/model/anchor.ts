@@ -15,30 +15,53 @@ export async function createModelAnchor(
   request: { readonly pipeline: string; readonly id: string; readonly tables: readonly TableId[] },
 ): Promise<Anchor> {
   db.reach();
-  db.dropSlot();
-  db.publication = new Set(request.tables);
-  const creation = Symbol(request.id);
-  db.creating = creation;
-  const l0 = await consistentPoint(db, connection, creation);
-  db.creating = undefined;
-  db.slot = { pipeline: request.pipeline, confirmed: l0, saved: l0, holder: null };
+  publish(db, request.tables);
+  const name = `${slotPrefix(request.pipeline)}${request.id}`;
+  db.creating.add(name);
+  const l0 = await consistentPoint(db, connection, name);
+  db.creating.delete(name);
+  db.slots.set(name, { name, confirmed: l0, saved: l0, holder: null });
   db.slotsMade++;
-  return { id: request.id, l0: positionOf(l0, 0n), origin: { database: 'model' } };
+  return { id: request.id, l0: positionOf(l0, 0n), origin: { database: 'model', slot: name } };
+}
+
+/** Drops the pipeline's slots but the anchor's, if this is still stored once they are listed. */
+export async function tidyModel(db: ModelDatabase, pipeline: string, anchor: Anchor, still: () => Promise<boolean>): Promise<void> {
+  db.reach();
+  const left = slotsOf(db, pipeline).filter((name) => name !== anchor.origin.slot);
+  if (left.length === 0 || !(await still())) return;
+  db.reach();
+  for (const name of left) db.drop(name);
+}
+
+/** The slots of a pipeline, also those that are being made. */
+export function slotsOf(db: ModelDatabase, pipeline: string): readonly string[] {
+  return [...db.slots.keys(), ...db.creating].filter((name) => name.startsWith(slotPrefix(pipeline)));
+}
+
+function slotPrefix(pipeline: string): string {
+  return `slot of ${pipeline}: `;
+}
+
+function publish(db: ModelDatabase, tables: readonly TableId[]): void {
+  const missing = tables.filter((table) => !db.isPublished(table));
+  if (db.publication === undefined) db.publication = new Set(tables);
+  else if (missing.length > 0) db.alterPublication(missing);
 }
 
 /**
  * The server notes which transactions run and waits for them, notes again and waits for those, and is consistent at the next note, or
  * at one where nothing runs. A transaction that began in between and is not waited for can have its commit in the log below that point.
  */
-async function consistentPoint(db: ModelDatabase, connection: AbortSignal, creation: symbol): Promise<bigint> {
+async function consistentPoint(db: ModelDatabase, connection: AbortSignal, name: string): Promise<bigint> {
   for (let phase = 0; ; phase++) {
     const running = db.runningNow();
     const end = db.append('running');
     if (running.length === 0 || phase === 2) return end;
     while (running.some(({ xid }) => db.isRunning(xid))) {
       await db.wakeUps.next(connection);
-      if (db.creating === creation && connection.aborted) db.creating = undefined;
-      if (db.creating !== creation) throw new PipelineError('unavailable', 'The creation of the slot was cut off.');
+      if (connection.aborted) db.creating.delete(name);
+      if (!db.creating.has(name)) throw new PipelineError('unavailable', 'The creation of the slot was cut off.');
     }
   }
 }
@@ -46,7 +69,7 @@ async function consistentPoint(db: ModelDatabase, connection: AbortSignal, creat
 /** Throws `gap` when the log that the anchor began is no longer whole from the published position on. */
 export function verifyModelAnchor(db: ModelDatabase, pipeline: string, anchor: Anchor, published: Position | null): void {
   const gap = (reason: string) => new PipelineError('gap', reason, { hint: `Run: nanosync pipeline resnapshot ${pipeline}` });
-  const { slot } = db;
+  const slot = db.slots.get(anchor.origin.slot ?? '');
   if (slot === undefined) throw gap('The replication slot no longer exists.');
   if (db.publication === undefined) throw gap('The publication no longer exists.');
   const known = sectionsOf(published ?? anchor.l0)[0] as bigint;

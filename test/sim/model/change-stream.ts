@@ -2,7 +2,7 @@ import type { ChangeReader, ChangesOptions, Clock, Position, SourceEvent, TableI
 import { PipelineError, positionOf, sectionsOf } from '@nanosync/core';
 import { ModelCompletion } from './completion.ts';
 import { ModelConfirmations } from './confirmations.ts';
-import type { ModelDatabase } from './database.ts';
+import type { ModelDatabase, ModelSlot } from './database.ts';
 import type { Pending } from './decode.ts';
 import { decode } from './decode.ts';
 import { Published } from './published.ts';
@@ -33,9 +33,9 @@ export async function openModelChanges(parts: StreamParts): Promise<ChangeReader
     db.reach();
     const missing = options.tables.find(({ schema }) => !db.isPublished(schema.table) || db.find(schema.table) === undefined);
     if (missing !== undefined) throw gap(options, `The publication does not publish the table ${missing.schema.table} any more.`);
-    const { slot } = db;
+    const slot = db.slots.get(options.anchor.origin.slot ?? '');
     if (slot === undefined) throw gap(options, 'The replication slot is gone.');
-    if (slot.holder === null) return new ModelChangeReader(parts);
+    if (slot.holder === null) return new ModelChangeReader(parts, slot);
     if (tries === SLOT_TRIES) throw new PipelineError('conflict', 'Another process streams from the replication slot.');
     await clock.sleep(SLOT_RETRY_MS, options.signal);
   }
@@ -48,6 +48,7 @@ function gap({ pipeline }: ChangesOptions, reason: string): PipelineError {
 /** Streams the model's log from the slot: sometimes all that is there in a call, sometimes a transaction in pieces. */
 class ModelChangeReader implements ChangeReader {
   private readonly db: ModelDatabase;
+  private readonly slot: ModelSlot;
   private readonly options: ChangesOptions;
   private readonly clock: Clock;
   private readonly connection: AbortSignal;
@@ -73,15 +74,14 @@ class ModelChangeReader implements ChangeReader {
   private readonly onAbort = () => this.close();
   private readonly onCut = () => this.cut();
 
-  constructor({ db, options, clock, connection }: StreamParts) {
+  constructor({ db, options, clock, connection }: StreamParts, slot: ModelSlot) {
     this.db = db;
+    this.slot = slot;
     this.options = options;
     this.clock = clock;
     this.connection = connection;
     this.tables = new Map(options.tables.map(({ schema }) => [schema.table, db.find(schema.table)]));
     const from = sectionsOf(options.from)[0] as bigint;
-    const { slot } = db;
-    if (slot === undefined) throw new Error('a stream needs a slot');
     const begin = from > slot.confirmed ? from : slot.confirmed;
     const first = db.log.findIndex(({ lsn }) => lsn >= begin);
     this.nextAt = first < 0 ? db.log.length : first;
@@ -144,7 +144,7 @@ class ModelChangeReader implements ChangeReader {
   }
 
   private letGo(): void {
-    if (this.db.slot?.holder === this.holder) this.db.slot.holder = null;
+    if (this.slot.holder === this.holder) this.slot.holder = null;
   }
 
   /** Of what is in the log now some more had arrived. */
@@ -162,7 +162,7 @@ class ModelChangeReader implements ChangeReader {
   }
 
   private tell(lsn: bigint): void {
-    if (this.db.slot?.holder === this.holder) this.db.confirm(lsn);
+    if (this.slot.holder === this.holder) this.db.confirm(lsn, this.slot.name);
   }
 
   /** Decodes the next piece; a marker ends it, because what follows may have to be completed because of it. */

@@ -20,9 +20,9 @@ export interface ModelOptions {
   readonly largeChars?: number;
 }
 
-/** The slot of the model. */
+/** A slot of the model. */
 export interface ModelSlot {
-  readonly pipeline: string;
+  readonly name: string;
   /** Commits that begin below are never delivered again. */
   confirmed: bigint;
   /** What of that survives a crash of the server, which saves it only now and then. */
@@ -40,21 +40,22 @@ const FORGETS = 0.7;
 
 /**
  * A PostgreSQL in memory, as far as a pipeline can tell: heaps whose rows move, transactions that commit before they are visible, a log,
- * a publication and a slot. It is the oracle of the simulation: what its tables hold at the end is what the sink must hold.
+ * a publication and slots. It is the oracle of the simulation: what its tables hold at the end is what the sink must hold.
  */
 export class ModelDatabase implements TransactionHost {
   readonly log: Logged[] = [];
-  slot: ModelSlot | undefined;
+  /** By name, the newest last. */
+  readonly slots = new Map<string, ModelSlot>();
+  /** Names of slots whose creation is under way. */
+  readonly creating = new Set<string>();
   /** Slots that reached their consistent point so far, to tell a lost one from one that never was. */
   slotsMade = 0;
   /** Tables whose changes the stream has; undefined: there is no publication. */
   publication: Set<TableId> | undefined;
   /** Where in the log the publication was changed. */
   readonly altered: bigint[] = [];
-  /** The slot creation that is under way. */
-  creating: symbol | undefined;
-  /** Called with each value by which the server moves its slot on. */
-  onConfirm: (lsn: bigint) => void = () => {};
+  /** Called with each value by which the server moves a slot on, and its name. */
+  onConfirm: (lsn: bigint, slot: string) => void = () => {};
   /** Ends all connections of one process, for each process that is connected. */
   readonly sessions = new Set<() => void>();
   readonly wakeUps = new WakeUps();
@@ -77,6 +78,11 @@ export class ModelDatabase implements TransactionHost {
     this.pageRows = pageRows;
     this.largeChars = largeChars;
     for (const schema of schemas) this.createTable(schema);
+  }
+
+  /** The newest slot. */
+  get slot(): ModelSlot | undefined {
+    return [...this.slots.values()].at(-1);
   }
 
   /** Where the next record of the log will be. */
@@ -152,19 +158,23 @@ export class ModelDatabase implements TransactionHost {
     );
   }
 
-  /** Somebody drops the slot by hand. */
-  dropSlot(): void {
-    this.breakStream();
-    this.slot = undefined;
-    this.creating = undefined;
+  /** Drops a slot, or ends its creation; its stream ends. */
+  drop(name: string): void {
+    const slot = this.slots.get(name);
+    if (slot !== undefined) this.endStream(slot);
+    this.slots.delete(name);
+    this.creating.delete(name);
     this.wakeUps.wake();
   }
 
-  /** The server ends whoever streams from the slot. */
+  /** Somebody drops all slots by hand. */
+  dropSlot(): void {
+    for (const name of [...this.slots.keys(), ...this.creating]) this.drop(name);
+  }
+
+  /** The server ends whoever streams from a slot. */
   breakStream(): void {
-    const holder = this.slot?.holder;
-    if (this.slot !== undefined) this.slot.holder = null;
-    holder?.ended();
+    for (const slot of this.slots.values()) this.endStream(slot);
     this.wakeUps.wake();
   }
 
@@ -174,7 +184,7 @@ export class ModelDatabase implements TransactionHost {
     for (const transaction of [...this.running.values()])
       if (transaction.state === 'open') transaction.rollback();
       else if (transaction.state === 'committing') transaction.becomeVisible();
-    if (this.slot !== undefined) this.slot.confirmed = this.slot.saved;
+    for (const slot of this.slots.values()) slot.confirmed = slot.saved;
   }
 
   /** While true nobody reaches the server. */
@@ -265,13 +275,19 @@ export class ModelDatabase implements TransactionHost {
     transaction.becomeVisible();
   }
 
-  /** The holder of the slot tells the server what is safe elsewhere. */
-  confirm(lsn: bigint): void {
-    const { slot } = this;
+  /** The holder of a slot tells the server what is safe elsewhere. */
+  confirm(lsn: bigint, name: string): void {
+    const slot = this.slots.get(name);
     if (slot === undefined || lsn <= slot.confirmed) return;
     slot.confirmed = lsn;
     if (this.random() >= FORGETS) slot.saved = lsn;
-    this.onConfirm(lsn);
+    this.onConfirm(lsn, name);
+  }
+
+  private endStream(slot: ModelSlot): void {
+    const { holder } = slot;
+    slot.holder = null;
+    holder?.ended();
   }
 
   private cutAll(): void {

@@ -55,14 +55,14 @@ export async function postgresScenarios(version: PostgresVersion): Promise<Scena
     },
     dropSlot: async (pipeline) => {
       await terminate(admin, pipeline);
-      await admin.query('SELECT pg_drop_replication_slot($1)', [slotOf(pipeline)]);
+      await admin.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name ~ $1', [slotsOf(pipeline)]);
     },
     breakStream: (pipeline) => terminate(admin, pipeline),
     confirmed: async (pipeline, atLeast) => {
       for (;;) {
         const { rows } = await admin.query<{ at: string }>(
-          `SELECT confirmed_flush_lsn - '0/0' AS at FROM pg_replication_slots WHERE slot_name = $1`,
-          [slotOf(pipeline)],
+          `SELECT confirmed_flush_lsn - '0/0' AS at FROM pg_replication_slots WHERE slot_name ~ $1`,
+          [slotsOf(pipeline)],
         );
         const at = BigInt(rows[0]?.at ?? 0);
         if (at >= atLeast) return at;
@@ -88,8 +88,9 @@ export async function postgresScenarios(version: PostgresVersion): Promise<Scena
   };
 }
 
-function slotOf(pipeline: string): string {
-  return `nanosync_slot_${pipeline}`;
+/** What the slots of the pipeline's anchors match; in a scenario it has one. */
+function slotsOf(pipeline: string): string {
+  return `^nanosync_slot_${pipeline}_[0-9a-f]{16}$`;
 }
 
 async function connected(dsn: string, name: string): Promise<Client> {
@@ -101,8 +102,8 @@ async function connected(dsn: string, name: string): Promise<Client> {
 
 /** Ends the walsender and returns once the slot is free. */
 async function terminate(admin: Client, pipeline: string): Promise<void> {
-  const sql = 'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL';
-  while (((await admin.query(sql, [slotOf(pipeline)])).rowCount ?? 0) > 0);
+  const sql = 'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name ~ $1 AND active_pid IS NOT NULL';
+  while (((await admin.query(sql, [slotsOf(pipeline)])).rowCount ?? 0) > 0);
 }
 
 async function codeOf(query: Promise<QueryResult>): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 import type { Clock, Source, SourceTable, TableId } from '@nanosync/core';
 import { PipelineError, positionOf, sectionsOf } from '@nanosync/core';
-import { createModelAnchor, passModelFence, verifyModelAnchor } from './anchor.ts';
+import { createModelAnchor, passModelFence, slotsOf, tidyModel, verifyModelAnchor } from './anchor.ts';
 import { openModelChanges } from './change-stream.ts';
 import type { ModelDatabase } from './database.ts';
 import { extendModelPublication } from './extension.ts';
@@ -27,11 +27,13 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     discover: async (tables) => reached(db, () => tables.map((table) => discovered(db, table))),
     drift: async (_pipeline, tables) => reached(db, () => tables.flatMap(({ schema, storage }) => driftOf(db, schema.table, storage))),
     anchor: (pipeline, id, tables) => createModelAnchor(db, connections.signal, { pipeline, id, tables }),
+    drop: async ({ origin: { slot } }) => reached(db, () => db.drop(slot ?? '')),
+    tidy: (pipeline, anchor, still) => tidyModel(db, pipeline, anchor, still),
     extend: (_pipeline, tables, options) => extendModelPublication(db, clock, tables, { ...options, connection: connections.signal }),
     verify: async (pipeline, anchor, published) => reached(db, () => verifyModelAnchor(db, pipeline, anchor, published)),
-    release: async () =>
+    release: async (pipeline) =>
       reached(db, () => {
-        db.dropSlot();
+        for (const name of slotsOf(db, pipeline)) db.drop(name);
         db.publication = undefined;
       }),
     fence: (options) => passModelFence(db, clock, { ...options, connection: connections.signal }),

@@ -158,10 +158,18 @@ export interface Source extends AsyncDisposable {
     tables: readonly { readonly schema: TableSchema; readonly storage: string }[],
   ): Promise<readonly { readonly table: TableId; readonly reason: string }[]>;
   /**
-   * Commits the publication, drops a slot of this pipeline that no anchor is stored for, makes a new one and returns its
-   * anchor, not yet durable anywhere. Call only when no anchor is stored.
+   * Commits the publication, makes a slot that is this anchor's own and returns the anchor, not yet durable anywhere. It takes nothing away,
+   * so a call that comes late, or is not wanted any more, harms no anchor that is stored. Who does not store what it returns drops it.
    */
   anchor(pipeline: string, id: string, tables: readonly TableId[]): Promise<Anchor>;
+  /** Drops the slot that this anchor names, and no other; ends who streams from it. No error when it is gone. Call only when the anchor is not stored and cannot be any more. */
+  drop(anchor: Anchor): Promise<void>;
+  /**
+   * Drops what other anchors of the pipeline left: lists their slots, asks `still` whether this anchor is still the stored one, and drops
+   * what it listed only after a yes. A slot that was listed while this anchor was stored and is not stored itself when `still` is asked belongs
+   * to an attempt that will not be stored any more: it began before this anchor was, and only one of two is.
+   */
+  tidy(pipeline: string, anchor: Anchor, still: () => Promise<boolean>): Promise<void>;
   /**
    * Takes further tables into what the pipeline's stream carries, beside those that are in it. Once it has returned, each transaction that commits
    * is streamed with all its changes of these tables, also one that was open when it was called; of those that commit before, some, all or
@@ -171,7 +179,7 @@ export interface Source extends AsyncDisposable {
   extend(pipeline: string, tables: readonly TableId[], options: FenceOptions): Promise<void>;
   /** Throws PipelineError `gap` unless slot, system, timeline and position still fit the anchor and what was published. */
   verify(pipeline: string, anchor: Anchor, published: Position | null): Promise<void>;
-  /** Drops slot and publication; no error when they are gone. */
+  /** Drops all slots of the pipeline, and its publication; no error when they are gone. */
   release(pipeline: string): Promise<void>;
   /** Returns once every transaction that could have committed before this call's start is visible to new reads. */
   fence(options: FenceOptions): Promise<void>;
