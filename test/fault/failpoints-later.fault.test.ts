@@ -1,5 +1,4 @@
-import type { FailpointName } from '@nanosync/core';
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 import { OF_EVERY_PIPELINE } from './failpoints.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
@@ -9,11 +8,11 @@ import { Scenario } from './scenario.ts';
 
 const server = sharedServer();
 
+const OF_AN_ANCHOR = ['slot-created', 'anchor-stored'] as const;
+type Place = Exclude<(typeof OF_EVERY_PIPELINE)[number], (typeof OF_AN_ANCHOR)[number]>;
+
 /** A later hit of each place, somewhere in the middle of what a snapshot of the shop and its handoff reach. */
-const LATER: Readonly<Record<(typeof OF_EVERY_PIPELINE)[number], number>> = {
-  // Reached once a life of the slot: the second time is in a resnapshot.
-  'slot-created': 2,
-  'anchor-stored': 2,
+const LATER: Readonly<Record<Place, number>> = {
   'plan-stored': 3,
   'task-emitted': 6,
   'partition-taken': 7,
@@ -27,23 +26,47 @@ const LATER: Readonly<Record<(typeof OF_EVERY_PIPELINE)[number], number>> = {
   acknowledged: 9,
   'changes-applied': 6,
 };
-const IN_RESNAPSHOT: readonly FailpointName[] = ['slot-created', 'anchor-stored'];
 
-test.for(OF_EVERY_PIPELINE.map((name, index) => [name, LATER[name], index] as const))('killed at %s, time %i', async ([
-  name,
-  hit,
-  index,
-]) => {
+/** Each is reached again after a kill at the other, which comes before it on the way. */
+const PAIRS: readonly (readonly [Place, Place])[] = [
+  ['plan-stored', 'rows-staged'],
+  ['task-emitted', 'generation-built'],
+  ['partition-taken', 'changes-published'],
+  ['batch-published', 'published-stored'],
+  ['end-marker-published', 'acknowledged'],
+  ['partition-read-stored', 'changes-applied'],
+];
+
+test.for(
+  PAIRS.map(([first, second], index) => [first, LATER[first], second, LATER[second], index] as const),
+)('killed at %s, time %i, and at %s, time %i of the next life', async ([first, firstHit, second, secondHit, index]) => {
   await using scenario = await Scenario.open(server());
   const seed = 100 + index;
   scenario.write(seed);
-  scenario.start(`${name}:${hit}`);
-  if (IN_RESNAPSHOT.includes(name)) {
-    await scenario.live();
-    askForResnapshot(scenario);
-  }
+  scenario.start(`${first}:${firstHit}`);
+  await scenario.killedItself();
+  scenario.start(`${second}:${secondHit}`);
   await scenario.killedItself();
   await restart(scenario, seed);
   await scenario.live();
   await expectEqual(scenario);
+});
+
+test('killed at each place of an anchor in a resnapshot', async () => {
+  await using scenario = await Scenario.open(server());
+  scenario.write(107);
+  // Reached once a life of the slot: the second time is in a resnapshot.
+  scenario.start('slot-created:2');
+  await scenario.live();
+  askForResnapshot(scenario);
+  await scenario.killedItself();
+  scenario.start('anchor-stored');
+  await scenario.killedItself();
+  await restart(scenario, 107);
+  await scenario.live();
+  await expectEqual(scenario);
+});
+
+test('that is every place', () => {
+  expect([...PAIRS.flat(), ...OF_AN_ANCHOR].sort()).toEqual([...OF_EVERY_PIPELINE].sort());
 });
