@@ -137,7 +137,7 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     file: `${FOLDER}/chunk.ts`,
     find: 'const until = chunk.lacking[0]?.at ?? events.length;',
     replace: 'const until = events.length;',
-    test: pg('completion', 'an older value that is still visible when the commit is streamed is not taken'),
+    test: unit('chunk', 'an event that lacks cells, and what stands behind it, is not delivered before it was completed'),
   },
   {
     name: 'no-horizon',
