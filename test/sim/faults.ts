@@ -77,17 +77,17 @@ const LOST_MESSAGES = [
 
 /** For what a pipeline may have failed after a fault; after all others it must not. */
 export const MAY_FAIL: Partial<Record<FaultKind, readonly RegExp[]>> = {
-  // The anchor itself, while it is that young; or the beginning of a resnapshot, which has dropped the slot of the anchor before.
-  'state rewound as it said': [/does not know/, /slot no longer exists/],
-  'state rewound further': [
-    /beyond what is published/,
-    /slot no longer exists/,
-    /does not know/,
-    /neither at the sink nor on the bus/,
-    /The state store has/,
-  ],
+  // The anchor itself, while it is that young.
+  'state rewound as it said': [/does not know/],
+  'state rewound further': [/beyond what is published/, /does not know/, /neither at the sink nor on the bus/, /The state store has/],
   'state wiped': [/does not know/],
   'bus restored': LOST_MESSAGES,
   'topic lost': [...LOST_MESSAGES, /is gone/, /created anew/],
   'slot lost': [/slot no longer exists/, /slot is gone/],
+};
+
+/** A store that lost the beginning of a resnapshot goes back to an anchor whose slot was dropped then. */
+export const MAY_FAIL_AFTER_RESNAPSHOT: Partial<Record<FaultKind, readonly RegExp[]>> = {
+  'state rewound as it said': [/slot no longer exists/],
+  'state rewound further': [/slot no longer exists/],
 };

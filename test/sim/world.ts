@@ -1,24 +1,22 @@
-import type { Bus, GenerationId, Log, PipelineRecord, Producer, SinkPace, TableId } from '@nanosync/core';
+import type { Log, PipelineRecord, SinkPace, TableId } from '@nanosync/core';
 import { RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import type { MemoryBusStore } from '@nanosync/testkit';
 import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { loseTopic, restoreBus } from './bus-losses.ts';
-import { BusOracle } from './bus-oracle.ts';
 import { SimClock } from './clock.ts';
 import { ModelDatabase } from './model/database.ts';
 import { openModelSource } from './model/source.ts';
 import type { Occurrences } from './occurrences.ts';
+import { Oracle } from './oracle.ts';
 import type { Plan } from './plan.ts';
 import type { Process } from './process.ts';
 import { SERVICES } from './process.ts';
 import type { Random } from './random.ts';
 import { randomOf } from './random.ts';
-import { SinkOracle } from './sink-oracle.ts';
 import type { StateHistory } from './state-history.ts';
 import { stateHistory } from './state-history.ts';
-import { PIPELINE, StateOracle } from './state-oracle.ts';
+import { PIPELINE } from './state-oracle.ts';
 import { Supervisor } from './supervisor.ts';
-import { Versions } from './versions.ts';
 import { schemas, tableId } from './workload.ts';
 
 const SLOW_PACE: SinkPace = { stageBytes: 20_000, applyBytes: 4000, stageWaitMs: 1500, applyWaitMs: 300, lookEveryMs: 250 };
@@ -34,17 +32,10 @@ export class World {
   readonly violations: string[] = [];
   readonly trace: string[] = [];
   readonly plan: Plan;
-  private readonly stateOracle: StateOracle;
-  private readonly busOracle: BusOracle;
-  private readonly sinkOracle: SinkOracle;
+  private readonly oracle: Oracle;
   private readonly random: Random;
   private readonly isTraced: boolean;
   private warehouse = memoryWarehouse();
-  private lostWarehouses = 0;
-  /** Somebody has asked for a new anchor, and there is none yet. */
-  private hasRequest = false;
-  /** Anchors that were begun when changes had been published; stored only when somebody asked for that. */
-  private readonly overChanges = new Set<string>();
   private ids = 0;
 
   constructor(plan: Plan, occurrences: Occurrences, isTraced = false) {
@@ -63,33 +54,17 @@ export class World {
       violated,
       log: (process) => this.log(process),
     });
-    this.stateOracle = new StateOracle(occurrences, violated);
-    this.stateOracle.durable = (generation, partition) =>
-      this.requireStaged(generation, partition).catch((error: unknown) => this.violate(String(error)));
-    this.stateOracle.anchored = (id, isAsked) => {
-      this.hasRequest = false;
-      if (!isAsked && this.overChanges.has(id)) this.violate('the pipeline was anchored anew although nobody asked for it');
-    };
+    this.oracle = new Oracle({
+      db: this.db,
+      busStore: this.busStore,
+      occurrences,
+      warehouse: () => this.warehouse,
+      violated,
+    });
     this.history = stateHistory(
       () => clock.monotonicMs(),
-      (key, json, before) => this.stateOracle.written(key, json, before),
+      (key, json, before) => this.oracle.state.written(key, json, before),
     );
-    const topics = new Map(schemas().map(({ table }) => [topicsOf().changes(PIPELINE, table), table]));
-    this.busOracle = new BusOracle({
-      db: this.db,
-      schemaOf: (id) => this.busStore.schemas[id - 1] ?? '',
-      tableOf: (topic) => topics.get(topic),
-      epochOf: (slot, table) => this.stateOracle.epochUnder(slot, table),
-      violated,
-    });
-    this.sinkOracle = new SinkOracle({
-      versions: new Versions(this.db),
-      read: (table) => this.warehouse.read(table),
-      l0Of: (epoch) => this.stateOracle.l0Of(epoch) ?? this.busOracle.l0Of(epoch),
-      l1Of: (epoch) => this.busOracle.l1Of(epoch),
-      violated,
-    });
-    this.db.onConfirm = (lsn, slot) => this.busOracle.confirmed(lsn, slot);
   }
 
   /** Opens the engines and stores the pipeline. */
@@ -97,15 +72,15 @@ export class World {
     const { bus, registry } = await openMemoryBus({ clock: this.clock, ids: { next: () => this.nextId('t') }, store: this.busStore });
     this.supervisor.engines = {
       state: this.state(),
-      bus: this.watchedBus(bus),
+      bus: this.oracle.watchingBus(bus),
       registry,
       openSource: () => {
         const opened = openModelSource(this.db, this.clock);
-        return { ...opened, source: this.watchedSource(opened.source) };
+        return { ...opened, source: this.oracle.watchingSource(opened.source) };
       },
       openSink: () => {
         const { warehouse } = this;
-        const watched = this.sinkOracle.watching(warehouse.open(), () => warehouse === this.warehouse);
+        const watched = this.oracle.sink.watching(warehouse.open(), () => warehouse === this.warehouse);
         return { ...watched, pace: this.plan.isSinkSlow ? SLOW_PACE : undefined };
       },
       nextId: () => this.nextId('i'),
@@ -135,7 +110,7 @@ export class World {
 
   /** What `nanosync pipeline resnapshot` stores. */
   async requestResnapshot(): Promise<void> {
-    this.hasRequest = true;
+    this.oracle.hasRequest = true;
     await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => ({ ...record, request: 'resnapshot' }));
   }
 
@@ -145,7 +120,7 @@ export class World {
 
   /** Calls back, once, when the pipeline is next stored in a phase. */
   onPhase(phase: string, come: () => void): void {
-    this.stateOracle.phaseWaits.push({ phase, come: () => this.clock.after(0, come) });
+    this.oracle.state.phaseWaits.push({ phase, come: () => this.clock.after(0, come) });
   }
 
   /** What users see of a table. */
@@ -170,9 +145,7 @@ export class World {
   /** The warehouse is deleted; who writes to it begins again on an empty one. */
   loseWarehouse(): void {
     this.warehouse = memoryWarehouse();
-    this.lostWarehouses++;
-    this.sinkOracle.lost();
-    this.stateOracle.mayGoBack(); // What is reported of it begins again too.
+    this.oracle.warehouseLost();
     for (const process of [...this.supervisor.processes]) if (process.service === 'writer') this.supervisor.died(process);
   }
 
@@ -188,12 +161,12 @@ export class World {
 
   /** The state store comes back as it was so long ago. */
   rewindState(byMs: number): void {
-    this.stateOracle.mayGoBack();
+    this.oracle.state.mayGoBack();
     this.history.rewind(byMs);
   }
 
   wipeState(): void {
-    this.stateOracle.mayGoBack();
+    this.oracle.state.mayGoBack();
     this.history.wipe();
   }
 
@@ -209,57 +182,6 @@ export class World {
 
   nextId(prefix: string): string {
     return `${prefix}${String(++this.ids).padStart(15, '0')}`;
-  }
-
-  /** Something was published of the pipeline's tables. */
-  private hasChanges(): boolean {
-    return [...this.busStore.topics].some(
-      ([name, { partitions }]) => name.endsWith('.changes') && partitions.some((log) => log.start + log.messages.length > 0),
-    );
-  }
-
-  /** What is told to be durable is at the sink, unless the epoch is given up or about to be. */
-  private async requireStaged(generation: GenerationId, partition: number): Promise<void> {
-    const sink = this.warehouse.open();
-    if (this.lostWarehouses > 0 || this.hasRequest || (await sink.generation(generation)) !== undefined) return;
-    const staged = await sink.staged(generation);
-    if (staged.some((one) => one.partition === partition) || this.stateOracle.epochOf(generation.table) !== generation.epoch) return;
-    this.violate(`partition ${partition} of ${generation.table} is called durable and is not`);
-  }
-
-  private watchedBus(bus: Bus): Bus {
-    const producer = async (): Promise<Producer> => {
-      const made = await bus.producer();
-      return {
-        send: async (topic, partition, messages) => {
-          const sent = await made.send(topic, partition, messages);
-          this.busOracle.sent(topic, partition, messages);
-          return sent;
-        },
-        [Symbol.asyncDispose]: () => made[Symbol.asyncDispose](),
-      };
-    };
-    return new Proxy(bus, {
-      get: (target, key) => {
-        if (key === 'producer') return producer;
-        const value = Reflect.get(target, key, target) as unknown;
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-  }
-
-  private watchedSource(source: ReturnType<typeof openModelSource>['source']) {
-    // As the planner could see it: what is published while it makes the anchor is of one that the store has forgotten.
-    let hadChanges = false;
-    const discover: typeof source.discover = (tables) => {
-      hadChanges = this.hasChanges();
-      return source.discover(tables);
-    };
-    const anchor: typeof source.anchor = (pipeline, id, tables) => {
-      if (hadChanges) this.overChanges.add(id);
-      return source.anchor(pipeline, id, tables);
-    };
-    return { ...source, discover, anchor };
   }
 
   private log(process: Process): Log {

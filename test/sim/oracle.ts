@@ -1,0 +1,121 @@
+import type { Bus, GenerationId, Producer, Source } from '@nanosync/core';
+import { topicsOf } from '@nanosync/core';
+import type { MemoryBusStore, MemoryWarehouse } from '@nanosync/testkit';
+import { BusOracle } from './bus-oracle.ts';
+import type { ModelDatabase } from './model/database.ts';
+import type { Occurrences } from './occurrences.ts';
+import { SinkOracle } from './sink-oracle.ts';
+import { PIPELINE, StateOracle } from './state-oracle.ts';
+import { Versions } from './versions.ts';
+import { schemas } from './workload.ts';
+
+/** What is watched. */
+export interface OracleParts {
+  readonly db: ModelDatabase;
+  readonly busStore: MemoryBusStore;
+  readonly occurrences: Occurrences;
+  /** The warehouse that users see now. */
+  readonly warehouse: () => MemoryWarehouse;
+  readonly violated: (what: string) => void;
+}
+
+/** Watches everything that outlives a process, where it happens, and says what must never be. */
+export class Oracle {
+  readonly state: StateOracle;
+  readonly bus: BusOracle;
+  readonly sink: SinkOracle;
+  /** Somebody has asked for a new anchor, and there is none yet. */
+  hasRequest = false;
+  private readonly parts: OracleParts;
+  private lostWarehouses = 0;
+  /** Anchors that were begun when changes had been published; stored only when somebody asked for that. */
+  private readonly overChanges = new Set<string>();
+
+  constructor(parts: OracleParts) {
+    this.parts = parts;
+    const { db, busStore, occurrences, warehouse, violated } = parts;
+    this.state = new StateOracle(occurrences, violated);
+    this.state.durable = (generation, partition) =>
+      this.requireStaged(generation, partition).catch((error: unknown) => violated(String(error)));
+    this.state.anchored = (id, isAsked) => {
+      this.hasRequest = false;
+      if (!isAsked && this.overChanges.has(id)) violated('the pipeline was anchored anew although nobody asked for it');
+    };
+    const topics = new Map(schemas().map(({ table }) => [topicsOf().changes(PIPELINE, table), table]));
+    this.bus = new BusOracle({
+      db,
+      schemaOf: (id) => busStore.schemas[id - 1] ?? '',
+      tableOf: (topic) => topics.get(topic),
+      epochOf: (slot, table) => this.state.epochUnder(slot, table),
+      violated,
+    });
+    this.sink = new SinkOracle({
+      versions: new Versions(db),
+      read: (table) => warehouse().read(table),
+      l0Of: (epoch) => this.state.l0Of(epoch) ?? this.bus.l0Of(epoch),
+      l1Of: (epoch) => this.bus.l1Of(epoch),
+      violated,
+    });
+    db.onConfirm = (lsn, slot) => this.bus.confirmed(lsn, slot);
+  }
+
+  /** The warehouse is another one: what it shows, and what is reported of it, begins again. */
+  warehouseLost(): void {
+    this.lostWarehouses++;
+    this.sink.lost();
+    this.state.mayGoBack();
+  }
+
+  /** The bus with what is sent watched. */
+  watchingBus(bus: Bus): Bus {
+    const producer = async (): Promise<Producer> => {
+      const made = await bus.producer();
+      return {
+        send: async (topic, partition, messages) => {
+          const sent = await made.send(topic, partition, messages);
+          this.bus.sent(topic, partition, messages);
+          return sent;
+        },
+        [Symbol.asyncDispose]: () => made[Symbol.asyncDispose](),
+      };
+    };
+    return new Proxy(bus, {
+      get: (target, key) => {
+        if (key === 'producer') return producer;
+        const value = Reflect.get(target, key, target) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  }
+
+  /** The source with anchors watched. */
+  watchingSource(source: Source): Source {
+    // As the planner could see it: what is published while it makes the anchor is of one that the store has forgotten.
+    let hadChanges = false;
+    const discover: typeof source.discover = (tables) => {
+      hadChanges = this.hasChanges();
+      return source.discover(tables);
+    };
+    const anchor: typeof source.anchor = (pipeline, id, tables) => {
+      if (hadChanges) this.overChanges.add(id);
+      return source.anchor(pipeline, id, tables);
+    };
+    return { ...source, discover, anchor };
+  }
+
+  /** Something was published of the pipeline's tables. */
+  private hasChanges(): boolean {
+    return [...this.parts.busStore.topics].some(
+      ([name, { partitions }]) => name.endsWith('.changes') && partitions.some((log) => log.start + log.messages.length > 0),
+    );
+  }
+
+  /** What is told to be durable is at the sink, unless the epoch is given up or about to be. */
+  private async requireStaged(generation: GenerationId, partition: number): Promise<void> {
+    const sink = this.parts.warehouse().open();
+    if (this.lostWarehouses > 0 || this.hasRequest || (await sink.generation(generation)) !== undefined) return;
+    const staged = await sink.staged(generation);
+    if (staged.some((one) => one.partition === partition) || this.state.epochOf(generation.table) !== generation.epoch) return;
+    this.parts.violated(`partition ${partition} of ${generation.table} is called durable and is not`);
+  }
+}
