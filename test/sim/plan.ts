@@ -58,8 +58,8 @@ export const TABLES = ['orders', 'items', 'added'] as const;
 
 const TRANSACTIONS = 100;
 const LATE_TRANSACTIONS = 12;
-const EARLY_TRANSACTIONS = 8;
-const EARLY_MS = 500;
+const HIDDEN_TRANSACTIONS = 20;
+const HIDDEN_MS = 3500;
 const KEYS = 24;
 /** Most of the writing is over then. */
 export const BUSY_MS = 5500;
@@ -71,7 +71,7 @@ export function planOf(seed: number): Plan {
   const transactions = Array.from({ length: random.int(TRANSACTIONS - 20, TRANSACTIONS + 20) }, () => transaction(random));
   if (random.chance(0.04)) transactions.push({ ...transaction(random), statements: [statement(random, 'bulk')], ending: 'commit' });
   // A slot that waits, and commits below it that are long invisible: what the fence is for.
-  if (random.chance(0.25)) for (let early = 0; early < EARLY_TRANSACTIONS; early++) transactions.push(hiddenEarly(random));
+  if (random.chance(0.25)) for (let number = 0; number < HIDDEN_TRANSACTIONS; number++) transactions.push(hidden(random, number));
   const faults = planFaults(seed, randomOf(seed, 'faults'), mayLoseMs);
   if (faults.some(({ kind }) => kind === 'long run'))
     for (let late = 0; late < LATE_TRANSACTIONS; late++) transactions.push({ ...transaction(random), atMs: LATE_MS + random.int(0, 3000) });
@@ -102,14 +102,11 @@ function transaction(random: Random): TransactionPlan {
   };
 }
 
-function hiddenEarly(random: Random): TransactionPlan {
-  return {
-    ...transaction(random),
-    atMs: random.int(0, EARLY_MS),
-    thinkMs: random.int(1, 250),
-    ending: 'commit',
-    hiddenMs: random.int(100, 900),
-  };
+/** Inserts a row that nobody touches again, so that it is missed for good where it is missed. */
+function hidden(random: Random, number: number): TransactionPlan {
+  const inserted: StatementPlan = { kind: 'insert', table: number % 2, key: KEYS + 1 + number, other: 1 };
+  const times = { atMs: random.int(0, HIDDEN_MS), thinkMs: random.int(1, 250), hiddenMs: random.int(300, 1500) };
+  return { ...times, statements: [inserted], ending: 'commit' };
 }
 
 function statement(random: Random, kind: Operation): StatementPlan {
