@@ -24,14 +24,8 @@ const MARK = { caught: 'caught', survived: 'SURVIVED', stale: 'STALE', unclear: 
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: 'string', multiple: true, default: [] },
-      jobs: { type: 'string', default: String(Math.min(2, availableParallelism())) },
-      list: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
+  const values = argumentsOf(process.argv.slice(2));
+  if (typeof values === 'string') return say(`${values}\nSee: npm run mutants -- --help`, 2);
   const chosen = CATALOG.filter(
     ({ name, invariant }) => values.only.length === 0 || values.only.some((one) => one === name || one === invariant),
   );
@@ -48,6 +42,23 @@ async function main(): Promise<number> {
   } catch (error) {
     if (!ending.signal.aborted) throw error;
     return 130;
+  }
+}
+
+/** The arguments; a sentence when they cannot be read. */
+function argumentsOf(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        only: { type: 'string', multiple: true, default: [] },
+        jobs: { type: 'string', default: String(Math.min(2, availableParallelism())) },
+        list: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 
