@@ -35,8 +35,10 @@ export interface Host {
   died(process: Process): void;
 }
 
-/** A promise that never settles: what code of a dead process waits for. */
-const NEVER = new Promise<never>(() => {});
+/** A promise that never settles: what code of a dead process waits for. A new one each time, or one would keep all that ever waited. */
+function never(): Promise<never> {
+  return new Promise(() => {});
+}
 
 /**
  * A simulated process: it meets its fate at calls of ports. A killed one does nothing more, not even clean up, while what it had asked for
@@ -131,7 +133,7 @@ export class Process {
   /** Returns while the process runs; waits while it is stopped, for ever when it is dead. */
   async running(): Promise<void> {
     while (this.stopped !== undefined && !this.dead) await this.stopped;
-    if (this.dead) await NEVER;
+    if (this.dead) await never();
   }
 
   /** The clock as this process has it: a dead one's sleeps never end, a stopped one's end later. */
@@ -149,7 +151,7 @@ export class Process {
 
   private die(): Promise<never> {
     this.host.died(this);
-    return NEVER;
+    return never();
   }
 }
 

@@ -7,6 +7,7 @@ import {
   isKind,
   listRecords,
   readRecord,
+  recordedTables,
   Share,
   stateKeys,
   tellTrouble,
@@ -22,6 +23,8 @@ const LOOK_EVERY_MS = 250;
 const STEADY_MS = 5000;
 /** The longest wait before a pipeline that could not be written is tried again. */
 const LONGEST_WAIT_MS = 10_000;
+/** How often a table that stands still says why. */
+const SAY_AGAIN_MS = 5000;
 const SERVICE = 'sink-writer';
 const WRITTEN: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
 
@@ -55,10 +58,10 @@ interface PipelineWork {
 
 /**
  * All loops of one pipeline under one anchor; the first that breaks ends them all, and they begin again from the sink's progress. A table that
- * comes to the definition meanwhile gets a writer beside the others.
+ * is taken in meanwhile gets a writer beside the others.
  */
 async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: PipelineWork): Promise<void> {
-  const { name, sink: sinkDefinition, source } = pipeline.definition;
+  const { name, sink: sinkDefinition } = pipeline.definition;
   const ending = new AbortController();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
   const end = () => ending.abort();
@@ -67,7 +70,7 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
   const watching = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
     const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name)))?.value;
     if (now === undefined || isOver(now, pipeline)) return true;
-    join(now.definition.source.tables);
+    join(recordedTables(now));
     return false;
   });
   watching.catch(() => undefined); // One of the loops below; not unhandled until then.
@@ -92,7 +95,7 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
       }
     };
     add(again(inner, () => believedTwice(inner, () => runRowLoader(inner, pipeline, sink, () => share.owns(`${name}/rows`)))));
-    join(source.tables);
+    join(recordedTables(pipeline));
     add(watching);
     for (const loop of loops) await loop; // Also those that come while the others run.
     if (failed !== undefined) throw failed.reason;
@@ -138,7 +141,10 @@ async function whenSteady(ctx: ServiceContext, pipeline: string, failures: Map<s
   await endTrouble(ctx.state, pipeline, SERVICE);
 }
 
-/** A table's writer; what a person must repair is reported and stops this table alone until the pipeline ends. */
+/**
+ * A table's writer; what a person must repair stops this table alone until the pipeline ends. It is said again and again: the state store may
+ * lose it before the planner has seen it.
+ */
 async function runTable(work: Omit<TableWork, 'report'>): Promise<void> {
   const { ctx, pipeline, table } = work;
   const report = new TableReport(ctx, pipeline.definition.name, table);
@@ -147,8 +153,8 @@ async function runTable(work: Omit<TableWork, 'report'>): Promise<void> {
   } catch (error) {
     if (ctx.signal.aborted) return;
     if (!isKind(error, 'gap', 'table-changed')) throw error;
-    await report.fail({ reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${pipeline.definition.name}` });
-    await untilAborted(ctx.signal);
+    const failure = { reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${pipeline.definition.name}` };
+    for (; !ctx.signal.aborted; await ctx.clock.sleep(SAY_AGAIN_MS, ctx.signal)) await report.fail(failure);
   }
 }
 
@@ -169,13 +175,6 @@ async function believedTwice(ctx: ServiceContext, work: () => Promise<void>): Pr
     ctx.log.debug('looks again', { err: describeError(error) });
     await work();
   }
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 /** True once the pipeline has left its phases or got another anchor. */

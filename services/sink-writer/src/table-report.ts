@@ -1,4 +1,4 @@
-import type { Failure, Position, ServiceContext, SinkReport } from '@nanosync/core';
+import type { Failure, Position, ServiceContext, SinkReport, TableRecord } from '@nanosync/core';
 import { PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 /** A live table's report is stored at most this often, in milliseconds; steps are stored at once. */
@@ -56,7 +56,7 @@ export class TableReport {
 
   /** Says why nothing more of the table is written. */
   async fail(failure: Failure): Promise<void> {
-    if (this.current === undefined) return;
+    if (this.current === undefined) throw new PipelineError('defect', 'A table has failed before its report began.');
     this.current = { ...this.current, failure };
     await this.send();
   }
@@ -77,27 +77,36 @@ export class TableReport {
     await writeReport(this.ctx, this.key, (stored) => {
       if (stored?.writer !== this.writer)
         throw new PipelineError('conflict', 'The state store knows another writer of the table, or has lost what this one told it.');
-      return { ...current, failure: current.failure ?? stored.failure };
+      // What others said of this epoch stays; what was said late of an earlier one is over.
+      return { ...current, failure: current.failure ?? (stored.epoch === current.epoch ? stored.failure : null) };
     });
   }
 }
 
-/** Says at a table, whoever writes it, why nothing more of its epoch can be written. */
+/** Says at a table, whoever writes it, why nothing more of this epoch can be written. Of another epoch than the stored one nothing is said. */
 export async function reportFailure(
   ctx: ServiceContext,
   { pipeline, table, epoch }: { readonly pipeline: string; readonly table: string; readonly epoch: string },
   failure: Failure,
 ): Promise<void> {
-  await writeReport(ctx, stateKeys.sinkReport(pipeline, table), (stored) => ({
-    ...(stored?.epoch === epoch ? stored : { ...emptyReport(epoch), writer: stored?.writer ?? '' }),
-    failure,
-  }));
+  await writeReport(ctx, stateKeys.sinkReport(pipeline, table), async (stored) => {
+    if (stored?.epoch === epoch) return { ...stored, failure };
+    // Asked after the report was read: who comes with a later epoch writes it only then, and this write is beaten.
+    const now = (await readRecord<TableRecord>(ctx.state, stateKeys.table(pipeline, table)))?.value;
+    return now?.epoch === epoch ? { ...emptyReport(epoch), writer: stored?.writer ?? '', failure } : undefined;
+  });
 }
 
-async function writeReport(ctx: ServiceContext, key: string, change: (stored: SinkReport | undefined) => SinkReport): Promise<SinkReport> {
+/** Writes what `change` makes of the stored report, again on the newest one until it is not beaten; nothing where it makes nothing. */
+async function writeReport<T extends SinkReport | undefined>(
+  ctx: ServiceContext,
+  key: string,
+  change: (stored: SinkReport | undefined) => T | Promise<T>,
+): Promise<T> {
   for (;;) {
     const stored = await readRecord<SinkReport>(ctx.state, key);
-    const value = change(stored?.value);
+    const value = await change(stored?.value);
+    if (value === undefined) return value;
     if ((await ctx.state.put(key, value, stored?.version ?? 0)) !== undefined) return value;
   }
 }
