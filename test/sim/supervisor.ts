@@ -33,7 +33,8 @@ export class Supervisor implements Host {
   engines: Engines | undefined;
   private readonly parts: SupervisorParts;
   private isOver = false;
-  private started = 0;
+  /** Every process that ever was. */
+  private readonly started: Process[] = [];
 
   constructor(parts: SupervisorParts) {
     this.parts = parts;
@@ -41,7 +42,8 @@ export class Supervisor implements Host {
   }
 
   start(service: ServiceName): Process {
-    const process = new Process(this, service, `${service}#${++this.started}`);
+    const process = new Process(this, service, `${service}#${this.started.length + 1}`);
+    this.started.push(process);
     this.processes.add(process);
     this.parts.say('start', process.name);
     this.supervise(process).catch((error: unknown) => this.violate(`${process.name} cannot be supervised: ${String(error)}`));
@@ -85,11 +87,11 @@ export class Supervisor implements Host {
     return [...this.processes].find((one) => one.service === service && !one.isStopped && !one.ending.signal.aborted);
   }
 
-  /** Ends everything; nothing goes on. */
+  /** Ends everything; nothing goes on. Signals that never abort would keep what listens to them for ever, also of processes long dead. */
   close(): void {
     this.isOver = true;
-    for (const process of this.processes) process.dead = true;
-    for (const process of this.processes) process.ending.abort();
+    for (const process of this.started) process.dead = true;
+    for (const process of this.started) process.ending.abort();
   }
 
   after(ms: number, wake: () => void): void {
