@@ -66,17 +66,24 @@ async function many({ seeds, from, isShrunk, isJson }: Options): Promise<number>
   const never = seeds >= WHOLE_RUN ? occurrences.never() : [];
   if (isJson)
     process.stdout.write(`${JSON.stringify({ seeds, from, wrong, failures, seconds, never, occurrences: occurrences.entries() })}\n`);
-  else tell({ occurrences, never });
-  process.stdout.write(
+  else tell({ occurrences, never, isWhole: seeds >= WHOLE_RUN });
+  (isJson ? process.stderr : process.stdout).write(
     `${seeds} seeds from ${from}: ${wrong.length} wrong; ${failures} pipelines failed as they had to and were repaired; ` +
       `${Math.round(virtualMs / 60_000)} virtual minutes in ${seconds.toFixed(1)} s, ${Math.round((seeds / seconds) * 60)} seeds a minute\n`,
   );
-  for (const seed of wrong) process.stdout.write(`again: npm run sim -- --seed ${seed}\n`);
+  for (const seed of wrong) process.stderr.write(`again: npm run sim -- --seed ${seed}\n`);
   return wrong.length === 0 && never.length === 0 ? 0 : 1;
 }
 
-function tell({ occurrences, never }: { readonly occurrences: Occurrences; readonly never: readonly string[] }): void {
-  process.stdout.write(`\nHow often each thing occurred\n\n${occurrences.text()}\n\n`);
+interface Seen {
+  readonly occurrences: Occurrences;
+  readonly never: readonly string[];
+  readonly isWhole: boolean;
+}
+
+function tell({ occurrences, never, isWhole }: Seen): void {
+  const few = isWhole ? '' : ` (so few seeds cannot meet everything; ${WHOLE_RUN} do)`;
+  process.stdout.write(`\nHow often each thing occurred${few}\n\n${occurrences.text()}\n\n`);
   for (const name of never) process.stdout.write(`NEVER: ${name}\n`);
 }
 

@@ -22,6 +22,13 @@ it.each([
   [['--plan', 'nonsense'], /^--plan takes JSON, or @ and the name of a file with it: /],
   [['--plan', '@/is/not/there'], /no such file/],
   [['--plan', '{}'], '--plan takes an object with a seed, such as {"seed":42,"faults":[]}.'],
+  [['--plan', '{"seed":1,"fautls":[]}'], /^--plan: a plan has no fautls; it has seed, /],
+  [['--plan', '{"seed":1,"faults":[{"kind":"x","atMs":1}]}'], '--plan: there is no fault "x"; see faults.ts.'],
+  [
+    ['--plan', '{"seed":1,"faults":[{"kind":"slot lost"}]}'],
+    '--plan: the fault slot lost has no atMs, the virtual time at which it comes.',
+  ],
+  [['--seed', '1', '--seeds', '2'], 'Choose one of --seed, --plan, and --seeds with --from.'],
   [['--unknown'], /Unknown option '--unknown'/],
 ])('refuses %j with a sentence', (args, sentence) => {
   expect(readOptions(args)).toEqual(typeof sentence === 'string' ? sentence : expect.stringMatching(sentence));

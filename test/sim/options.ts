@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { Fault } from './faults.ts';
+import { FAULT_NAMES } from './faults.ts';
 import type { Plan } from './plan.ts';
 import { planOf } from './plan.ts';
 
@@ -32,6 +34,8 @@ export function readOptions(args: readonly string[]): Options | string {
         json: { type: 'boolean' },
       },
     });
+    const alone = [values.seed, values.plan, values.seeds ?? values.from].filter((value) => value !== undefined);
+    if (alone.length > 1) throw new Error('Choose one of --seed, --plan, and --seeds with --from.');
     return {
       help: values.help === true,
       seeds: number('seeds', values.seeds) ?? WHOLE_RUN,
@@ -61,6 +65,23 @@ function planFrom(text: string): Plan {
     throw new Error(`--plan takes JSON, or @ and the name of a file with it: ${error instanceof Error ? error.message : String(error)}`);
   }
   const seed = (json as { readonly seed?: unknown } | null)?.seed;
-  if (typeof seed !== 'number') throw new Error('--plan takes an object with a seed, such as {"seed":42,"faults":[]}.');
-  return { ...planOf(seed), ...(json as Partial<Plan>) };
+  if (!Number.isInteger(seed) || (seed as number) < 1)
+    throw new Error('--plan takes an object with a seed, such as {"seed":42,"faults":[]}.');
+  const whole = planOf(seed as number);
+  const part = json as Partial<Plan>;
+  for (const name of Object.keys(part))
+    if (!(name in whole)) throw new Error(`--plan: a plan has no ${name}; it has ${Object.keys(whole).join(', ')}.`);
+  for (const name of ['faults', 'transactions', 'twice'] as const)
+    if (part[name] !== undefined && !Array.isArray(part[name])) throw new Error(`--plan: ${name} is a list.`);
+  for (const fault of part.faults ?? []) requireFault(fault);
+  for (const { atMs, statements } of part.transactions ?? [])
+    if (typeof atMs !== 'number' || !Array.isArray(statements))
+      throw new Error('--plan: a transaction has atMs and statements; see plan.ts.');
+  return { ...whole, ...part };
+}
+
+function requireFault({ kind, atMs }: Fault): void {
+  if (kind !== 'crash' && !FAULT_NAMES.some((name) => name === kind || name.endsWith(` ${kind}`)))
+    throw new Error(`--plan: there is no fault ${JSON.stringify(kind)}; see faults.ts.`);
+  if (typeof atMs !== 'number') throw new Error(`--plan: the fault ${kind} has no atMs, the virtual time at which it comes.`);
 }

@@ -16,6 +16,9 @@ export interface OracleParts {
   readonly occurrences: Occurrences;
   /** The warehouse that users see now. */
   readonly warehouse: () => MemoryWarehouse;
+  /** The stored pipeline has a request for a new anchor. */
+  readonly isRequested: () => boolean;
+  readonly nowMs: () => number;
   readonly violated: (what: string) => void;
 }
 
@@ -24,21 +27,19 @@ export class Oracle {
   readonly state: StateOracle;
   readonly bus: BusOracle;
   readonly sink: SinkOracle;
-  /** Somebody has asked for a new anchor, and there is none yet. */
-  hasRequest = false;
   private readonly parts: OracleParts;
-  private lostWarehouses = 0;
+  /** Epochs that were there when a warehouse was lost. */
+  private readonly lost = new Set<string>();
   /** Anchors that were begun when changes had been published; stored only when somebody asked for that. */
   private readonly overChanges = new Set<string>();
 
   constructor(parts: OracleParts) {
     this.parts = parts;
     const { db, busStore, occurrences, warehouse, violated } = parts;
-    this.state = new StateOracle(occurrences, violated);
+    this.state = new StateOracle({ occurrences, nowMs: parts.nowMs, violated });
     this.state.durable = (generation, partition) =>
       this.requireStaged(generation, partition).catch((error: unknown) => violated(String(error)));
     this.state.anchored = (id, isAsked) => {
-      this.hasRequest = false;
       if (!isAsked && this.overChanges.has(id)) violated('the pipeline was anchored anew although nobody asked for it');
     };
     const topics = new Map(schemas().map(({ table }) => [topicsOf().changes(PIPELINE, table), table]));
@@ -61,7 +62,7 @@ export class Oracle {
 
   /** The warehouse is another one: what it shows, and what is reported of it, begins again. */
   warehouseLost(): void {
-    this.lostWarehouses++;
+    for (const epoch of this.state.knownEpochs()) this.lost.add(epoch);
     this.sink.lost();
     this.state.mayGoBack();
   }
@@ -113,7 +114,7 @@ export class Oracle {
   /** What is told to be durable is at the sink, unless the epoch is given up or about to be. */
   private async requireStaged(generation: GenerationId, partition: number): Promise<void> {
     const sink = this.parts.warehouse().open();
-    if (this.lostWarehouses > 0 || this.hasRequest || (await sink.generation(generation)) !== undefined) return;
+    if (this.lost.has(generation.epoch) || this.parts.isRequested() || (await sink.generation(generation)) !== undefined) return;
     const staged = await sink.staged(generation);
     if (staged.some((one) => one.partition === partition) || this.state.epochOf(generation.table) !== generation.epoch) return;
     this.parts.violated(`partition ${partition} of ${generation.table} is called durable and is not`);

@@ -5,6 +5,9 @@ import type { Occurrences } from './occurrences.ts';
 /** The pipeline of a simulation. */
 export const PIPELINE = 'sim';
 
+/** Who reports has begun again by then. */
+const EXCUSED_MS = 40_000;
+
 /** Watches what is written into the state store: steps of the state machines, and what never moves or never goes back. */
 export class StateOracle {
   /** Told of each partition that is called durable. */
@@ -21,12 +24,15 @@ export class StateOracle {
   /** The epoch of each table under each anchor, and the anchor of each slot. */
   private readonly epochsUnder = new Map<string, string>();
   private readonly slots = new Map<string, string>();
-  private readonly excused = new Set<string>();
+  private readonly excused = new Map<string, number>();
+  private readonly seenEpochs = new Set<string>();
+  private readonly nowMs: () => number;
   private readonly watermarks = new Map<string, Position>();
 
-  constructor(occurrences: Occurrences, violated: (what: string) => void) {
-    this.occurrences = occurrences;
-    this.violated = violated;
+  constructor(parts: { readonly occurrences: Occurrences; readonly nowMs: () => number; readonly violated: (what: string) => void }) {
+    this.occurrences = parts.occurrences;
+    this.nowMs = parts.nowMs;
+    this.violated = parts.violated;
   }
 
   /** L0 of an epoch as the planner has stored it. */
@@ -44,9 +50,14 @@ export class StateOracle {
     return this.epochsUnder.get(`${this.slots.get(slot)} ${table}`);
   }
 
-  /** The store, or the warehouse that it tells of, went back: what is for display may be seen to do so once. */
+  /** All epochs that tables were ever seen to have. */
+  knownEpochs(): Iterable<string> {
+    return this.seenEpochs;
+  }
+
+  /** The store, or the warehouse that it tells of, went back: what is for display may be seen to do so once, until its writers have begun again. */
   mayGoBack(): void {
-    for (const epoch of this.watermarks.keys()) this.excused.add(epoch);
+    for (const epoch of this.watermarks.keys()) this.excused.set(epoch, this.nowMs() + EXCUSED_MS);
   }
 
   written(key: string, json: string | undefined, before: string | undefined): void {
@@ -75,6 +86,7 @@ export class StateOracle {
 
   private table(record: TableRecord, before: TableRecord | undefined): void {
     this.tables.set(record.table, record.epoch);
+    this.seenEpochs.add(record.epoch);
     this.epochsUnder.set(`${record.anchor} ${record.table}`, record.epoch);
     this.moved('table', record.phase, before?.phase);
     if (before !== undefined && before.epoch !== record.epoch) {
@@ -100,7 +112,8 @@ export class StateOracle {
   private report({ epoch, watermark }: SinkReport): void {
     if (watermark === null) return;
     const before = this.watermarks.get(epoch);
-    if (before !== undefined && comparePositions(watermark, before) < 0 && !this.excused.delete(epoch))
+    const untilMs = this.excused.get(epoch) ?? 0;
+    if (before !== undefined && comparePositions(watermark, before) < 0 && (!this.excused.delete(epoch) || this.nowMs() > untilMs))
       this.violated(`the watermark of epoch ${epoch} went back`);
     this.watermarks.set(epoch, watermark);
   }

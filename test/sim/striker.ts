@@ -51,11 +51,6 @@ export class Striker {
     return this.pending === 0 && [...this.away.values()].every((untilMs) => untilMs <= nowMs);
   }
 
-  /** Calls meet no fault any more. */
-  disarm(): void {
-    this.armed = [];
-  }
-
   private happened(fault: Fault): void {
     this.struck.push(fault);
     this.occurrences.count('fault', nameOf(fault));

@@ -59,6 +59,8 @@ export class World {
       busStore: this.busStore,
       occurrences,
       warehouse: () => this.warehouse,
+      isRequested: () => this.history.store.entries.get(stateKeys.pipeline(PIPELINE))?.json.includes('"request":"resnapshot"') === true,
+      nowMs: () => clock.monotonicMs(),
       violated,
     });
     this.history = stateHistory(
@@ -110,7 +112,6 @@ export class World {
 
   /** What `nanosync pipeline resnapshot` stores. */
   async requestResnapshot(): Promise<void> {
-    this.oracle.hasRequest = true;
     await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => ({ ...record, request: 'resnapshot' }));
   }
 

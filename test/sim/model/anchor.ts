@@ -21,7 +21,6 @@ export async function createModelAnchor(
   const l0 = await consistentPoint(db, connection, name);
   db.creating.delete(name);
   db.slots.set(name, { name, confirmed: l0, saved: l0, holder: null });
-  db.slotsMade++;
   return { id: request.id, l0: positionOf(l0, 0n), origin: { database: 'model', slot: name } };
 }
 

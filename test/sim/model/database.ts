@@ -48,8 +48,6 @@ export class ModelDatabase implements TransactionHost {
   readonly slots = new Map<string, ModelSlot>();
   /** Names of slots whose creation is under way. */
   readonly creating = new Set<string>();
-  /** Slots that reached their consistent point so far, to tell a lost one from one that never was. */
-  slotsMade = 0;
   /** Tables whose changes the stream has; undefined: there is no publication. */
   publication: Set<TableId> | undefined;
   /** Where in the log the publication was changed. */
