@@ -43,14 +43,14 @@ export async function dropAnchor(connect: Connect, clock: Clock, { origin: { slo
   if (slot !== undefined) await withConnection(connect, 'drop', (client) => dropSlot(client, clock, slot));
 }
 
-/** Drops the slots of the pipeline's other anchors if this one, asked after they were listed, is still the stored one. */
+/** Drops the slots of the pipeline's other anchors if this one, or none, asked after they were listed, is still the stored one. */
 export async function tidyAnchors(
   connect: Connect,
   clock: Clock,
-  { pipeline, anchor, still }: { readonly pipeline: string; readonly anchor: Anchor; readonly still: () => Promise<boolean> },
+  { pipeline, anchor, still }: { readonly pipeline: string; readonly anchor: Anchor | null; readonly still: () => Promise<boolean> },
 ): Promise<void> {
   await withConnection(connect, 'tidy', async (client) => {
-    const left = (await slotsLike(client, slotPattern(pipeline))).filter((slot) => slot !== anchor.origin.slot);
+    const left = (await slotsLike(client, slotPattern(pipeline))).filter((slot) => slot !== anchor?.origin.slot);
     // Invariant 'anchor-first': asked after listing, so none of these can be stored any more.
     if (left.length === 0 || !(await still())) return;
     for (const slot of left) await dropSlot(client, clock, slot);

@@ -32,7 +32,8 @@ interface ServerFacts {
   readonly maxSenders: number;
 }
 
-// The pipeline's own slots and their sender count as free: a slot is there when a running pipeline is checked, and dropped before the next is made.
+// The pipeline's own slots and their sender count as free: a slot is there when a running pipeline is checked, and whoever anchors it drops those
+// that are there before another is made.
 const FACTS = `WITH own AS (SELECT * FROM pg_replication_slots s WHERE s.slot_name ~ $1 AND s.database = current_database()),
 others AS (SELECT * FROM pg_replication_slots s WHERE s.slot_name NOT IN (SELECT slot_name FROM own))
 SELECT json_build_object(

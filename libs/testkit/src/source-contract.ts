@@ -257,6 +257,20 @@ function describeAnchors({ database, source }: Context): void {
       await source().verify(pipeline, anchor, null);
     await source().drop(later as Anchor);
   });
+
+  test('while no anchor is stored all that were left are tidied, after a yes only', async () => {
+    const table = await database().table();
+    await using left = await anchored(source(), [table]);
+    await using elsewhere = await anchored(source(), [table]);
+    const second = await source().anchor(left.pipeline, 'second', [table]);
+    await source().tidy(left.pipeline, null, async () => false);
+    for (const anchor of [left.anchor, second]) await source().verify(left.pipeline, anchor, null);
+    await source().tidy(left.pipeline, null, async () => true);
+    for (const anchor of [left.anchor, second])
+      await expect(source().verify(left.pipeline, anchor, null)).rejects.toMatchObject({ kind: 'gap' });
+    await source().verify(elsewhere.pipeline, elsewhere.anchor, null);
+    await source().tidy(left.pipeline, null, () => Promise.reject(new Error('asked about nothing')));
+  });
 }
 
 let pipelines = 0;

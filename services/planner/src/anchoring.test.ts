@@ -33,6 +33,7 @@ async function anchoring(generations: readonly { epoch: string }[] = []) {
       happened.push('anchored');
       return { id, l0: L0, origin: { slot: `slot ${id}` } };
     },
+    tidy: async () => {},
     drop: async ({ id }: Anchor) => void happened.push(`dropped ${id}`),
   } as unknown as Source;
   const sink = {

@@ -12,6 +12,7 @@ import type {
   TableRecord,
 } from '@nanosync/core';
 import {
+  describeError,
   PIPELINE_MACHINE,
   PipelineError,
   RECORD_VERSION,
@@ -32,8 +33,8 @@ export interface AnchoringParts {
 
 /**
  * Takes a pipeline from `created` to `anchored`. Order (invariant "anchor first"): everything is checked before anything is
- * made; topics; publication and slot; then anchor and table records durable in one write. Dying before that write leaves a slot
- * without an anchor, which who follows the stored one drops. Nothing has been read by then. Another planner may do the same at the same time:
+ * made; topics; what earlier attempts left goes; publication and slot; then anchor and table records durable in one write. Dying before that
+ * write leaves a slot without an anchor, which the next attempt drops, or who follows the stored one. Nothing has been read by then. Another planner may do the same at the same time:
  * each has a slot of its own, and the write decides. Returns the epochs that it chose. A table that came to the definition after an earlier anchor
  * is none of its concern: it is added like any other, so that it cannot keep those from beginning again.
  */
@@ -47,6 +48,7 @@ export async function anchorPipeline(
   if (request === null) await refuseLeftovers(ctx, definition.name, tables, sink);
   else await discardUnseen(ctx, stored, tables, sink);
   const busPartitions = await createTopics(ctx, definition.name, tables);
+  const begun = await dropAttempts(ctx, stored, source);
   const anchor = await source.anchor(
     definition.name,
     ctx.ids.next(),
@@ -55,8 +57,8 @@ export async function anchorPipeline(
   ctx.failpoint('slot-created');
   // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
   const records = tables.map((table) => plannedTable(ctx, { anchor, l0: anchor.l0, table, busPartitions }));
-  loose.add(anchor, stored.version);
-  if (!(await storeAnchor(ctx, stored, anchor, records))) {
+  loose.add(anchor, begun.version);
+  if (!(await storeAnchor(ctx, begun, anchor, records))) {
     const now = await readRecord<PipelineRecord>(ctx.state, stored.key);
     if (now !== undefined) await loose.settle(now, async () => source); // What it leaves open is settled by the next step.
     throw changedMeanwhile(definition.name);
@@ -117,6 +119,28 @@ async function discardUnseen(
   }
   if ((await ctx.state.get(stored.key))?.version !== stored.version) throw changedMeanwhile(pipeline);
   for (const generation of earlier) await sink.discard(generation);
+}
+
+/**
+ * Drops the pipeline's slots before another is made: there may be no room for one more. They are of the anchor that a resnapshot replaces, or of
+ * planners that died before they stored theirs, and one of those may only be late: so once they are listed the record is written anew, as it
+ * is, and no attempt that began before can be stored any more. What cannot be dropped is warned of, as the new slot may fit beside it.
+ */
+async function dropAttempts(ctx: ServiceContext, stored: Stored<PipelineRecord>, source: Source): Promise<Stored<PipelineRecord>> {
+  const { name } = stored.value.definition;
+  let version: number | undefined = stored.version;
+  try {
+    // Invariant 'anchor-first': written after listing, so none of these can be stored any more.
+    await source.tidy(name, null, async () => {
+      version = await ctx.state.put(stored.key, stored.value, stored.version);
+      return version !== undefined;
+    });
+  } catch (error) {
+    if (!(error instanceof PipelineError)) throw error;
+    ctx.log.warn('earlier slots cannot be dropped', { pipeline: name, err: describeError(error) });
+  }
+  if (version === undefined) throw changedMeanwhile(name);
+  return { ...stored, version };
 }
 
 function changedMeanwhile(pipeline: string): PipelineError {

@@ -115,7 +115,7 @@ export class PipelinePlanner implements AsyncDisposable {
     await this.close();
     const phase = PIPELINE_MACHINE[stored.value.phase].resnapshot;
     if (phase === null) return 'idle'; // Being deleted: nothing begins any more.
-    // Its slot goes before another is made, so that a resnapshot needs no second one.
+    // Its slot is dropped by the next step; by whoever anchors the pipeline, if this planner dies before.
     if (stored.value.anchor !== null) this.loose.add(stored.value.anchor, stored.version);
     await this.ctx.state.put(stored.key, { ...stored.value, phase, anchor: null, failure: null }, stored.version);
     return 'busy';

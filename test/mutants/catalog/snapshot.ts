@@ -66,6 +66,15 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     test: planner('loose-anchors', 'an anchor whose write came to nothing is dropped once the record can not get it any more'),
   },
   {
+    name: 'attempts-dropped-unfenced',
+    invariant: 'anchor-first',
+    does: 'Slots of attempts are dropped while no anchor is stored, and one of those attempts may still be stored.',
+    file: `${PLANNER}/anchoring.ts`,
+    find: '      version = await ctx.state.put(stored.key, stored.value, stored.version);',
+    replace: '      version = (await ctx.state.get(stored.key))?.version;',
+    test: planner('pipeline-planner', 'an attempt whose slot is dropped while no anchor is stored can not be stored any more'),
+  },
+  {
     name: 'no-fence',
     invariant: 'visibility-fence',
     does: 'Ranges are handed out without the fence.',

@@ -25,9 +25,9 @@ export async function createModelAnchor(
 }
 
 /** Drops the pipeline's slots but the anchor's, if this is still stored once they are listed. */
-export async function tidyModel(db: ModelDatabase, pipeline: string, anchor: Anchor, still: () => Promise<boolean>): Promise<void> {
+export async function tidyModel(db: ModelDatabase, pipeline: string, anchor: Anchor | null, still: () => Promise<boolean>): Promise<void> {
   db.reach();
-  const left = slotsOf(db, pipeline).filter((name) => name !== anchor.origin.slot);
+  const left = slotsOf(db, pipeline).filter((name) => name !== anchor?.origin.slot);
   if (left.length === 0 || !(await still())) return;
   db.reach();
   for (const name of left) db.drop(name);

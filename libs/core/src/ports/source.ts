@@ -167,9 +167,11 @@ export interface Source extends AsyncDisposable {
   /**
    * Drops what other anchors of the pipeline left: lists their slots, asks `still` whether this anchor is still the stored one, and drops
    * what it listed only after a yes. A slot that was listed while this anchor was stored and is not stored itself when `still` is asked belongs
-   * to an attempt that will not be stored any more: it began before this anchor was, and only one of two is.
+   * to an attempt that will not be stored any more: it began before this anchor was, and only one of two is. With null no anchor is stored, all
+   * slots of the pipeline are listed, and `still` says yes only once no attempt that began before can be stored any more. Does not ask when
+   * it lists none.
    */
-  tidy(pipeline: string, anchor: Anchor, still: () => Promise<boolean>): Promise<void>;
+  tidy(pipeline: string, anchor: Anchor | null, still: () => Promise<boolean>): Promise<void>;
   /**
    * Takes further tables into what the pipeline's stream carries, beside those that are in it. Once it has returned, each transaction that commits
    * is streamed with all its changes of these tables, also one that was open when it was called; of those that commit before, some, all or
