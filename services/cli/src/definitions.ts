@@ -37,7 +37,9 @@ export async function planApply(state: State | undefined, definitions: readonly 
     const fixed = differing.filter(
       (part) => part !== 'snapshot.concurrency' && !(part === 'source.tables' && keeps(definition, stored.value)),
     );
-    if (fixed.length > 0) refusals.push(refusal(definition.name, fixed));
+    const unequal = fixed.filter((part) => part !== 'source.tables');
+    if (unequal.length > 0) refusals.push(refusal(definition.name, unequal));
+    if (fixed.includes('source.tables')) refusals.push(missing(definition, stored.value));
     const added = definition.source.tables.filter((table) => !stored.value.definition.source.tables.includes(table));
     const others = existing.filter(({ name }) => name !== definition.name);
     if (added.length > 0) refusals.push(...takenTargets(withTables(definition, added), others));
@@ -150,4 +152,10 @@ function newRecord(definition: PipelineDefinition, nowMs: number): PipelineRecor
 function refusal(name: string, parts: readonly string[]): string {
   const differs = parts.length === 1 ? `${parts[0]} differs` : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)} differ`;
   return `pipeline ${name} exists and its ${differs} from what is running, which cannot be changed yet: put the old value back, or give the changed pipeline a new name.`;
+}
+
+/** Which tables a file lacks that are copied already. */
+function missing({ name, source }: PipelineDefinition, stored: PipelineRecord): string {
+  const lacking = recordedTables(stored).filter((table) => !source.tables.includes(table));
+  return `pipeline ${name} follows ${lacking.join(', ')}, which source.tables no longer names, and a table cannot be taken out yet: put it back, or give the changed pipeline a new name.`;
 }
