@@ -1,10 +1,11 @@
-import type { FenceWait, SourceEvent, TableId } from '@nanosync/core';
+import type { FenceWait, Position, SourceEvent, TableId } from '@nanosync/core';
+import { comparePositions } from '@nanosync/core';
 import type { PostgresServer } from '@nanosync/testkit';
 import { startPostgres } from '@nanosync/testkit';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Capture } from './changes-fixture.ts';
-import { captureOf, clock, PIPELINE, publicTable } from './changes-fixture.ts';
+import { captureOf, clock, nextOf, PIPELINE, publicTable } from './changes-fixture.ts';
 import { discoverTables } from './discovery.ts';
 import { extendPublication } from './extension.ts';
 
@@ -126,6 +127,32 @@ test('rows of a table that has not begun count in no position: which of them are
   }
   expect(positions[2]).toBe(positions[0]);
   expect(positions[4]).not.toBe(positions[0]);
+});
+
+test('a table begins at its generation event, also for a session that knows it from the start and begins before it', async () => {
+  await using capture = await captureOf(server, SETUP, ['first']);
+  await extend(capture);
+  await capture.sql("BEGIN; INSERT INTO added VALUES (4, 'two'); INSERT INTO first VALUES (1, 'x'); COMMIT");
+  await capture.sql('ALTER TABLE added ADD COLUMN more int');
+  const planned = await discoverTables(capture.client, capture.connect, [ADDED]);
+  await capture.mark({ kind: 'generation', pipeline: PIPELINE, table: ADDED, epoch: 'e' });
+  await capture.sql("BEGIN; INSERT INTO added VALUES (5, 'v', 1); INSERT INTO first VALUES (2, 'y'); COMMIT");
+  let l0: Position | undefined;
+  const begun = (table: TableId, position: Position) => table !== ADDED || (l0 !== undefined && comparePositions(l0, position) <= 0);
+  const open = () => capture.open({ tables: [...capture.tables, ...planned], begun });
+  const until = async (last: string) => {
+    await using reader = await open();
+    const seen: SourceEvent[] = [];
+    while (!changes(seen).includes(last))
+      for (const event of await nextOf(reader)) {
+        if (event.kind === 'marker') l0 = event.position;
+        if (event.kind !== 'idle') seen.push(event);
+      }
+    return seen;
+  };
+  const first = await until('first 2 y');
+  expect(changes(first)).toEqual(['first 1 x', 'added 5 v 1', 'first 2 y']);
+  expect(await until('first 2 y')).toEqual(first);
 });
 
 test('other columns that are still there behind its generation event end the table there', async () => {

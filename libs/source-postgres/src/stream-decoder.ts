@@ -1,4 +1,4 @@
-import type { Row, TableId } from '@nanosync/core';
+import type { Position, Row, TableId } from '@nanosync/core';
 import { PipelineError, UNCHANGED } from '@nanosync/core';
 import { CellTextError } from './cell-text-error.ts';
 import type { Chunk } from './chunk.ts';
@@ -17,7 +17,7 @@ export interface DecoderOptions {
   readonly pipeline: string;
   readonly plans: readonly TablePlan[];
   readonly complete: (table: TableId) => boolean;
-  readonly begun: (table: TableId) => boolean;
+  readonly begun: (table: TableId, position: Position) => boolean;
   readonly horizon: Horizon;
 }
 
@@ -108,10 +108,10 @@ export class StreamDecoder {
   private endIfDifferent(described: TablePlan | Different | null, chunk: Chunk): void {
     if (described === null || !('reason' in described)) return;
     const { plan, reason } = described;
-    // A table that is still to begin may have had other columns: what matters is what it is like from its first event on.
-    if (!this.options.begun(plan.table) || this.ended.has(plan.table)) return;
-    this.ended.add(plan.table);
     const transaction = this.transaction();
+    // Before it begins a table may have had other columns: what matters is what it is like from its first event on.
+    if (!this.options.begun(plan.table, transaction.start) || this.ended.has(plan.table)) return;
+    this.ended.add(plan.table);
     const { commitMs } = transaction;
     chunk.events.push({ kind: 'schema', table: plan.table, position: transaction.beforeNext(), commitMs, reason });
   }
@@ -126,7 +126,7 @@ export class StreamDecoder {
     if (described === null) return undefined;
     this.endIfDifferent(described, chunk);
     const plan = 'reason' in described ? described.plan : described;
-    if (!this.options.begun(plan.table)) return undefined;
+    if (!this.options.begun(plan.table, this.transaction().start)) return undefined;
     return this.ended.has(plan.table) ? null : plan;
   }
 

@@ -13,6 +13,8 @@ export class Transaction {
   readonly commitLsn: bigint;
   readonly commitMs: number;
   readonly xid: number;
+  /** Before all its events. */
+  readonly start: Position;
   private ordinal = 0;
   private readonly prefix: string;
   private high = 0;
@@ -22,9 +24,9 @@ export class Transaction {
     this.commitLsn = begin.commitLsn;
     this.commitMs = begin.commitMs;
     this.xid = begin.xid;
-    const first = positionOfLsn(begin.commitLsn);
-    this.prefix = first.slice(0, first.indexOf('/') + 1);
-    this.highText = first.slice(0, -LOW_DIGITS);
+    this.start = positionOfLsn(begin.commitLsn);
+    this.prefix = this.start.slice(0, this.start.indexOf('/') + 1);
+    this.highText = this.start.slice(0, -LOW_DIGITS);
   }
 
   /** Counts the next row, truncate or logical message; the first is 1. */

@@ -23,9 +23,8 @@ export class ScenarioPipeline implements AsyncDisposable {
   /** A table that the pipeline takes in later, or never. */
   private readonly other: TableId;
   private extended: SourceTable | undefined;
-  /** Where its generation marker is, once it was met, and whether the stream is behind that. */
+  /** Where its generation marker is, once it was met. */
   private generation: Position | undefined;
-  private begun = false;
   private readonly stopping = new AbortController();
   private planned: SourceTable | undefined;
   private ranges: readonly string[] = [];
@@ -121,14 +120,13 @@ export class ScenarioPipeline implements AsyncDisposable {
   async open(from: string): Promise<Outcome> {
     const anchor = this.anchor as Anchor;
     const place = from === '' ? anchor.l0 : this.events.place(from);
-    this.begun = this.generation !== undefined && comparePositions(this.generation, place) < 0;
     const reader = await this.source.changes({
       pipeline: this.pipeline,
       anchor,
       from: place,
       tables: [this.planned as SourceTable, ...(this.extended === undefined ? [] : [this.extended])],
       complete: () => this.complete !== false,
-      begun: (table) => table !== this.other || this.begun,
+      begun: (table, at) => table !== this.other || (this.generation !== undefined && comparePositions(this.generation, at) <= 0),
       signal: this.stopping.signal,
     });
     this.reader = reader;
@@ -196,6 +194,5 @@ export class ScenarioPipeline implements AsyncDisposable {
     if (marker.kind === 'consistency' && this.complete === 'consistency') this.complete = false;
     if (marker.kind !== 'generation' || marker.epoch === REST) return;
     this.generation ??= position;
-    this.begun = true;
   }
 }

@@ -182,13 +182,11 @@ describe('a capture session', () => {
     expect((await bus.topic(topic))?.partitions[0]?.end).toBe(end);
   });
 
-  /** What follows a table's addition: a row from before its marker, the marker, and a row from behind it. */
+  /** What follows a table's addition: a row from before its marker, the marker, which ends a piece, and a row from behind it. */
   const ADDITION: readonly (readonly SourceEvent[])[] = [
     transaction(12, [1], undefined, ITEMS.table),
-    [
-      { kind: 'marker', marker: { kind: 'generation', pipeline: 'p', table: ITEMS.table, epoch: 'i1' }, position: at(13), commitMs: 1 },
-      { kind: 'commit', position: at(13), acknowledge: at(13, 0), commitMs: 1 },
-    ],
+    [{ kind: 'marker', marker: { kind: 'generation', pipeline: 'p', table: ITEMS.table, epoch: 'i1' }, position: at(13), commitMs: 1 }],
+    [{ kind: 'commit', position: at(13), acknowledge: at(13, 0), commitMs: 1 }],
     transaction(14, [2], undefined, ITEMS.table),
     transaction(15, [3]),
   ];
@@ -206,7 +204,7 @@ describe('a capture session', () => {
     for (const position of acknowledged()) expect(position < at(13, 0)).toBe(true);
     const second = begin(pipeline);
     await until(() => acknowledged().at(-1) === at(15, 0));
-    expect(opened[1]?.begun?.(ITEMS.table)).toBe(true);
+    expect([12, 13, 14].map((commit) => opened[1]?.begun?.(ITEMS.table, at(commit, 0)))).toEqual([false, false, true]);
     await second.end();
     const items = await published(topicsOf().changes('p', ITEMS.table));
     expect(items.map(({ kind, position }) => [kind, position])).toEqual([
@@ -222,10 +220,36 @@ describe('a capture session', () => {
     const session = begin(await add({ record: true }));
     deliver(transaction(11, [1]));
     await until(() => acknowledged().length > 0);
-    expect(opened[0]?.begun?.(ORDERS.table)).toBe(true);
-    expect(opened[0]?.begun?.(ITEMS.table)).toBe(false);
+    expect(opened[0]?.begun?.(ORDERS.table, L0)).toBe(true);
+    expect(opened[0]?.begun?.(ITEMS.table, at(11, 0))).toBe(false);
     expect(opened[0]?.complete(ITEMS.table)).toBe(false);
     await session.end();
+  });
+
+  it('begins a table at the same place as the session before it: columns that it had before its marker do not end it', async () => {
+    const { begin, deliver, until, happened, acknowledged, published, record, add } = await captureFixture();
+    const pipeline = await add({ record: true });
+    const first = begin(pipeline);
+    deliver([
+      { kind: 'schema', table: ITEMS.table, position: at(12, 0), commitMs: 1, reason: 'a column is missing' },
+      ...transaction(12, [1]),
+    ]);
+    await until(() => acknowledged().includes(at(12, 0)));
+    happened.length = 0;
+    deliver(ADDITION[1] as readonly SourceEvent[]);
+    await until(() => happened.includes('stored'));
+    await first.end();
+    // The marker is taken in, its commit is not: the next session begins before the marker and knows the table.
+    expect(await record()).toMatchObject({ acknowledged: at(12, 0), published: at(13), tables: { [ITEMS.table]: { l0: at(13) } } });
+    for (const events of ADDITION.slice(2)) deliver(events);
+    const second = begin(pipeline);
+    await until(() => acknowledged().at(-1) === at(15, 0));
+    await second.end();
+    const items = await published(topicsOf().changes('p', ITEMS.table));
+    expect(items.map(({ kind, position }) => [kind, position])).toEqual([
+      ['generation', at(13)],
+      ['change', at(14)],
+    ]);
   });
 
   it('goes on past the marker of an addition that the state store has lost', async () => {

@@ -52,7 +52,7 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     from: start.record.acknowledged,
     tables: tables.map(({ schema, storage }) => ({ schema, storage })),
     complete: (table) => progress === undefined || (progress.hasTable(table) && progress.isBelowL1(table)),
-    begun: (table) => progress?.hasTable(table) ?? true,
+    begun: (table, position) => progress?.hasBegun(table, position) ?? true,
     ...confirmOf(ctx, { name, anchor, lost }),
     signal,
   });

@@ -136,12 +136,8 @@ export class EventPublisher implements AsyncDisposable {
     progress.watermarked(table);
   }
 
-  /**
-   * Takes in one event of the stream. A table that was added, or whose first plan was void before anything was published, has its generation
-   * event further on; what comes before that is for no generation.
-   */
+  /** Takes in one event of the stream. The stream delivers nothing of a table before its generation event. */
   event(event: Exclude<SourceEvent, { readonly kind: 'commit' | 'idle' }>, progress: SessionProgress): void {
-    if (event.kind !== 'marker' && !progress.hasTable(event.table)) return this.early(event, progress);
     switch (event.kind) {
       case 'change':
       case 'truncate':
@@ -155,12 +151,6 @@ export class EventPublisher implements AsyncDisposable {
       default:
         return unreachable(event);
     }
-  }
-
-  /** Other columns end the table's stream for good, also where nothing of it was published yet. */
-  private early(event: Exclude<SourceEvent, { readonly kind: 'commit' | 'idle' | 'marker' }>, progress: SessionProgress): void {
-    if (event.kind === 'schema') throw new PipelineError('table-changed', changedSentence(event.table, event.reason), { hint: this.cure });
-    progress.passedOver(event.position);
   }
 
   private change(event: SourceEvent & { readonly kind: 'change' | 'truncate' }, progress: SessionProgress): void {
@@ -207,7 +197,7 @@ export class EventPublisher implements AsyncDisposable {
   private schema({ table, position, reason }: SourceEvent & { readonly kind: 'schema' }, progress: SessionProgress): void {
     const { epoch, failure } = progress.table(table);
     if (failure !== null) return;
-    const sentence = changedSentence(table, reason);
+    const sentence = `Table ${table} is no longer as it was copied: ${reason}.`;
     progress.tableFailed(table, { reason: sentence, cure: this.cure }, position);
     this.control(table, { kind: 'schema', epoch, position, tsMs: 0, detail: sentence });
   }
@@ -244,10 +234,6 @@ export class EventPublisher implements AsyncDisposable {
       throw new PipelineError('defect', `Pipeline ${this.pipeline} got a change of ${table}, which is not its table.`);
     return target;
   }
-}
-
-function changedSentence(table: TableId, reason: string): string {
-  return `Table ${table} is no longer as it was copied: ${reason}.`;
 }
 
 /** Control events and truncations concern no single row. */

@@ -99,6 +99,14 @@ test('a session goes on from what the one before it stored: tables, ends and top
   });
 });
 
+test('a table has begun behind its generation event, for this session and for the next one', () => {
+  const first = new SessionProgress(record);
+  expect(first.hasBegun(table, at(30))).toBe(false);
+  first.beginTable(table, 'e1', at(20, 5));
+  for (const progress of [first, new SessionProgress(first.record)])
+    expect([at(19), at(20), at(20, 5), at(21)].map((position) => progress.hasBegun(table, position))).toEqual([false, false, true, true]);
+});
+
 test('a watermark is never told at a place that lies before what came since', () => {
   for (const since of [
     (progress: SessionProgress) => progress.changed(change(41)),

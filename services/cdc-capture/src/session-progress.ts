@@ -86,6 +86,12 @@ export class SessionProgress {
     return this.tables.has(table);
   }
 
+  /** True at a position behind the table's generation event, also where an earlier session met it: every session says the same of a position. */
+  hasBegun(table: TableId, position: Position): boolean {
+    const l0 = this.tables.get(table)?.l0;
+    return l0 !== undefined && comparePositions(l0, position) <= 0;
+  }
+
   /** The table from its generation event on; a change before that is impossible. */
   table(table: TableId): Readonly<CaptureTable> {
     return this.working(table);

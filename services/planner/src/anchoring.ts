@@ -32,9 +32,9 @@ export interface AnchoringParts {
 }
 
 /**
- * Takes a pipeline from `created` to `anchored`. Order (invariant "anchor first"): everything is checked before anything is
- * made; topics; what earlier attempts left goes; publication and slot; then anchor and table records durable in one write. Dying before that
- * write leaves a slot without an anchor, which the next attempt drops, or who follows the stored one. Nothing has been read by then. Another planner may do the same at the same time:
+ * Takes a pipeline from `created` to `anchored`. Order: everything is checked before anything is made; topics; what earlier attempts left goes;
+ * publication and slot; then anchor and table records durable in one write. Dying before that write leaves a slot without an anchor, which the
+ * next attempt drops, or who follows the stored one. Nothing has been read by then. Another planner may do the same at the same time:
  * each has a slot of its own, and the write decides. Returns the epochs that it chose. A table that came to the definition after an earlier anchor
  * is none of its concern: it is added like any other, so that it cannot keep those from beginning again.
  */

@@ -151,7 +151,7 @@ async function epochOf({ ctx, generation }: ApplierParts): Promise<string | unde
   return record?.value.epoch;
 }
 
-/** Invariant "no silent gap": the same topic, as many partitions, and the last applied message still there. */
+/** Throws `gap` unless it is the same topic, with as many partitions, and the last applied message is still there. */
 function checkBus(info: TopicInfo | undefined, topic: string, status: GenerationStatus, pipeline: string): void {
   const hint = `Run: nanosync pipeline resnapshot ${pipeline}`;
   if (info === undefined) throw new PipelineError('gap', `Topic ${topic} is gone.`, { hint });

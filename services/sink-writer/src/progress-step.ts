@@ -13,7 +13,7 @@ export interface Step {
 
 /**
  * Sorts out a run of messages of one bus partition (pure). A lower session, or a position at or below the last one, is a
- * duplicate (invariant "gapless sessions"). Events of another anchor end the generation's stream for good.
+ * duplicate. Events of another anchor end the generation's stream for good.
  */
 export function takeMessages(input: {
   readonly before: BusProgress;

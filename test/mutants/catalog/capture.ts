@@ -18,16 +18,13 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     test: session('has events of a table completed until its consistency position was met in the stream'),
   },
   {
-    name: 'changes-of-no-epoch-published',
-    invariant: 'anchor-first',
-    does: 'Changes that come before the L0 of a later epoch stop the table instead of being passed over.',
-    file: `${FOLDER}/event-publisher.ts`,
-    find: "if (event.kind !== 'marker' && !progress.hasTable(event.table)) return this.early(event, progress);",
-    replace: "if (event.kind === 'schema' && !progress.hasTable(event.table)) return this.early(event, progress);",
-    test: test(
-      'event-publisher',
-      'what comes before the generation event of a later epoch is for nobody, and other columns end the table all the same',
-    ),
+    name: 'begun-where-the-store-knows-the-table',
+    invariant: 'gapless-sessions',
+    does: 'A table that an earlier session has taken in has begun wherever the stream is, also before its L0.',
+    file: `${FOLDER}/session-progress.ts`,
+    find: 'return l0 !== undefined && comparePositions(l0, position) <= 0;',
+    replace: 'return l0 !== undefined || position === null;',
+    test: session('begins a table at the same place as the session before it: columns that it had before its marker do not end it'),
   },
   {
     name: 'l0-moved',
@@ -36,10 +33,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     file: `${FOLDER}/event-publisher.ts`,
     find: '    if (progress.hasTable(table) && progress.table(table).epoch === epoch) return;\n',
     replace: '',
-    test: test(
-      'event-publisher',
-      'what comes before the generation event of a later epoch is for nobody, and other columns end the table all the same',
-    ),
+    test: test('event-publisher', 'an epoch begins once, at its generation event; a change that comes before that is a defect'),
   },
   {
     name: 'consistency-of-another-epoch',

@@ -24,8 +24,8 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     invariant: 'gapless-sessions',
     does: 'What is streamed of a table before it begins counts in the positions of others, so that another session gives these other positions.',
     file: `${FOLDER}/stream-decoder.ts`,
-    find: '    if (!this.options.begun(plan.table)) return undefined;\n    return',
-    replace: '    if (!this.options.begun(plan.table)) return null;\n    return',
+    find: '    if (!this.options.begun(plan.table, this.transaction().start)) return undefined;\n',
+    replace: '    if (!this.options.begun(plan.table, this.transaction().start)) return null;\n',
     test: pg(
       'extension',
       'rows of a table that has not begun count in no position: which of them are streamed depends on where the stream began',

@@ -28,7 +28,7 @@ export interface DecodeOptions {
   /** The table, if it is one that the stream was asked for. */
   readonly table: (table: TableId) => ModelTable | undefined;
   readonly complete: (table: TableId) => boolean;
-  readonly begun: (table: TableId) => boolean;
+  readonly begun: (table: TableId, position: Position) => boolean;
 }
 
 /** The events of one transaction in stream order, decoded as they are asked for; `writes` are those of it that are streamed. */
@@ -38,7 +38,7 @@ export function* decode(logged: Logged, writes: readonly LoggedWrite[], options:
   const at = (sub: bigint): Position => positionOf(lsn, BigInt(ordinal) * 4n + sub);
   for (const write of writes) {
     const table = options.table(write.table);
-    if (table === undefined || !options.begun(write.table)) continue;
+    if (table === undefined || !options.begun(write.table, positionOf(lsn, 0n))) continue;
     ordinal++;
     if (write.kind === 'truncate') yield whole({ kind: 'truncate', table: write.table, position: at(1n), txId, commitMs });
     else yield* changes(logged, write, table, { options, at });

@@ -121,10 +121,11 @@ export interface ChangesOptions {
   /** True while incomplete events of the table must be completed (between its L0 and L1). Key changes always are. */
   readonly complete: (table: TableId) => boolean;
   /**
-   * False while the table's generation event is still to come. Nothing of it is delivered until then, other columns are no `schema` event, and
-   * nothing of it counts in other tables' positions: what is streamed of it depends on where the stream began. Absent: true for all.
+   * False at a place before the table's generation event, whether that is known already or still to come. Nothing of it is delivered there, other
+   * columns are no `schema` event, and nothing of it counts in other tables' positions: what is streamed of it depends on where the stream began.
+   * `position` lies before all events of a transaction: the answer is for the whole of it. Absent: true for all.
    */
-  readonly begun?: (table: TableId) => boolean;
+  readonly begun?: (table: TableId, position: Position) => boolean;
   /** Keeps what was acknowledged, and where the stream begins, from the server; absent: both are told at once. */
   readonly confirm?: ConfirmOptions;
   readonly signal: AbortSignal;

@@ -126,11 +126,20 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
     opened.push(options);
     let next = log.findIndex((events) => commitOf(events) >= options.from);
     if (next < 0) next = log.length;
+    const ended = new Set<TableId>();
+    /** Nothing of a table before it begins, and nothing behind its `schema` event. */
+    const delivered = (events: readonly SourceEvent[]) =>
+      events.filter((event) => {
+        if (!('table' in event)) return true;
+        if (options.begun?.(event.table, commitOf(events)) === false || ended.has(event.table)) return false;
+        if (event.kind === 'schema') ended.add(event.table);
+        return true;
+      });
     return {
       next: async () => {
         asked.push(options.complete(ORDERS.table));
         while (next >= log.length && !options.signal.aborted) await new Promise<void>((resolve) => wakes.add(resolve));
-        return options.signal.aborted ? undefined : log[next++];
+        return options.signal.aborted ? undefined : delivered(log[next++] ?? []);
       },
       acknowledge: (position) => void happened.push(`acknowledged ${position}`),
       [Symbol.asyncDispose]: async () => {},
