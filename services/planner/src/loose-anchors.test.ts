@@ -10,7 +10,8 @@ const anchor = (id: string): Anchor => ({ id, l0: positionOf(100n, 0n), origin: 
 /** A stored pipeline, a source that says what was dropped, and the loose anchors of a planner. */
 async function loosened() {
   const state = openMemoryState({ clock: new FakeClock() });
-  const log = { debug: () => {} };
+  const warned: string[] = [];
+  const log = { warn: (_: string, { err }: { err: string }) => void warned.push(err) };
   const loose = new LooseAnchors({ state, log } as unknown as ServiceContext, 'p');
   const dropped: string[] = [];
   let isAway = false;
@@ -30,7 +31,7 @@ async function loosened() {
   const away = (now: boolean) => {
     isAway = now;
   };
-  return { state, loose, dropped, record, store, settle, away };
+  return { state, loose, dropped, warned, record, store, settle, away };
 }
 
 test('an anchor whose write came to nothing is dropped once the record can not get it any more', async () => {
@@ -57,13 +58,15 @@ test('an anchor whose write was done although its answer was lost stays', async 
   expect(dropped).toEqual([]);
 });
 
-test('an anchor is dropped when another one is stored, as soon as the source answers', async () => {
-  const { loose, dropped, record, store, settle, away } = await loosened();
+test('an anchor is dropped when another one is stored, as soon as the source answers; until then that is warned of once', async () => {
+  const { loose, dropped, warned, record, store, settle, away } = await loosened();
   loose.add(anchor('mine'), (await record()).version);
   await store(anchor('another'));
   away(true);
   expect(await settle()).toBe(false);
+  expect(await settle()).toBe(false);
   expect(dropped).toEqual([]);
+  expect(warned).toEqual([expect.stringContaining('away')]);
   away(false);
   await settle();
   expect(dropped).toEqual(['mine']);

@@ -15,6 +15,8 @@ export class LooseAnchors {
   private readonly ctx: ServiceContext;
   private readonly pipeline: string;
   private loose: readonly Loose[] = [];
+  /** The error that was warned of last, by anchor. */
+  private readonly warned = new Map<string, string>();
 
   constructor(ctx: ServiceContext, pipeline: string) {
     this.ctx = ctx;
@@ -48,10 +50,15 @@ export class LooseAnchors {
         this.loose = this.loose.filter((other) => other !== one);
       } catch (error) {
         if (!(error instanceof PipelineError)) throw error;
-        const { slot } = one.anchor.origin;
-        this.ctx.log.debug('slot is dropped later', { pipeline: this.pipeline, slot, err: describeError(error) });
+        this.warnOnce(one.anchor, describeError(error));
       }
     }
     return false;
+  }
+
+  /** Every step tries again, and says only what is new. */
+  private warnOnce({ id, origin: { slot } }: Anchor, err: string): void {
+    if (this.warned.get(id) !== err) this.ctx.log.warn('slot cannot be dropped yet', { pipeline: this.pipeline, slot, err });
+    this.warned.set(id, err);
   }
 }

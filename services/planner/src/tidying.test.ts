@@ -19,25 +19,46 @@ async function tidied(record: Pick<PipelineRecord, 'anchor' | 'request'>) {
       if (isAway) throw new PipelineError('unavailable', 'away');
     },
   } as unknown as Source;
-  const tidying = new Tidying({ clock, state, log: { debug: () => {} } } as unknown as ServiceContext, 'p');
+  const warned: string[] = [];
+  const warn = (_: string, { err }: { err: string }) => void warned.push(err);
+  const tidying = new Tidying({ clock, state, log: { warn } } as unknown as ServiceContext, 'p');
   const away = (now: boolean) => {
     isAway = now;
   };
-  return { clock, answers, away, step: () => tidying.step(source, ANCHOR) };
+  const store = async (next: Pick<PipelineRecord, 'anchor' | 'request'>) => {
+    await state.put(stateKeys.pipeline('p'), { v: 1, ...next }, (await state.get(stateKeys.pipeline('p')))?.version ?? 0);
+  };
+  return { clock, answers, warned, away, store, step: () => tidying.step(source, ANCHOR) };
 }
 
-test('the source is tidied once, and again later when it was away', async () => {
-  const { clock, answers, away, step } = await tidied({ anchor: ANCHOR, request: null });
+test('the source is tidied every five minutes, and soon again when it was away, which is warned of once', async () => {
+  const { clock, answers, warned, away, step } = await tidied({ anchor: ANCHOR, request: null });
   away(true);
   await step();
   await step();
   expect(answers).toEqual(['away']);
+  await clock.advance(5000);
+  await step();
+  expect(answers).toEqual(['away', 'away']);
+  expect(warned).toEqual([expect.stringContaining('away')]);
   away(false);
-  await clock.advance(60_000);
+  await clock.advance(5000);
   await step();
-  await clock.advance(60_000);
+  await clock.advance(299_000);
   await step();
-  expect(answers).toEqual(['away', true]);
+  expect(answers).toEqual(['away', 'away', true]);
+  await clock.advance(1000);
+  await step();
+  expect(answers).toEqual(['away', 'away', true, true]);
+});
+
+test('a no is asked about again soon', async () => {
+  const { clock, answers, store, step } = await tidied({ anchor: ANCHOR, request: 'resnapshot' });
+  await step();
+  await store({ anchor: ANCHOR, request: null });
+  await clock.advance(5000);
+  await step();
+  expect(answers).toEqual([false, true]);
 });
 
 test.each([
