@@ -47,3 +47,18 @@ test('no plain name is another one hashed', () => {
   const hashed = slotName('orders-pipeline', ID).slice('nanosync_slot_'.length, -ID.length - 1);
   expect(slotName(hashed, ID)).not.toBe(slotName('orders-pipeline', ID));
 });
+
+test('no slot of a pipeline is taken for another one\u2019s, also where a name ends like a slot', () => {
+  const names = [
+    'orders',
+    `orders_${ID}`,
+    `orders_${ID}_${ID}`,
+    'orders_5076b226',
+    'orders-pipeline',
+    `orders_pipeline_${ID}`,
+    'x'.repeat(60),
+  ];
+  for (const one of names)
+    for (const other of names.filter((name) => name !== one)) expect(slotName(one, ID)).not.toMatch(new RegExp(slotPattern(other)));
+  expect(publicationName(`orders_${ID}`)).toBe(`nanosync_pub_orders_${ID}`);
+});

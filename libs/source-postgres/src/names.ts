@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 const PLAIN = /^[a-z0-9_]+$/;
 /** Looks like one of our own hashes, which would make two pipelines' names meet. */
 const ENDS_IN_HASH = /_[0-9a-f]{8}$/;
+/** Looks like the name of a slot of the pipeline that is named like its beginning. */
+const ENDS_IN_ANCHOR = /_[0-9a-f]{16}$/;
 const MAX_NAME = 63;
 
 const SLOT = 'nanosync_slot_';
@@ -18,7 +20,7 @@ export function slotName(pipeline: string, anchorId: string): string {
 
 /** A regular expression that the slots of a pipeline match, of whatever anchor: also the one name that all its anchors had once. */
 export function slotPattern(pipeline: string): string {
-  return `^(${slotStem(pipeline)}_[0-9a-f]{${ANCHOR_DIGITS}}|${prefixed(SLOT, pipeline, MAX_NAME)})$`;
+  return `^(${slotStem(pipeline)}_[0-9a-f]{${ANCHOR_DIGITS}}|${slotPrefixed(pipeline, MAX_NAME)})$`;
 }
 
 /** The publication of a pipeline. */
@@ -27,13 +29,21 @@ export function publicationName(pipeline: string): string {
 }
 
 function slotStem(pipeline: string): string {
-  return prefixed(SLOT, pipeline, MAX_NAME - ANCHOR_DIGITS - 1);
+  return slotPrefixed(pipeline, MAX_NAME - ANCHOR_DIGITS - 1);
+}
+
+/** Publications have no anchor's digits, so only slots can be taken for one another's. */
+function slotPrefixed(pipeline: string, longest: number): string {
+  return ENDS_IN_ANCHOR.test(pipeline) ? hashed(SLOT, pipeline, longest) : prefixed(SLOT, pipeline, longest);
 }
 
 /** The pipeline's name as it is where it fits, else its readable remains and a short hash of all of it. */
 function prefixed(prefix: string, pipeline: string, longest: number): string {
   const whole = prefix + pipeline;
-  if (PLAIN.test(pipeline) && !ENDS_IN_HASH.test(pipeline) && whole.length <= longest) return whole;
+  return PLAIN.test(pipeline) && !ENDS_IN_HASH.test(pipeline) && whole.length <= longest ? whole : hashed(prefix, pipeline, longest);
+}
+
+function hashed(prefix: string, pipeline: string, longest: number): string {
   const readable = pipeline.toLowerCase().replace(/[^a-z0-9]/g, '_');
   return `${prefix}${readable.slice(0, longest - prefix.length - 9)}_${sha256(pipeline).slice(0, 8)}`;
 }
