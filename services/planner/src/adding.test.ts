@@ -159,3 +159,22 @@ test('a table whose record is gone is not taken for one that comes', async () =>
   expect(happened).toEqual([]);
   expect(await table(ADDED)).toBeUndefined();
 });
+
+test('while a table that comes waits for transactions and the others for the sink, the record says the one and is not written in turn', async () => {
+  const { opened, pipeline, planner, until, state } = await adding([ORDERS.table, ADDED], { phase: 'snapshotting' });
+  const fence = Promise.withResolvers<void>();
+  opened.fence = fence.promise;
+  const put = async (key: string, value: unknown) => state.put(key, value, (await state.get(key))?.version ?? 0);
+  await put(stateKeys.table('p', ORDERS.table), { ...FOLLOWING, phase: 'snapshotting', l1Requested: false, partitions: 2 });
+  const range = { v: RECORD_VERSION, range: '0:', attempt: null, attempts: 0, reader: null, rows: 1, voided: null };
+  const read = { ...range, partition: 0, phase: 'read', emitted: true, bytes: 257 * 1024 * 1024 };
+  await put(stateKeys.partition('p', ORDERS.table, 'e1', 0), read);
+  await put(stateKeys.partition('p', ORDERS.table, 'e1', 1), { ...range, partition: 1, phase: 'planned', emitted: false, bytes: 0 });
+  await using one = planner();
+  expect(await until(one, async () => (await pipeline()).waiting?.startsWith(`Adding ${ADDED} waits`) === true)).toBe(true);
+  const version = (await state.get(stateKeys.pipeline('p')))?.version;
+  for (let turn = 0; turn < 5; turn++) await one.step();
+  expect((await state.get(stateKeys.pipeline('p')))?.version).toBe(version);
+  fence.resolve();
+  expect(await until(one, async () => (await pipeline()).waiting?.startsWith('The snapshot waits for the sink') === true)).toBe(true);
+});

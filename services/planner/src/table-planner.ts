@@ -46,6 +46,8 @@ export class TablePlanner implements AsyncDisposable {
   private readonly beside = new Beside();
   private unmet: PipelineError | undefined;
   private addAgainMs = 0;
+  /** Why this round gave out no tasks, or null. */
+  private held: string | null = null;
 
   private constructor(parts: TablePlannerParts, pipeline: PipelineRecord) {
     this.parts = parts;
@@ -82,13 +84,16 @@ export class TablePlanner implements AsyncDisposable {
   async step(pipeline: PipelineRecord): Promise<TablesProgress> {
     this.pipeline = pipeline;
     this.beside.rethrow();
-    if (this.beside.waiting !== null) await this.parts.waiting(this.beside.waiting);
+    this.held = null;
     let busy = await this.planTables();
     this.startAdding();
     const tables = await this.records();
     await this.lookForDrift(tables);
     busy = (await this.readTables(tables)) || busy;
     for (const table of await this.records()) busy = (await this.followSink(table)) || busy;
+    // One text a round: what a person can end comes before what ends by itself.
+    const waiting = this.beside.waiting ?? this.held;
+    if (waiting !== null) await this.parts.waiting(waiting);
     const phases = (await this.records()).map(({ value }) => value.phase);
     return {
       busy,
@@ -167,7 +172,7 @@ export class TablePlanner implements AsyncDisposable {
       if (ledger.allRead && !stored.value.l1Requested) await this.requestL1(stored);
       open.push({ table: stored.value, ledger });
     }
-    await emitTasks({ ...this.parts, pipeline: this.pipeline, open });
+    this.held = await emitTasks({ ...this.parts, pipeline: this.pipeline, open });
     return open.length > 0; // While ranges are being read a free place is filled at once.
   }
 

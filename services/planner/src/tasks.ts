@@ -11,35 +11,36 @@ interface Round {
   readonly ctx: ServiceContext;
   readonly pipeline: PipelineRecord;
   readonly tasks: TaskPublisher;
-  readonly waiting: (text: string | null) => Promise<void>;
   readonly open: readonly { readonly table: TableRecord; readonly ledger: Ledger }[];
 }
 
 /**
  * Publishes tasks until `snapshot.concurrency` partitions of the pipeline are in flight, tables in turn, and again those that have
- * not moved for long. A task is published before it is stored as emitted, so it may be sent twice and is never forgotten.
+ * not moved for long. A task is published before it is stored as emitted, so it may be sent twice and is never forgotten. Returns what
+ * keeps tasks back, or null.
  */
-export async function emitTasks(round: Round): Promise<void> {
+export async function emitTasks(round: Round): Promise<string | null> {
   const { ctx, pipeline, open, tasks } = round;
   const stuck = open.flatMap((entry) => entry.ledger.stuck(TASK_PATIENCE_MS).map((stored) => ({ ...entry, stored })));
   let room = pipeline.definition.snapshot.concurrency - sum(open, (ledger) => ledger.inFlight);
   const wanted = room > 0 && open.some(({ ledger }) => ledger.peek() !== undefined);
-  if (stuck.length === 0 && !wanted) return;
+  if (stuck.length === 0 && !wanted) return null;
   for (const { table, ledger, stored } of stuck) {
     ctx.log.warn('partition task sent again', { table: table.table, partition: stored.value.partition });
     await tasks.send(pipeline, { table, ledger, record: stored.value, order: ledger.completed + 1 });
   }
   // Invariant 'bounded': an absent sink does not fill the bus.
   if (sum(open, (ledger) => ledger.undurableBytes) > MAX_UNDURABLE_BYTES)
-    return round.waiting('The snapshot waits for the sink to take in what has been read.');
+    return 'The snapshot waits for the sink to take in what has been read.';
   for (; room > 0; room--) {
     const next = inTurn(open);
     const stored = next?.ledger.peek();
-    if (next === undefined || stored === undefined) return;
+    if (next === undefined || stored === undefined) return null;
     await tasks.send(pipeline, { ...next, record: stored.value, order: next.ledger.completed + next.ledger.inFlight + 1 });
     ctx.failpoint('task-emitted');
     await next.ledger.markEmitted(stored);
   }
+  return null;
 }
 
 /** The table with partitions left that has the fewest in flight. */
