@@ -155,6 +155,16 @@ test('a table begins at its generation event, also for a session that knows it f
   expect(await until('first 2 y')).toEqual(first);
 });
 
+test('other columns end the table in its generation; the next one begins at its marker, as it does for a later session', async () => {
+  await using capture = await captureOf(server, SETUP, ['first']);
+  await using reader = await capture.open();
+  await capture.sql("INSERT INTO first VALUES (1, 'x'); ALTER TABLE first ADD COLUMN more int; INSERT INTO first VALUES (2, 'x', 1)");
+  await capture.sql("ALTER TABLE first DROP COLUMN more; INSERT INTO first VALUES (3, 'x')");
+  await capture.mark({ kind: 'generation', pipeline: PIPELINE, table: publicTable('first'), epoch: 'e2' });
+  await capture.sql("INSERT INTO first VALUES (4, 'x')");
+  expect(changes(await capture.all(reader))).toEqual(['first 1 x', 'schema public.first', 'first 4 x']);
+});
+
 test('other columns that are still there behind its generation event end the table there', async () => {
   await using capture = await captureOf(server, SETUP, ['first']);
   await extend(capture);

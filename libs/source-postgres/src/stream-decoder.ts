@@ -104,7 +104,7 @@ export class StreamDecoder {
     this.endIfDifferent(described, chunk);
   }
 
-  /** The table is no longer the planned one: nothing more of it is delivered. */
+  /** The table is no longer the planned one: nothing more of it is delivered in its generation. */
   private endIfDifferent(described: TablePlan | Different | null, chunk: Chunk): void {
     if (described === null || !('reason' in described)) return;
     const { plan, reason } = described;
@@ -147,6 +147,8 @@ export class StreamDecoder {
     transaction.count();
     const marker = message.prefix === MARKER_PREFIX ? parseMarker(message.content, this.options.pipeline) : undefined;
     if (marker === undefined) return false;
+    // A later session begins the table here, whatever it was like before; so does this one.
+    if (marker.kind === 'generation') this.ended.delete(marker.table);
     chunk.events.push({ kind: 'marker', marker, position: transaction.position(1), commitMs: transaction.commitMs });
     // What follows may have to be completed because of this marker: the reader's owner must have seen it first.
     return true;

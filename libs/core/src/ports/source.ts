@@ -76,7 +76,7 @@ export type SourceEvent =
     }
   | { readonly kind: 'truncate'; readonly table: TableId; readonly position: Position; readonly txId: number; readonly commitMs: number }
   | { readonly kind: 'marker'; readonly marker: Marker; readonly position: Position; readonly commitMs: number }
-  /** The table's columns or key are no longer those of the schema given to `changes`. Later changes of it are not delivered. */
+  /** The table's columns or key are no longer those of the schema given to `changes`. Later changes of it are not delivered, until a generation marker of it. */
   | { readonly kind: 'schema'; readonly table: TableId; readonly position: Position; readonly commitMs: number; readonly reason: string }
   /** A row change that cannot be decoded or keyed; goes to quarantine. */
   | {
