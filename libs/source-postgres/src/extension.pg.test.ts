@@ -180,3 +180,17 @@ test('other columns that are still there behind its generation event end the tab
   await capture.sql("INSERT INTO added VALUES (5, 'v', 1), (6, 'v', 1); INSERT INTO first VALUES (2, 'y')");
   expect(changes(await capture.all(reader))).toEqual(['schema public.added', 'first 2 y']);
 });
+
+test('a table that stays locked or is gone fails the call, and is told apart from a server that is away', async () => {
+  await using capture = await captureOf(server, SETUP, ['first']);
+  const { connect } = capture;
+  const hurried: Capture['connect'] = { ...connect, open: (purpose, options) => connect.open(purpose, { ...options, lockTimeoutMs: 100 }) };
+  const extended = (tables: readonly TableId[]) => extend({ ...capture, connect: hurried }, tables);
+  const holder = await connect.open('holder');
+  await holder.query('BEGIN; LOCK TABLE public.added IN SHARE ROW EXCLUSIVE MODE');
+  await expect(extended([ADDED])).rejects.toMatchObject({ kind: 'conflict', hint: expect.stringContaining('pg_blocking_pids') });
+  await expect(extended([publicTable('gone')])).rejects.toMatchObject({ kind: 'prerequisite' });
+  await holder.query('ROLLBACK');
+  await holder.end();
+  await extended([ADDED]);
+});

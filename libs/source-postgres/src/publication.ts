@@ -3,6 +3,7 @@ import { PipelineError, splitTableId } from '@nanosync/core';
 import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
 import { queryJson, quoteIdent, withConnection } from './connection.ts';
+import { codeOf } from './postgres-error.ts';
 
 /** What a publication of ours publishes: everything, and leaves under their own names. */
 const OPTIONS = "publish = 'insert, update, delete, truncate', publish_via_partition_root = false";
@@ -22,11 +23,17 @@ export async function publishTables(connect: Connect, publication: string, table
   });
 }
 
-/** Adds tables to the publication, which is there. */
+/** Adds tables to the publication, which is there. Throws `conflict` when a table stays locked: that says nothing of the others. */
 export async function addTables(connect: Connect, publication: string, tables: readonly TableId[]): Promise<void> {
-  await alone(connect, publication, async (client) =>
-    addMissing(client, publication, tables, (await factsOf(client, publication)) ?? { whole: [], partly: [] }),
-  );
+  try {
+    await alone(connect, publication, async (client) =>
+      addMissing(client, publication, tables, (await factsOf(client, publication)) ?? { whole: [], partly: [] }),
+    );
+  } catch (error) {
+    if (!(error instanceof PipelineError) || codeOf(error.cause) !== '55P03') throw error;
+    const { message, hint = 'Wait.', cause } = error;
+    throw new PipelineError('conflict', message, { hint, cause });
+  }
 }
 
 /** Changes the publication to what it is, which makes every stream look its tables up again. */

@@ -1,5 +1,5 @@
 import type { FenceWait, PipelineRecord, ServiceContext, Sink, Source, TableRecord, TroubleRecord } from '@nanosync/core';
-import { positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { PipelineError, positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { PipelinePlanner } from './pipeline-planner.ts';
@@ -39,6 +39,7 @@ async function adding(tables: readonly string[], change: Partial<PipelineRecord>
   const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => `t${++ids}` } });
   const happened: string[] = [];
   const unfit = new Set<string>();
+  const locked = new Set<string>();
   const opened = { fence: Promise.resolve(), beforeDiscovery: async () => {} };
   const source = {
     check: async (_: string, [table = '']: readonly string[]) =>
@@ -49,6 +50,8 @@ async function adding(tables: readonly string[], change: Partial<PipelineRecord>
     },
     extend: async (_: string, names: readonly string[], { signal, onWait }: Parameters<Source['extend']>[2]) => {
       happened.push(`extended by ${names.join()}`);
+      if (names.some((name) => locked.has(name)))
+        throw new PipelineError('conflict', 'A lock stayed taken.', { hint: 'End who holds it.' });
       onWait([HOLDER]);
       const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       await Promise.race([opened.fence, aborted]);
@@ -75,7 +78,7 @@ async function adding(tables: readonly string[], change: Partial<PipelineRecord>
   const pipeline = async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))!.value;
   const table = async (name: string) => (await readRecord<TableRecord>(state, stateKeys.table('p', name)))?.value;
   return {
-    ...{ happened, unfit, opened, pipeline, table, state, clock },
+    ...{ happened, unfit, locked, opened, pipeline, table, state, clock },
     planner: () => new PipelinePlanner(ctx, 'p'),
     trouble: async () => (await readRecord<TroubleRecord>(state, stateKeys.trouble('p', 'planner')))?.value,
     /** Steps until this holds, or often. */
@@ -128,6 +131,18 @@ test('a table that cannot be copied waits with its cure, and the others that cam
   expect((await pipeline()).recorded).toEqual([ORDERS.table, OTHER]);
   unfit.delete(ADDED);
   expect(await until(one, async () => (await table(ADDED))?.phase === 'snapshotting' && (await trouble()) === undefined)).toBe(true);
+});
+
+test('a table that stays locked does not keep out those that came with it', async () => {
+  const { locked, happened, table, planner, until, trouble, pipeline } = await adding([ORDERS.table, ADDED, OTHER]);
+  locked.add(ADDED);
+  await using one = planner();
+  expect(await until(one, async () => (await table(OTHER))?.phase === 'snapshotting' && (await trouble()) !== undefined)).toBe(true);
+  expect(happened.slice(0, 3)).toEqual([`extended by ${ADDED},${OTHER}`, `extended by ${ADDED}`, `extended by ${OTHER}`]);
+  expect((await trouble())?.reason).toBe(`Table ${ADDED} cannot be added yet: A lock stayed taken. End who holds it.`);
+  expect((await pipeline()).recorded).toEqual([ORDERS.table, OTHER]);
+  locked.delete(ADDED);
+  expect(await until(one, async () => (await table(ADDED))?.phase === 'snapshotting')).toBe(true);
 });
 
 test('two planners at once add a table once', async () => {

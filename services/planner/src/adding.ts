@@ -25,13 +25,28 @@ export async function addTables(parts: AddingParts): Promise<PipelineError | und
   for (const table of tablesToAdd(parts.pipeline) as readonly TableId[]) {
     const error = await errorOf(() => requireFit(parts, table));
     if (error === undefined) fit.push(table);
-    else unmet.push(new PipelineError(error.kind, `Table ${table} cannot be added yet: ${error.message}`, hintOf(error)));
+    else unmet.push(notYet(table, error));
   }
-  if (fit.length > 0 && !parts.ctx.signal.aborted) {
-    const error = await errorOf(() => takeIn(parts, fit));
-    if (error !== undefined) unmet.push(error);
-  }
+  if (fit.length > 0 && !parts.ctx.signal.aborted) unmet.push(...(await takeAllIn(parts, fit)));
   return joined(unmet);
+}
+
+/** All at once, behind one fence. Where that is refused one of them may be locked, or gone since it was checked: then each by itself. */
+async function takeAllIn(parts: AddingParts, tables: readonly TableId[]): Promise<readonly PipelineError[]> {
+  const refused = await errorOf(() => takeIn(parts, tables));
+  if (refused === undefined) return [];
+  if (refused.kind === 'unavailable' || tables.length === 1) return [refused];
+  const unmet: PipelineError[] = [];
+  for (const table of tables) {
+    if (parts.ctx.signal.aborted) break;
+    const error = await errorOf(() => takeIn(parts, [table]));
+    if (error !== undefined) unmet.push(notYet(table, error));
+  }
+  return unmet;
+}
+
+function notYet(table: TableId, error: PipelineError): PipelineError {
+  return new PipelineError(error.kind, `Table ${table} cannot be added yet: ${error.message}`, hintOf(error));
 }
 
 /** The error of something that may be cured outside; whatever else it throws goes on. */

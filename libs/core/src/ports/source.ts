@@ -177,7 +177,8 @@ export interface Source extends AsyncDisposable {
    * Takes further tables into what the pipeline's stream carries, beside those that are in it. Once it has returned, each transaction that commits
    * is streamed with all its changes of these tables, also one that was open when it was called; of those that commit before, some, all or
    * none. So a generation marker that is written after it begins a stream without gap. It waits for every transaction that is open when it is
-   * called, and says so like `fence`. To repeat it, after a crash or twice at once, changes nothing. Call only while an anchor is stored.
+   * called, and says so like `fence`. To repeat it, after a crash or twice at once, changes nothing. One table that is gone, or
+   * stays locked, fails all of the call, and not as `unavailable`: the others may be taken in without it. Call only while an anchor is stored.
    */
   extend(pipeline: string, tables: readonly TableId[], options: FenceOptions): Promise<void>;
   /** Throws PipelineError `gap` unless slot, system, timeline and position still fit the anchor and what was published. */
