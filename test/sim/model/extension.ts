@@ -22,13 +22,13 @@ export async function extendModelPublication(
     reach(db, options);
     const missing = tables.filter((table) => !db.isPublished(table));
     const gone = missing.find((table) => db.find(table) === undefined);
-    if (db.publication === undefined || gone !== undefined) throw new PipelineError('unavailable', 'Publication or table do not exist.');
+    if (db.publication === undefined || gone !== undefined) throw new PipelineError('prerequisite', 'Publication or table do not exist.');
     if (missing.every((table) => db.table(table).exclusive === undefined)) {
       if (missing.length > 0) db.alterPublication(missing);
       break;
     }
     const left = until - clock.monotonicMs();
-    if (left <= 0) throw new PipelineError('unavailable', 'The lock of a table stayed taken.');
+    if (left <= 0) throw new PipelineError('conflict', 'The lock of a table stayed taken.');
     await Promise.race([db.wakeUps.next(AbortSignal.any([options.signal, options.connection])), clock.sleep(left, options.signal)]);
     options.signal.throwIfAborted();
   }
