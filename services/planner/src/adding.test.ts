@@ -133,6 +133,16 @@ test('a table that cannot be copied waits with its cure, and the others that cam
   expect(await until(one, async () => (await table(ADDED))?.phase === 'snapshotting' && (await trouble()) === undefined)).toBe(true);
 });
 
+test('what a table lacks is said also while another one waits for transactions', async () => {
+  const { unfit, opened, planner, until, trouble, pipeline } = await adding([ORDERS.table, ADDED, OTHER]);
+  unfit.add(ADDED);
+  opened.fence = new Promise(() => {});
+  await using one = planner();
+  expect(await until(one, async () => (await trouble()) !== undefined && (await pipeline()).waiting !== null)).toBe(true);
+  expect((await trouble())?.reason).toContain(`Table ${ADDED} cannot be added yet`);
+  expect((await pipeline()).waiting).toContain(`Adding ${OTHER} waits`);
+});
+
 test('a table that stays locked does not keep out those that came with it', async () => {
   const { locked, happened, table, planner, until, trouble, pipeline } = await adding([ORDERS.table, ADDED, OTHER]);
   locked.add(ADDED);

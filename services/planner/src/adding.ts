@@ -17,9 +17,10 @@ export interface AddingParts {
  * Takes the tables in that came to the definition of a pipeline that is anchored, while its other tables go on: each is checked as at the
  * beginning; topics; the source streams them; then their records, `planned` and without L0, in one write with the pipeline's. From there a
  * table goes the way of any later epoch: its marker, a fence, ranges. Nothing before that write binds anybody, so dying anywhere, and a second
- * planner at the same time, cost a repetition. Returns what keeps tables from being added, with its cure; those stay out of the others' way.
+ * planner at the same time, cost a repetition. `tell` hears what keeps tables from being added, with its cure, before the others are waited for and
+ * at the end; those tables stay out of the others' way.
  */
-export async function addTables(parts: AddingParts): Promise<PipelineError | undefined> {
+export async function addTables(parts: AddingParts, tell: (unmet: PipelineError | undefined) => void): Promise<void> {
   const fit: TableId[] = [];
   const unmet: PipelineError[] = [];
   for (const table of tablesToAdd(parts.pipeline) as readonly TableId[]) {
@@ -27,8 +28,9 @@ export async function addTables(parts: AddingParts): Promise<PipelineError | und
     if (error === undefined) fit.push(table);
     else unmet.push(notYet(table, error));
   }
+  if (unmet.length > 0) tell(joined(unmet));
   if (fit.length > 0 && !parts.ctx.signal.aborted) unmet.push(...(await takeAllIn(parts, fit)));
-  return joined(unmet);
+  tell(joined(unmet));
 }
 
 /** All at once, behind one fence. Where that is refused one of them may be locked, or gone since it was checked: then each by itself. */

@@ -1,5 +1,15 @@
 import type { PipelineRecord, ServiceContext, SinkReport, Source, Stored, TableEvent, TableRecord } from '@nanosync/core';
-import { comparePositions, listRecords, PipelineError, readRecord, stateKeys, step, TABLE_MACHINE, tablesToAdd } from '@nanosync/core';
+import {
+  comparePositions,
+  describeError,
+  listRecords,
+  PipelineError,
+  readRecord,
+  stateKeys,
+  step,
+  TABLE_MACHINE,
+  tablesToAdd,
+} from '@nanosync/core';
 import { addTables } from './adding.ts';
 import { Beside } from './beside.ts';
 import { captureOf } from './capture-view.ts';
@@ -148,9 +158,17 @@ export class TablePlanner implements AsyncDisposable {
     if (tablesToAdd(pipeline).length === 0) this.unmet = undefined;
     else if (pipeline.phase !== 'anchored' && !this.beside.isBusy && this.parts.ctx.clock.monotonicMs() >= this.addAgainMs)
       this.beside.start(async (signal, waiting) => {
-        this.unmet = await addTables({ ...this.partsBeside(signal, waiting), pipeline });
+        await addTables({ ...this.partsBeside(signal, waiting), pipeline }, (unmet) => this.tellUnmet(unmet));
         this.addAgainMs = this.parts.ctx.clock.monotonicMs() + ADD_AGAIN_MS;
       });
+  }
+
+  /** What keeps tables from being added is logged once for each time that it changes. */
+  private tellUnmet(unmet: PipelineError | undefined): void {
+    const text = unmet && describeError(unmet);
+    if (text !== undefined && text !== (this.unmet && describeError(this.unmet)))
+      this.parts.ctx.log.warn('tables cannot be added yet', { pipeline: this.pipeline.definition.name, err: text });
+    this.unmet = unmet;
   }
 
   private partsBeside(signal: AbortSignal, waiting: TablePlannerParts['waiting']): TablePlannerParts {
