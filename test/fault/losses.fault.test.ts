@@ -1,6 +1,6 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { openSink } from '../compare/sink-table.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
@@ -79,14 +79,16 @@ test('the DuckDB file is deleted while the snapshot is under way: what is on the
 });
 
 /** Kills the process and puts back what it had written to a path a while before. */
-async function restoreOlder(scenario: Scenario, path: string): Promise<void> {
+async function restoreOlder(scenario: Scenario, path: string, beforeKill = async (_published: string) => {}): Promise<void> {
   await scenario.stop();
   await scenario.closeState();
   const copy = join(scenario.workplace.directory, 'copy');
   cpSync(path, copy, { recursive: true });
   scenario.start();
-  const before = (await scenario.live()).capture?.eventsPublished ?? 0;
+  const { capture: now } = await scenario.live();
+  const before = now?.eventsPublished ?? 0;
   await scenario.until('more was published', ({ capture }) => (capture?.eventsPublished ?? 0) > before + 200);
+  await beforeKill(now?.published ?? '');
   await scenario.kill();
   await scenario.closeState();
   removeFiles(path);
@@ -108,7 +110,14 @@ test('the bus comes back as it was a while ago', async () => {
 
 test('the state comes back as it was a while ago', async () => {
   await using scenario = await liveScenario(12);
-  await restoreOlder(scenario, `${scenario.workplace.dataDir}/state`);
+  // What is published is told to the server a moment later: until then an older state has lost nothing that it needs.
+  const confirmed = async (published: string) => {
+    const lsn = BigInt(`0x${published.slice(0, 16)}`);
+    const place = `${(lsn >> 32n).toString(16)}/${(lsn & 0xffff_ffffn).toString(16)}`;
+    const slots = `SELECT 1 FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn > '${place}'`;
+    await vi.waitUntil(async () => (await scenario.sql(slots)).length > 0, { timeout: 60_000 });
+  };
+  await restoreOlder(scenario, `${scenario.workplace.dataDir}/state`, confirmed);
   await expectRepair(scenario, /slot .* was moved to/);
 });
 
