@@ -1,4 +1,4 @@
-import type { CaptureRecord, GenerationId, Position, ServiceContext } from '@nanosync/core';
+import type { CaptureRecord, GenerationId, Position, ServiceContext, TableRecord } from '@nanosync/core';
 import { CONTROL_EVENT, decodeMessage, PipelineError, parsePosition, readRecord, schemaIdOf, stateKeys } from '@nanosync/core';
 
 /** Where a generation begins on its change topic: right after its own generation event, in each bus partition. */
@@ -10,7 +10,7 @@ export interface GenerationStart {
 
 /**
  * Finds the generation event of an epoch in every bus partition, waiting for it where capture has not published it yet. Returns
- * undefined when the signal aborts first.
+ * undefined when the signal aborts first, or the table has got another epoch.
  */
 export async function findGenerationStart(
   ctx: ServiceContext,
@@ -25,7 +25,8 @@ export async function findGenerationStart(
   for (const [partition, { start }] of info.partitions.entries()) {
     const isPublished = async () =>
       (await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(pipeline)))?.value.tables[table]?.epoch === epoch;
-    const found = await findIn(ctx, topic, { partition, start, controlSchema, epoch, isPublished });
+    const isWanted = async () => (await readRecord<TableRecord>(ctx.state, stateKeys.table(pipeline, table)))?.value.epoch === epoch;
+    const found = await findIn(ctx, topic, { partition, start, controlSchema, epoch, isPublished, isWanted });
     if (found === undefined) return undefined;
     if (l0 !== undefined && l0 !== found.position)
       throw new PipelineError('defect', `Epoch ${epoch} has two generation events on ${topic}.`);
@@ -45,11 +46,13 @@ async function findIn(
     readonly epoch: string;
     /** Capture has stored that the event is on the bus. */
     readonly isPublished: () => Promise<boolean>;
+    /** The table still has this epoch: the event of one that was given up may never come. */
+    readonly isWanted: () => Promise<boolean>;
   },
 ): Promise<{ readonly next: number; readonly session: number; readonly position: Position } | undefined> {
   await using reader = await ctx.bus.reader(topic, where.partition, where.start);
   let next = where.start;
-  while (!ctx.signal.aborted) {
+  while (!ctx.signal.aborted && (await where.isWanted())) {
     const isPublished = await where.isPublished();
     const end = (await ctx.bus.topic(topic))?.partitions[where.partition]?.end ?? next;
     if (isPublished && next >= end) throw new PipelineError('gap', `Topic ${topic} has lost the generation event of epoch ${where.epoch}.`);

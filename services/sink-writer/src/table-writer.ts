@@ -82,7 +82,7 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
   }
 }
 
-/** Builds the generation, once its place in the stream is known. False when the signal aborted before that. */
+/** Builds the generation, once its place in the stream is known. False when the signal aborted, or the epoch was given up, before that. */
 async function build(
   { ctx, pipeline, sink, report }: TableWork,
   generation: GenerationId,
