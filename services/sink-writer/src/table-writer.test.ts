@@ -69,6 +69,19 @@ describe('a table’s writer', () => {
     expect(seen()).toBeUndefined();
   });
 
+  it('does not wait for the generation event of an epoch that was given up: it may never come', async () => {
+    const { stage, control, write, until, seen, put, clock } = await tableFixture();
+    await stage('e1', 0, [order(1, 'given up')]);
+    const writer = write();
+    await clock.advance(1000);
+    await put(stateKeys.table('p', ORDERS.table), { ...TABLE, epoch: 'e2', l0: null });
+    await control('generation', 'e2', at(200, 0));
+    await stage('e2', 0, [order(1, 'wanted')]);
+    await until(() => seen() !== undefined);
+    expect(seen()).toEqual([order(1, 'wanted')]);
+    await writer.end();
+  });
+
   it('does not build an epoch that was given up while it waited', async () => {
     const { stage, control, write, until, seen, put, clock } = await tableFixture();
     await control('generation', 'e1', L0);
