@@ -1,6 +1,6 @@
 import { runCapture } from '@nanosync/cdc-capture';
 import type { Log, PipelineRecord, Row, ServiceContext, State, TableSchema } from '@nanosync/core';
-import { PipelineError, RECORD_VERSION, readRecord, stateKeys, tableIdOf } from '@nanosync/core';
+import { newPipeline, PipelineError, readRecord, stateKeys, tableIdOf } from '@nanosync/core';
 import { runPlanner } from '@nanosync/planner';
 import { randomIds, systemClock } from '@nanosync/runtime';
 import { runSinkWriter } from '@nanosync/sink-writer';
@@ -160,19 +160,13 @@ function logTo(said: string[]): Log {
 }
 
 const CONNECTION = { name: 'c', type: 'model', dsn: null, properties: {} };
-const PIPELINE_RECORD: PipelineRecord = {
-  v: RECORD_VERSION,
-  definition: {
+const PIPELINE_RECORD: PipelineRecord = newPipeline(
+  {
     name: PIPELINE,
     replicationType: 'cdc_backfill',
     source: { connection: CONNECTION, tables: [TABLE] },
     sink: { connection: CONNECTION },
     snapshot: { concurrency: 2, targetRowsPerPartition: 2, maxRowsPerSecond: null },
   },
-  phase: 'created',
-  anchor: null,
-  failure: null,
-  waiting: null,
-  request: null,
-  createdMs: 0,
-};
+  0,
+);

@@ -17,6 +17,8 @@ export { describeError, isKind, PipelineError, unreachable } from './errors.ts';
 export type { Folded, KeyChanges, KeyOutcome, NotHeld, Quarantine } from './fold.ts';
 export { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
 export { abortWhen, followPipelines } from './follow-pipelines.ts';
+export type { PipelineCommand } from './intent.ts';
+export { afterCommand, newPipeline, RUNNING } from './intent.ts';
 export type { Invariant, InvariantName } from './invariants.ts';
 export { INVARIANTS } from './invariants.ts';
 export { leaseNames, withLease } from './lease.ts';
@@ -42,6 +44,7 @@ export type {
   Failure,
   OverlapCounts,
   PartitionRecord,
+  PipelineIntent,
   PipelineRecord,
   SinkReport,
   TableRecord,
@@ -57,3 +60,4 @@ export { DATE_INFINITY, keyIndexes, sameSchema, splitTableId, TIMESTAMP_INFINITY
 export type { Topics } from './topics.ts';
 export { ROWS_BUS_PARTITIONS, topicsOf } from './topics.ts';
 export { endTrouble, tellTrouble } from './trouble.ts';
+export { upgraded } from './upgrade.ts';

@@ -3,8 +3,8 @@ import type { PartitionPhase, PipelinePhase, TablePhase } from './phases.ts';
 import type { Position } from './position.ts';
 import type { TableId, TableSchema } from './table.ts';
 
-/** The version of everything below as stored. An older one is upgraded where it is read, a newer one refused. */
-export const RECORD_VERSION = 1;
+/** The version of everything below as stored. An older one is upgraded where it is read (`upgrade.ts`), a newer one refused. */
+export const RECORD_VERSION = 2;
 
 /** One life of a slot. Durable before the first row is read; `l0` never moves. `origin` is the source's own (opaque) identity. */
 export interface Anchor {
@@ -17,6 +17,21 @@ export interface Anchor {
 export interface Failure {
   readonly reason: string;
   readonly cure: string;
+}
+
+/**
+ * What users want of a pipeline: states to reach and not steps to take, so that asking twice is asking once. Written by who asks; the planner
+ * moves the phase towards it, and the services go by it.
+ */
+export interface PipelineIntent {
+  /** `paused`: nothing is read from the source, which keeps its log until the pipeline is resumed. */
+  readonly run: 'running' | 'paused';
+  /** `paused`: nothing is written to the sink. Capture goes on and the source's log is released. */
+  readonly sink: 'running' | 'paused';
+  /** The pipeline goes for good, and with `dropTables` its tables at the sink too. Never taken back. */
+  readonly deletion: { readonly dropTables: boolean } | null;
+  /** Tables to be copied anew under the same anchor, beside what users see; each goes from the list when its new epoch is stored. */
+  readonly copyAnew: readonly string[];
 }
 
 /** A pipeline as the planner knows it. Key `pipelines/<name>`; only the planner writes `phase`. */
@@ -33,8 +48,10 @@ export interface PipelineRecord {
   readonly failure: Failure | null;
   /** What the planner waits for right now (the fence's holders, a full bus), for status. */
   readonly waiting: string | null;
-  /** Set by `apply` and `pipeline resnapshot`; the planner acts on it and clears it. */
+  /** A new life of the whole pipeline is asked for, with an anchor of its own; the planner acts on it and clears it. */
   readonly request: 'resnapshot' | null;
+  /** What users want; see `intent.ts`. */
+  readonly intent: PipelineIntent;
   readonly createdMs: number;
 }
 

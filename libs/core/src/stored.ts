@@ -1,6 +1,7 @@
 import { PipelineError } from './errors.ts';
 import type { State } from './ports/state.ts';
 import { RECORD_VERSION } from './records.ts';
+import { upgraded } from './upgrade.ts';
 
 /** A record as read, with the version that a compare-and-set names. */
 export interface Stored<T> {
@@ -9,7 +10,7 @@ export interface Stored<T> {
   readonly version: number;
 }
 
-/** Reads one record; throws `newer-version` for one that a newer nanosync wrote. */
+/** Reads one record, an older one as it is written today; throws `newer-version` for one that a newer nanosync wrote. */
 export async function readRecord<T>(state: State, key: string): Promise<Stored<T> | undefined> {
   const entry = await state.get(key);
   return entry === undefined ? undefined : checked<T>(entry);
@@ -45,5 +46,5 @@ function checked<T>(entry: { readonly key: string; readonly value: unknown; read
         hint: 'Run the nanosync that wrote it, or a newer one.',
       },
     );
-  return entry as Stored<T>;
+  return { ...entry, value: upgraded(entry.key, entry.value) as T };
 }

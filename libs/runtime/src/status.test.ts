@@ -1,5 +1,5 @@
 import type { CaptureRecord, PartitionRecord, PipelineRecord, SinkReport, State, TableId, TableRecord } from '@nanosync/core';
-import { positionOf, stateKeys } from '@nanosync/core';
+import { positionOf, RECORD_VERSION, RUNNING, stateKeys } from '@nanosync/core';
 import { describe, expect, it } from 'vitest';
 import { pipelineStatus, pipelineStatuses } from './status.ts';
 
@@ -9,7 +9,7 @@ const at = (lsn: bigint) => positionOf(lsn, 0n);
 const connection = { name: 'c', type: 'postgres', dsn: 'postgres://app:hunter2@h/d', properties: {} };
 
 const pipeline: PipelineRecord = {
-  v: 1,
+  v: RECORD_VERSION,
   definition: {
     name: PIPELINE,
     replicationType: 'cdc_backfill',
@@ -22,11 +22,12 @@ const pipeline: PipelineRecord = {
   failure: null,
   waiting: null,
   request: null,
+  intent: RUNNING,
   createdMs: 1,
 };
 
 const table: TableRecord = {
-  v: 1,
+  v: RECORD_VERSION,
   table: TABLE,
   phase: 'snapshotting',
   anchor: 'a1',
@@ -45,7 +46,7 @@ const table: TableRecord = {
 const overlap = { inserts: 1, updates: 2, deletes: 3, keyChanges: 4, completed: 5, truncates: 0 };
 
 const capture: CaptureRecord = {
-  v: 1,
+  v: RECORD_VERSION,
   anchor: 'a1',
   session: 2,
   published: at(30n),
@@ -59,7 +60,7 @@ const capture: CaptureRecord = {
 };
 
 const report: SinkReport = {
-  v: 1,
+  v: RECORD_VERSION,
   epoch: 'e1',
   writer: 'w1',
   built: true,
@@ -78,7 +79,7 @@ const report: SinkReport = {
 
 function partition(number: number, phase: PartitionRecord['phase'], attempts: number): PartitionRecord {
   return {
-    v: 1,
+    v: RECORD_VERSION,
     partition: number,
     range: '',
     phase,

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineDefinition, PipelineRecord } from '@nanosync/core';
-import { PipelineError, stateKeys } from '@nanosync/core';
+import { PipelineError, RECORD_VERSION, stateKeys } from '@nanosync/core';
 import { loadPipelines } from '@nanosync/runtime';
 import { describe, expect, it } from 'vitest';
 import type { FakeOptions } from './testing/fakes.ts';
@@ -140,7 +140,7 @@ describe('apply', () => {
     expect(cli.out).toEqual(['orders-pipeline: created']);
     expect(cli.opened.map((connection) => connection.dsn)).toEqual(['postgres://app:hunter2@db/shop', null]);
     const record = await stored(cli);
-    expect(record).toMatchObject({ v: 1, phase: 'created', anchor: null, failure: null, request: null });
+    expect(record).toMatchObject({ v: RECORD_VERSION, phase: 'created', anchor: null, failure: null, request: null });
     expect(JSON.stringify(record)).not.toContain('hunter2');
     expect(record.definition.source.connection.dsn).toBe('postgres://app:${env:PW}@db/shop');
     expect(await cli.run('apply', ...args)).toBe(0);
@@ -286,7 +286,7 @@ describe('apply', () => {
       ['status', '--data-dir', cli.dataDir],
     ]) {
       expect(await cli.run(...command)).toBe(2);
-      expect(cli.err[0]).toContain('has version 99; this nanosync knows up to 1. Run the nanosync that wrote it');
+      expect(cli.err[0]).toContain(`has version 99; this nanosync knows up to ${RECORD_VERSION}. Run the nanosync that wrote it`);
     }
   });
 });

@@ -1,5 +1,5 @@
 import type { PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
-import { listRecords, PipelineError, RECORD_VERSION, readRecord, recordedTables, stateKeys } from '@nanosync/core';
+import { listRecords, newPipeline, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
 import { sinkPlace } from '@nanosync/runtime';
 
 /** What applying one definition would do. */
@@ -63,7 +63,7 @@ export async function storePlan(state: State, plans: readonly PlannedApply[], no
     .filter((plan) => plan.outcome !== 'unchanged')
     .map((plan) => ({
       key: stateKeys.pipeline(plan.definition.name),
-      value: plan.stored === null ? newRecord(plan.definition, nowMs) : changedRecord(plan.stored.record, plan.definition),
+      value: plan.stored === null ? newPipeline(plan.definition, nowMs) : changedRecord(plan.stored.record, plan.definition),
       expected: plan.stored?.version ?? 0,
     }));
   return entries.length === 0 || (await state.putAll(entries));
@@ -134,19 +134,6 @@ export function differences(a: PipelineDefinition, b: PipelineDefinition): reado
 function connectionParts(connection: PipelineDefinition['source']['connection']): unknown {
   const properties = Object.entries(connection.properties).sort(([a], [b]) => (a < b ? -1 : 1));
   return [connection.type, connection.dsn, properties];
-}
-
-function newRecord(definition: PipelineDefinition, nowMs: number): PipelineRecord {
-  return {
-    v: RECORD_VERSION,
-    definition,
-    phase: 'created',
-    anchor: null,
-    failure: null,
-    waiting: null,
-    request: null,
-    createdMs: nowMs,
-  };
 }
 
 function refusal(name: string, parts: readonly string[]): string {

@@ -1,5 +1,5 @@
 import type { PipelineRecord, TableId, TableRecord } from '@nanosync/core';
-import { endTrouble, PipelineError, positionOf, stateKeys, tellTrouble } from '@nanosync/core';
+import { endTrouble, PipelineError, positionOf, RECORD_VERSION, stateKeys, tellTrouble } from '@nanosync/core';
 import { expect, it } from 'vitest';
 import { claimDirectory, dataDirectoryOf } from './data-directory.ts';
 import type { TestCli } from './testing/fakes.ts';
@@ -16,12 +16,21 @@ async function change(cli: TestCli, changes: Partial<PipelineRecord>): Promise<v
 async function addTable(cli: TestCli, report: Readonly<Record<string, unknown>>): Promise<void> {
   const table = 'public.orders' as TableId;
   const record: TableRecord = {
-    ...{ v: 1, table, phase: 'following', anchor: 'a', epoch: 'e', schema: { table, columns: [], key: [] }, storage: '', l0: L0 },
+    ...{
+      v: RECORD_VERSION,
+      table,
+      phase: 'following',
+      anchor: 'a',
+      epoch: 'e',
+      schema: { table, columns: [], key: [] },
+      storage: '',
+      l0: L0,
+    },
     ...{ l1Requested: true, partitions: 128, voids: 0, estimatedRows: 10, busPartitions: 4, failure: null },
   };
   await cli.state().put(stateKeys.table('orders-pipeline', table), record, 0);
   const whole = {
-    v: 1,
+    v: RECORD_VERSION,
     epoch: 'e',
     built: true,
     rowsBuilt: 12,

@@ -1,5 +1,5 @@
 import type { FenceWait, PipelineRecord, ServiceContext, Sink, Source, TableRecord, TroubleRecord } from '@nanosync/core';
-import { PipelineError, positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { PipelineError, positionOf, RECORD_VERSION, RUNNING, readRecord, stateKeys, topicsOf } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { PipelinePlanner } from './pipeline-planner.ts';
@@ -21,7 +21,7 @@ function pipelineOf(tables: readonly string[], change: Partial<PipelineRecord> =
       snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
     },
     ...{ phase: 'streaming', anchor: { id: 'a', l0: L0, origin: {} }, recorded: [ORDERS.table] },
-    ...{ failure: null, waiting: null, request: null, createdMs: 0 },
+    ...{ failure: null, waiting: null, request: null, intent: RUNNING, createdMs: 0 },
     ...change,
   };
 }
@@ -113,7 +113,7 @@ test('while transactions are waited for status names them, and nothing else wait
   expect(phase).toBe('streaming');
   // The rounds go on: what capture reports is acted on.
   const failure = { reason: 'The slot is gone.', cure: 'Run: nanosync pipeline resnapshot p' };
-  await state.put(stateKeys.capture('p'), { v: 1, anchor: 'a', tables: {}, failure }, 0);
+  await state.put(stateKeys.capture('p'), { v: RECORD_VERSION, anchor: 'a', tables: {}, failure }, 0);
   await one.step();
   expect(await pipeline()).toMatchObject({ phase: 'failed', failure });
   expect(await table(ADDED)).toBeUndefined();

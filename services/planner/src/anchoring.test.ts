@@ -1,5 +1,5 @@
 import type { Anchor, GenerationId, PipelineRecord, ServiceContext, Sink, Source, TableRecord } from '@nanosync/core';
-import { positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { positionOf, RECORD_VERSION, RUNNING, readRecord, stateKeys, topicsOf } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { anchorPipeline } from './anchoring.ts';
@@ -16,7 +16,7 @@ const CREATED: PipelineRecord = {
     sink: { connection: CONNECTION },
     snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
   },
-  ...{ phase: 'created', anchor: null, failure: null, waiting: null, request: null, createdMs: 0 },
+  ...{ phase: 'created', anchor: null, failure: null, waiting: null, request: null, intent: RUNNING, createdMs: 0 },
 };
 
 /** A pipeline that is to be anchored, and what happens meanwhile, in order. */

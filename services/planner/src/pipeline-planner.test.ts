@@ -1,5 +1,5 @@
 import type { Anchor, PipelineRecord, ServiceContext, Source } from '@nanosync/core';
-import { PipelineError, positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { PipelineError, positionOf, RECORD_VERSION, RUNNING, readRecord, stateKeys, topicsOf } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { PipelinePlanner } from './pipeline-planner.ts';
@@ -16,7 +16,7 @@ const STREAMING: PipelineRecord = {
     sink: { connection: CONNECTION },
     snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
   },
-  ...{ phase: 'streaming', anchor: anchorOf('old'), failure: null, waiting: null, request: 'resnapshot', createdMs: 0 },
+  ...{ phase: 'streaming', anchor: anchorOf('old'), failure: null, waiting: null, request: 'resnapshot', intent: RUNNING, createdMs: 0 },
 };
 
 /** A pipeline that is to be copied anew, its planners, and what happens at its source, which has room for one slot, in order. */

@@ -1,5 +1,5 @@
 import type { PartitionRecord, PipelineRecord, ServiceContext, Sink, SinkReport, TableRecord, TroubleRecord } from '@nanosync/core';
-import { leaseNames, PipelineError, positionOf, RECORD_VERSION, ROWS_BUS_PARTITIONS, stateKeys, topicsOf } from '@nanosync/core';
+import { leaseNames, PipelineError, positionOf, RECORD_VERSION, ROWS_BUS_PARTITIONS, RUNNING, stateKeys, topicsOf } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { runSinkWriter } from './sink-writer.ts';
@@ -16,7 +16,15 @@ const PIPELINE: PipelineRecord = {
     sink: { connection: CONNECTION },
     snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
   },
-  ...{ phase: 'streaming', anchor: { id: 'a', l0: L0, origin: {} }, failure: null, waiting: null, request: null, createdMs: 0 },
+  ...{
+    phase: 'streaming',
+    anchor: { id: 'a', l0: L0, origin: {} },
+    failure: null,
+    waiting: null,
+    request: null,
+    intent: RUNNING,
+    createdMs: 0,
+  },
 };
 const TABLE: TableRecord = {
   ...{

@@ -20,6 +20,7 @@ import {
   QUARANTINED,
   RECORD_VERSION,
   ROW_BATCH,
+  RUNNING,
   schemaIdOf,
   stateKeys,
   topicsOf,
@@ -47,6 +48,7 @@ function pipelineRecord(name: string): PipelineRecord {
     failure: null,
     waiting: null,
     request: null,
+    intent: RUNNING,
     createdMs: 0,
   };
 }

@@ -24,6 +24,7 @@ import {
   PipelineError,
   positionOf,
   RECORD_VERSION,
+  RUNNING,
   schemaIdOf,
   stateKeys,
   tableIdOf,
@@ -48,7 +49,15 @@ export const PIPELINE: PipelineRecord = {
     sink: { connection: CONNECTION },
     snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
   },
-  ...{ phase: 'streaming', anchor: { id: 'a1', l0: L0, origin: {} }, failure: null, waiting: null, request: null, createdMs: 0 },
+  ...{
+    phase: 'streaming',
+    anchor: { id: 'a1', l0: L0, origin: {} },
+    failure: null,
+    waiting: null,
+    request: null,
+    intent: RUNNING,
+    createdMs: 0,
+  },
 };
 
 const TABLE: TableRecord = {

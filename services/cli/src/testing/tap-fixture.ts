@@ -27,7 +27,9 @@ import {
   PARTITION_TASK,
   positionOf,
   QUARANTINED,
+  RECORD_VERSION,
   ROW_BATCH,
+  RUNNING,
   rowBlockSchemaJson,
   rowOrigin,
   stateKeys,
@@ -227,12 +229,32 @@ export async function storeShop(state: MemoryState): Promise<void> {
     snapshot: { concurrency: 4, targetRowsPerPartition: 100_000, maxRowsPerSecond: null },
   };
   const pipeline: PipelineRecord = {
-    ...{ v: 1, definition, phase: 'streaming', anchor: null, failure: null, waiting: null, request: null, createdMs: 0 },
+    ...{
+      v: RECORD_VERSION,
+      definition,
+      phase: 'streaming',
+      anchor: null,
+      failure: null,
+      waiting: null,
+      request: null,
+      intent: RUNNING,
+      createdMs: 0,
+    },
   };
   await state.put(stateKeys.pipeline('shop'), pipeline, 0);
   for (const schema of [ORDERS, LINES]) {
     const record: TableRecord = {
-      ...{ v: 1, table: schema.table, phase: 'following', anchor: '', epoch: EPOCH, schema, storage: '', l0: null, l1Requested: true },
+      ...{
+        v: RECORD_VERSION,
+        table: schema.table,
+        phase: 'following',
+        anchor: '',
+        epoch: EPOCH,
+        schema,
+        storage: '',
+        l0: null,
+        l1Requested: true,
+      },
       ...{ partitions: 5, voids: 0, estimatedRows: 0, busPartitions: BUS_PARTITIONS, failure: null },
     };
     await state.put(stateKeys.table('shop', schema.table), record, 0);

@@ -20,6 +20,7 @@ import {
   RECORD_VERSION,
   ROW_BATCH,
   ROWS_BUS_PARTITIONS,
+  RUNNING,
   rowBlockSchemaJson,
   stateKeys,
   topicsOf,
@@ -41,7 +42,15 @@ export const PIPELINE: PipelineRecord = {
     sink: { connection: CONNECTION },
     snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
   },
-  ...{ phase: 'snapshotting', anchor: { id: 'a', l0: L0, origin: {} }, failure: null, waiting: null, request: null, createdMs: 0 },
+  ...{
+    phase: 'snapshotting',
+    anchor: { id: 'a', l0: L0, origin: {} },
+    failure: null,
+    waiting: null,
+    request: null,
+    intent: RUNNING,
+    createdMs: 0,
+  },
 };
 
 export const TABLE: TableRecord = {
