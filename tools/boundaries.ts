@@ -28,6 +28,9 @@ export const MAX_LINES = 270;
 
 const OURS = '@nanosync/';
 const SHARED = ['@nanosync/core', '@nanosync/runtime'];
+/** The commands and their contract: for the two services at its ends. */
+const API = '@nanosync/api';
+const API_USERS = ['services/planner', 'services/cli'];
 /** The files that put adapters and services together: these two, and what lies right in the folder of the first's parts. */
 const COMPOSITION_ROOT = /^services\/cli\/src\/(?:main|adapters|composition\/[^/]+)\.ts$/;
 /** What only `runtime` may touch: time, chance and the environment. */
@@ -94,6 +97,7 @@ function oursBreach(path: string, specifier: string, home: Package | undefined, 
   if (home.folder === 'libs/runtime') return specifier === '@nanosync/core' ? undefined : says('runtime knows core only');
   if (SHARED.includes(specifier) || COMPOSITION_ROOT.test(path)) return undefined;
   if (isTest(path) && home.folder === 'services/cli') return undefined;
+  if (specifier === API && API_USERS.includes(home.folder)) return undefined;
   return says(home.layer === 'service' ? 'services see core and runtime only' : 'libraries see core and runtime only');
 }
 

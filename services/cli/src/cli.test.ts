@@ -148,13 +148,13 @@ describe('apply', () => {
     expect(cli.opened).toHaveLength(2);
   });
 
-  it('changes snapshot.concurrency and nothing else', async () => {
+  it('changes what may change and says what that does, and nothing else', async () => {
     const { cli, args } = cliWith();
     using _ = cli;
     await cli.run('apply', ...args);
     cli.file('pipelines.yaml', PIPELINES.replace('concurrency: 4', 'concurrency: 9'));
     expect(await cli.run('apply', ...args)).toBe(0);
-    expect(cli.out).toEqual(['orders-pipeline: updated']);
+    expect(cli.out).toEqual(['orders-pipeline: updated', 'orders-pipeline: up to 9 partitions are read at once from now on']);
     expect((await stored(cli)).definition.snapshot.concurrency).toBe(9);
     cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.items').replace('@db/', '@other/'));
     expect(await cli.run('apply', ...args)).toBe(2);
@@ -189,7 +189,7 @@ describe('apply', () => {
     // It may go again until it was taken in; from then on it stays.
     cli.file('pipelines.yaml', PIPELINES);
     expect(await cli.run('apply', ...args)).toBe(0);
-    expect(cli.out).toEqual(['orders-pipeline: updated']);
+    expect(cli.out).toEqual(['orders-pipeline: updated', 'orders-pipeline: table public.items is not added']);
     cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.orders, public.items'));
     await cli.run('apply', ...args);
     await anchor(cli, { recorded: ['public.orders', 'public.items'] });

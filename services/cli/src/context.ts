@@ -1,18 +1,5 @@
-import type {
-  Bus,
-  Clock,
-  ConnectionDefinition,
-  Ids,
-  Log,
-  Problem,
-  Registry,
-  ServiceContext,
-  Sink,
-  Source,
-  State,
-  TableId,
-  TableSchema,
-} from '@nanosync/core';
+import type { SinkCheckRequest } from '@nanosync/api';
+import type { Bus, Clock, ConnectionDefinition, Ids, Log, Problem, Registry, ServiceContext, Sink, Source, State } from '@nanosync/core';
 import type { Environment, Redactor } from '@nanosync/runtime';
 import type { Place } from './place.ts';
 
@@ -26,14 +13,6 @@ export interface Service {
 export interface SinkOptions {
   readonly memoryLimitBytes: number;
   readonly log: Log;
-}
-
-/** What a pipeline would write. */
-export interface SinkCheckRequest {
-  readonly pipeline: string;
-  readonly tables: readonly TableId[];
-  /** Of the tables whose columns are known: none when the source has problems of its own. */
-  readonly schemas: readonly TableSchema[];
 }
 
 /** What stands behind the ports in this process. Connections are handed over with their secrets resolved. */

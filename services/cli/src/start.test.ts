@@ -34,7 +34,9 @@ describe('start', () => {
     await cli.run('apply', ...args);
     writeFileSync(file, readFileSync(file, 'utf8').replace('public.orders', 'public.orders, public.items'));
     expect(await cli.run('start', ...args)).toBe(0);
-    expect(cli.out).toContain('INF table is added pipeline=orders-pipeline table=public.items next="it will be copied and then followed"');
+    expect(cli.out).toContain(
+      'INF pipeline changed pipeline=orders-pipeline effect="table public.items is added: it will be copied and then followed"',
+    );
     expect((await stored(cli)).definition.source.tables).toEqual(['public.orders', 'public.items']);
   });
 

@@ -1,9 +1,9 @@
+import { storedPipelines } from '@nanosync/api';
 import type { PipelineRecord } from '@nanosync/core';
 import { PIPELINE_MACHINE, PipelineError, stateKeys, updateRecord } from '@nanosync/core';
 import { nearest } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
-import { storedPipelines } from '../definitions.ts';
 import { answering, existingPlace } from '../place.ts';
 import type { CommonOptions } from './common.ts';
 

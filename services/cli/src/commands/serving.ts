@@ -1,9 +1,9 @@
+import { storedPipelines } from '@nanosync/api';
 import type { ServiceContext, State } from '@nanosync/core';
 import type { Shutdown } from '@nanosync/runtime';
 import { failpointOf, resolveSecrets } from '@nanosync/runtime';
 import type { CliContext, Service } from '../context.ts';
 import { EXIT_FAILED, EXIT_OK } from '../context.ts';
-import { storedPipelines } from '../definitions.ts';
 import type { Health } from '../health.ts';
 import { HealthReport, NO_HEALTH } from '../health.ts';
 import type { Place } from '../place.ts';

@@ -1,15 +1,14 @@
+import type { PlannedApply } from '@nanosync/api';
+import { planApply, preflight, storeDefinitions, storedPipelines, toCheck } from '@nanosync/api';
 import type { PipelineDefinition, State } from '@nanosync/core';
 import { failpointOf, listenForShutdown, loadPipelines } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { claimDirectory, isInUse } from '../data-directory.ts';
-import type { PlannedApply } from '../definitions.ts';
-import { becomingOfAdded, planApply, storedPipelines, toCheck } from '../definitions.ts';
 import type { Place } from '../place.ts';
 import { answering, placeOf } from '../place.ts';
-import { preflight, requireSecrets } from '../preflight.ts';
-import { storeDefinitions } from './apply.ts';
 import type { CommonOptions } from './common.ts';
-import { commandLog, serverLog, serverSettings } from './common.ts';
+import { serverLog, serverSettings } from './common.ts';
+import { preflightPorts, requireSecrets } from './preflight-ports.ts';
 import { serveUntilStopped } from './serving.ts';
 
 /**
@@ -72,9 +71,8 @@ async function prepareCluster(context: CliContext, preparation: Preparation): Pr
 }
 
 async function storeAndSay(context: CliContext, state: State, plans: readonly PlannedApply[], options: CommonOptions): Promise<void> {
-  for (const plan of await storeDefinitions(context, state, plans))
-    for (const table of plan.added)
-      serverLog(context, options).info('table is added', { pipeline: plan.definition.name, table, next: becomingOfAdded(plan) });
+  for (const { definition, edits } of await storeDefinitions(state, plans, context.clock))
+    for (const { effect } of edits) serverLog(context, options).info('pipeline changed', { pipeline: definition.name, effect });
 }
 
 async function requireRunnable(
@@ -88,5 +86,5 @@ async function requireRunnable(
     requireSecrets(context, stored);
   }
   const checked = plans.flatMap((plan) => toCheck(plan) ?? []);
-  await preflight(context, checked, { log: commandLog(context, options), memoryLimitBytes: serverSettings(options).memoryLimitBytes });
+  await preflight(preflightPorts(context, options), checked);
 }

@@ -1,10 +1,10 @@
+import { storedPipelines } from '@nanosync/api';
 import type { State } from '@nanosync/core';
 import type { PipelineStatus } from '@nanosync/runtime';
 import { absentServices, pipelineStatus, pipelineStatuses } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_FAILED, EXIT_OK } from '../context.ts';
 import { isServed } from '../data-directory.ts';
-import { storedPipelines } from '../definitions.ts';
 import { answering, existingPlace } from '../place.ts';
 import { statusText } from '../status-text.ts';
 import type { CommonOptions } from './common.ts';

@@ -1,9 +1,9 @@
+import { storedPipelines } from '@nanosync/api';
 import type { PipelineRecord, TableRecord } from '@nanosync/core';
 import { listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { listenForShutdown } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
-import { storedPipelines } from '../definitions.ts';
 import { answering, existingPlace, topicsAt } from '../place.ts';
 import { instantText } from '../tap/cell-json.ts';
 import { entryJson } from '../tap/entry.ts';

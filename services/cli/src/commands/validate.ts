@@ -1,9 +1,9 @@
+import { preflight } from '@nanosync/api';
 import { loadPipelines, pipelinesJsonSchema } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
-import { preflight } from '../preflight.ts';
 import type { CommonOptions } from './common.ts';
-import { commandLog, serverSettings } from './common.ts';
+import { preflightPorts } from './preflight-ports.ts';
 
 /** Checks a pipelines file; with `connect` also the source and the sink of each pipeline. Changes nothing anywhere. */
 export async function validate(
@@ -12,10 +12,7 @@ export async function validate(
   options: CommonOptions & { readonly connect?: boolean },
 ): Promise<number> {
   const definitions = loadPipelines(file);
-  if (options.connect) {
-    const { memoryLimitBytes } = serverSettings(options);
-    await preflight(context, definitions, { log: commandLog(context, options), memoryLimitBytes });
-  }
+  if (options.connect) await preflight(preflightPorts(context, options), definitions);
   for (const { name, source, sink } of definitions)
     context.out(`${name}: ${source.connection.name} (${source.tables.join(', ')}) -> ${sink.connection.name}: ok`);
   return EXIT_OK;

@@ -1,8 +1,9 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { SinkCheckRequest } from '@nanosync/api';
 import type { Clock, ConnectionDefinition, Ids, Problem, Sink } from '@nanosync/core';
 import { bigQueryPlace, duckdbMemoryLimit, duckdbPath, duckdbThreads, requireType } from '../connections.ts';
-import type { SinkCheckRequest, SinkOptions } from '../context.ts';
+import type { SinkOptions } from '../context.ts';
 
 /** What a sink takes of this process besides its options. */
 export interface SinkParts {

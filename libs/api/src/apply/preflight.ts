@@ -1,64 +1,61 @@
-import type { ConnectionDefinition, Log, PipelineDefinition, Problem, TableId, TableSchema } from '@nanosync/core';
+import type { ConnectionDefinition, PipelineDefinition, Problem, Source, TableId, TableSchema } from '@nanosync/core';
 import { describeError, isKind, PipelineError } from '@nanosync/core';
-import { resolveSecrets } from '@nanosync/runtime';
-import type { CliContext } from './context.ts';
 
-/** What a preflight needs besides the process. */
-export interface PreflightOptions {
-  readonly log: Log;
-  readonly memoryLimitBytes: number;
+/** What a pipeline would write. */
+export interface SinkCheckRequest {
+  readonly pipeline: string;
+  readonly tables: readonly TableId[];
+  /** Of the tables whose columns are known: none when the source has problems of its own. */
+  readonly schemas: readonly TableSchema[];
+}
+
+/** How a preflight reaches sources and sinks. Connections are handed over with their references; they are resolved behind this. */
+export interface PreflightPorts {
+  openSource(connection: ConnectionDefinition): Promise<Source>;
+  /** Problems that would keep the tables from being written; creates nothing, not even an absent warehouse file. */
+  checkSink(connection: ConnectionDefinition, request: SinkCheckRequest): Promise<readonly Problem[]>;
   /** True for a sink that a stored pipeline writes to: its server may hold it open, and then only that one can look into it. */
-  readonly isSinkHeld?: (connection: ConnectionDefinition) => boolean;
+  isSinkHeld?(connection: ConnectionDefinition): boolean;
 }
 
 /**
  * Looks whether these pipelines can run: opens source and sink of each and asks both for problems. Touches nothing. Throws one
  * PipelineError `prerequisite` with a line for every problem found, each with its place and cure.
  */
-export async function preflight(context: CliContext, definitions: readonly PipelineDefinition[], options: PreflightOptions): Promise<void> {
+export async function preflight(ports: PreflightPorts, definitions: readonly PipelineDefinition[]): Promise<void> {
   const lines: string[] = [];
   for (const definition of definitions) {
     const schemas: TableSchema[] = [];
-    lines.push(...(await checked(placeOf(definition, 'source'), () => sourceProblems(context, definition, options, schemas))));
-    lines.push(...(await checked(placeOf(definition, 'sink'), () => sinkProblems(context, definition, options, schemas))));
+    lines.push(...(await checked(placeOf(definition, 'source'), () => sourceProblems(ports, definition, schemas))));
+    lines.push(...(await checked(placeOf(definition, 'sink'), () => sinkProblems(ports, definition, schemas))));
   }
   const distinct = [...new Set(lines)];
   if (distinct.length > 0) throw new PipelineError('prerequisite', distinct.join('\n'));
 }
 
-/** Resolves the references of pipelines that run already: one that is not set stops a start before anything runs. */
-export function requireSecrets(context: CliContext, definitions: readonly PipelineDefinition[]): void {
-  for (const { source, sink } of definitions) {
-    resolveSecrets(source.connection, context);
-    resolveSecrets(sink.connection, context);
-  }
-}
-
 /** Puts the tables' columns into `schemas` for the sink, when the source has no problem. */
 async function sourceProblems(
-  context: CliContext,
+  ports: PreflightPorts,
   { name, source: { connection, tables } }: PipelineDefinition,
-  { log }: PreflightOptions,
   schemas: TableSchema[],
 ): Promise<readonly Problem[]> {
-  await using source = await context.adapters.openSource(resolveSecrets(connection, context), log);
+  await using source = await ports.openSource(connection);
   const problems = await source.check(name, tables);
   if (problems.length === 0) for (const { schema } of await source.discover(tables)) schemas.push(schema);
   return problems;
 }
 
 async function sinkProblems(
-  context: CliContext,
+  ports: PreflightPorts,
   definition: PipelineDefinition,
-  options: PreflightOptions,
   schemas: readonly TableSchema[],
 ): Promise<readonly Problem[]> {
   const request = { pipeline: definition.name, tables: definition.source.tables as readonly TableId[], schemas };
   try {
-    return await context.adapters.checkSink(resolveSecrets(definition.sink.connection, context), request, options);
+    return await ports.checkSink(definition.sink.connection, request);
   } catch (error) {
     // The planner of the server that holds it looks for the same problems before it creates anything.
-    if (isKind(error, 'unavailable') && options.isSinkHeld?.(definition.sink.connection)) return [];
+    if (isKind(error, 'unavailable') && ports.isSinkHeld?.(definition.sink.connection)) return [];
     throw error;
   }
 }

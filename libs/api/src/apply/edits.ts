@@ -1,0 +1,114 @@
+import type { ConnectionDefinition, PipelineDefinition, PipelineRecord } from '@nanosync/core';
+import { recordedTables } from '@nanosync/core';
+
+/** A stored pipeline and what a file wants of it. */
+export interface Change {
+  readonly stored: PipelineRecord;
+  readonly wanted: PipelineDefinition;
+}
+
+/** What one edit comes to, in words that follow the pipeline's name. */
+export type Outcome =
+  | {
+      readonly kind: 'effect';
+      readonly effect: string;
+      /** Rows that users see go with it: it needs `--yes`. */
+      readonly drops?: boolean;
+      /** What becomes of the record besides its definition. */
+      readonly becomes?: (record: PipelineRecord) => PipelineRecord;
+    }
+  | { readonly kind: 'refused'; readonly why: string };
+
+/** One part of a definition: how it is compared, and what a change of it comes to. */
+export interface EditRule {
+  readonly value: (definition: PipelineDefinition) => unknown;
+  readonly outcomes: (change: Change) => readonly Outcome[];
+}
+
+/** The parts of a definition by their name in the file. */
+export type DefinitionPart =
+  | 'replication_type'
+  | 'source.connection'
+  | 'source.tables'
+  | 'sink.connection'
+  | 'snapshot.concurrency'
+  | 'snapshot.max_rows_per_second'
+  | 'snapshot.target_rows_per_partition';
+
+/** Every edit of a pipeline that exists and its effect: what `apply` prints before it acts, and what docs/cli.md lists. */
+export const EDITS: Readonly<Record<DefinitionPart, EditRule>> = {
+  replication_type: { value: ({ replicationType }) => replicationType, outcomes: () => [cannotChange('replication_type')] },
+  'source.connection': { value: ({ source }) => leadsTo(source.connection), outcomes: () => [cannotChange('source.connection')] },
+  'source.tables': { value: ({ source }) => source.tables, outcomes: tableOutcomes },
+  'sink.connection': { value: ({ sink }) => leadsTo(sink.connection), outcomes: () => [cannotChange('sink.connection')] },
+  'snapshot.concurrency': {
+    value: ({ snapshot }) => snapshot.concurrency,
+    outcomes: ({ wanted }) => [effect(`up to ${wanted.snapshot.concurrency} partitions are read at once from now on`)],
+  },
+  'snapshot.max_rows_per_second': {
+    value: ({ snapshot }) => snapshot.maxRowsPerSecond,
+    outcomes: ({ wanted: { snapshot } }) => [
+      effect(
+        `partitions that begin from now on are read ${snapshot.maxRowsPerSecond === null ? 'without limit' : `at ${snapshot.maxRowsPerSecond} rows a second at most`}`,
+      ),
+    ],
+  },
+  'snapshot.target_rows_per_partition': {
+    value: ({ snapshot }) => snapshot.targetRowsPerPartition,
+    outcomes: ({ wanted: { snapshot } }) => [
+      effect(`tables that are planned from now on have partitions of about ${snapshot.targetRowsPerPartition} rows`),
+    ],
+  },
+};
+
+/** The parts in which two definitions of a pipeline differ. */
+export function differences(a: PipelineDefinition, b: PipelineDefinition): readonly DefinitionPart[] {
+  const parts = Object.keys(EDITS) as DefinitionPart[];
+  return parts.filter((part) => JSON.stringify(EDITS[part].value(a)) !== JSON.stringify(EDITS[part].value(b)));
+}
+
+/** Tables that come to a pipeline which exists. */
+export function addedTables({ stored, wanted }: Change): readonly string[] {
+  return wanted.source.tables.filter((table) => !stored.definition.source.tables.includes(table));
+}
+
+function effect(text: string): Outcome {
+  return { kind: 'effect', effect: text };
+}
+
+function cannotChange(part: DefinitionPart): Outcome {
+  return {
+    kind: 'refused',
+    why: `exists and its ${part} differs from what is running, which cannot be changed yet: put the old value back, or give the changed pipeline a new name.`,
+  };
+}
+
+/** A table that was not taken in yet may go again. */
+function tableOutcomes(change: Change): readonly Outcome[] {
+  const { stored, wanted } = change;
+  const gone = stored.definition.source.tables.filter((table) => !wanted.source.tables.includes(table));
+  const followed = gone.filter((table) => recordedTables(stored).includes(table));
+  if (followed.length > 0)
+    return [
+      {
+        kind: 'refused',
+        why: `follows ${followed.join(', ')}, which source.tables no longer names, and a table cannot be taken out yet: put it back, or give the changed pipeline a new name.`,
+      },
+    ];
+  const outcomes = [
+    ...addedTables(change).map((table) => effect(`table ${table} is added: it will be copied and then followed${whenAdded(stored)}`)),
+    ...gone.map((table) => effect(`table ${table} is not added`)),
+  ];
+  return outcomes.length > 0 ? outcomes : [effect('its tables are listed in another order')];
+}
+
+function whenAdded({ phase, failure }: PipelineRecord): string {
+  if (phase === 'paused') return ' once the paused pipeline goes on';
+  if (phase !== 'failed') return '';
+  return ` once the pipeline goes on, which has failed${failure === null ? '' : `; ${failure.cure}`}`;
+}
+
+/** What a connection leads to. Its name is only a name. */
+function leadsTo({ type, dsn, properties }: ConnectionDefinition): unknown {
+  return [type, dsn, Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1))];
+}

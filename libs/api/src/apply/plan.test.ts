@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import type { PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
+import { newPipeline, positionOf, stateKeys } from '@nanosync/core';
+import { FakeClock, openMemoryState } from '@nanosync/testkit';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { DefinitionPart } from './edits.ts';
+import { EDITS } from './edits.ts';
+import { planApply, storeDefinitions, storePlan } from './plan.ts';
+
+const connection = (name: string, dsn: string) => ({ name, type: 'postgres', dsn, properties: {} });
+const OLD: PipelineDefinition = {
+  name: 'p',
+  replicationType: 'cdc_backfill',
+  source: { connection: connection('c', 'postgres://a/db'), tables: ['s.a', 's.b'] },
+  sink: { connection: { name: 'w', type: 'duckdb', dsn: null, properties: { path: '/w' } } },
+  snapshot: { concurrency: 1, targetRowsPerPartition: 10, maxRowsPerSecond: null },
+};
+const RECORD: PipelineRecord = {
+  ...newPipeline(OLD, 5),
+  phase: 'streaming',
+  anchor: { id: 'a', l0: positionOf(1n, 0n), origin: {} },
+  recorded: ['s.a'],
+};
+
+/** One edit of each part: those that a pipeline takes, with their effect, and those that it does not. */
+const CASES: Readonly<Record<DefinitionPart, readonly (readonly [PipelineDefinition, string])[]>> = {
+  replication_type: [[{ ...OLD, replicationType: 'cdc' }, 'refused: its replication_type differs']],
+  'source.connection': [
+    [{ ...OLD, source: { ...OLD.source, connection: connection('c', 'postgres://b/db') } }, 'refused: its source.connection differs'],
+  ],
+  'source.tables': [
+    [withTables('s.a', 's.b', 's.c'), 'table s.c is added: it will be copied and then followed'],
+    [withTables('s.a'), 'table s.b is not added'],
+    [withTables('s.b', 's.a'), 'its tables are listed in another order'],
+    [withTables('s.b'), 'refused: follows s.a, which source.tables no longer names'],
+  ],
+  'sink.connection': [
+    [{ ...OLD, sink: { connection: { ...OLD.sink.connection, properties: { path: '/v' } } } }, 'refused: its sink.connection differs'],
+  ],
+  'snapshot.concurrency': [[{ ...OLD, snapshot: { ...OLD.snapshot, concurrency: 7 } }, 'up to 7 partitions are read at once from now on']],
+  'snapshot.max_rows_per_second': [
+    [
+      { ...OLD, snapshot: { ...OLD.snapshot, maxRowsPerSecond: 5000 } },
+      'partitions that begin from now on are read at 5000 rows a second at most',
+    ],
+  ],
+  'snapshot.target_rows_per_partition': [
+    [
+      { ...OLD, snapshot: { ...OLD.snapshot, targetRowsPerPartition: 9 } },
+      'tables that are planned from now on have partitions of about 9 rows',
+    ],
+  ],
+};
+
+function withTables(...tables: readonly string[]): PipelineDefinition {
+  return { ...OLD, source: { ...OLD.source, tables } };
+}
+
+let state: State;
+const clock = new FakeClock();
+beforeEach(async () => {
+  state = openMemoryState({ clock });
+  await state.put(stateKeys.pipeline('p'), RECORD, 0);
+});
+
+const stored = async () => (await state.get(stateKeys.pipeline('p')))?.value as PipelineRecord;
+
+describe('every edit of a definition', () => {
+  const cases = Object.entries(CASES).flatMap(([part, edits]) => edits.map(([wanted, says]) => ({ part, wanted, says })));
+
+  it.each(cases)('of $part: $says', async ({ part, wanted, says }) => {
+    if (says.startsWith('refused: ')) {
+      await expect(planApply(state, [wanted])).rejects.toThrow(says.slice('refused: '.length));
+      expect(await stored()).toEqual(RECORD);
+      return;
+    }
+    const plans = await planApply(state, [wanted]);
+    expect(plans[0]).toMatchObject({ outcome: 'updated', edits: [{ part, effect: says, drops: false }] });
+    await storeDefinitions(state, plans, clock);
+    expect(await stored()).toEqual({ ...RECORD, definition: wanted });
+    // Twice is the same as once.
+    const again = await planApply(state, [wanted]);
+    expect(again[0]).toMatchObject({ outcome: 'unchanged', edits: [] });
+    const before = await state.get(stateKeys.pipeline('p'));
+    await storeDefinitions(state, again, clock);
+    expect(await state.get(stateKeys.pipeline('p'))).toEqual(before);
+  });
+
+  it('stands in docs/cli.md', () => {
+    const docs = readFileSync(new URL('../../../../docs/cli.md', import.meta.url), 'utf8');
+    for (const part of Object.keys(EDITS)) expect(docs).toContain(`| \`${part}\``);
+  });
+});
+
+describe('applying', () => {
+  it('tells every edit that is refused at once, and stores nothing of the file', async () => {
+    const wanted = { ...withTables('s.b'), replicationType: 'cdc' as const };
+    const other = { ...OLD, name: 'new', source: { ...OLD.source, tables: ['s.x'] } };
+    const refused = planApply(state, [wanted, other]);
+    await expect(refused).rejects.toThrow('its replication_type differs');
+    await expect(refused).rejects.toThrow('follows s.a');
+    expect(await state.list(stateKeys.pipelines)).toHaveLength(1);
+  });
+
+  it('leaves a pipeline alone that goes', async () => {
+    const going: PipelineRecord = { ...RECORD, intent: { ...RECORD.intent, deletion: { dropTables: false } } };
+    await state.put(stateKeys.pipeline('p'), going, (await state.get(stateKeys.pipeline('p')))!.version);
+    await expect(planApply(state, [OLD])).rejects.toThrow('pipeline p is being deleted');
+  });
+
+  it('is beaten by whoever wrote meanwhile', async () => {
+    const plans = await planApply(state, [withTables('s.a', 's.b', 's.c')]);
+    const entry = (await state.get(stateKeys.pipeline('p')))!;
+    await state.put(entry.key, { ...RECORD, waiting: 'something' }, entry.version);
+    expect(await storePlan(state, plans, 0)).toBe(false);
+    await storeDefinitions(state, plans, clock);
+    expect(await stored()).toMatchObject({ waiting: 'something', definition: { source: { tables: ['s.a', 's.b', 's.c'] } } });
+  });
+});

@@ -1,0 +1,25 @@
+import type { PreflightPorts } from '@nanosync/api';
+import type { PipelineDefinition } from '@nanosync/core';
+import { resolveSecrets } from '@nanosync/runtime';
+import type { CliContext } from '../context.ts';
+import type { CommonOptions } from './common.ts';
+import { commandLog, serverSettings } from './common.ts';
+
+/** Sources and sinks as a command of this process reaches them. */
+export function preflightPorts(context: CliContext, options: CommonOptions): PreflightPorts {
+  const log = commandLog(context, options);
+  const { memoryLimitBytes } = serverSettings(options);
+  return {
+    openSource: async (connection) => context.adapters.openSource(resolveSecrets(connection, context), log),
+    checkSink: async (connection, request) =>
+      context.adapters.checkSink(resolveSecrets(connection, context), request, { memoryLimitBytes, log }),
+  };
+}
+
+/** Resolves the references of pipelines that run already: one that is not set stops a start before anything runs. */
+export function requireSecrets(context: CliContext, definitions: readonly PipelineDefinition[]): void {
+  for (const { source, sink } of definitions) {
+    resolveSecrets(source.connection, context);
+    resolveSecrets(sink.connection, context);
+  }
+}
