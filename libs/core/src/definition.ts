@@ -1,3 +1,5 @@
+import type { TableColumnRules } from './column-rules.ts';
+
 /** How a pipeline replicates; see the table in docs. Only `cdc_backfill` is built so far. */
 export type ReplicationType = 'cdc_backfill' | 'cdc' | 'snapshot' | 'query';
 
@@ -16,7 +18,12 @@ export interface ConnectionDefinition {
 export interface PipelineDefinition {
   readonly name: string;
   readonly replicationType: ReplicationType;
-  readonly source: { readonly connection: ConnectionDefinition; readonly tables: readonly string[] };
+  readonly source: {
+    readonly connection: ConnectionDefinition;
+    readonly tables: readonly string[];
+    /** Absent: every column is replicated as it is. */
+    readonly columns?: TableColumnRules;
+  };
   readonly sink: { readonly connection: ConnectionDefinition };
   readonly snapshot: {
     readonly concurrency: number;

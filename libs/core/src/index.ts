@@ -11,6 +11,7 @@ export type { Cell, CellValue, Row } from './cell.ts';
 export { isComplete, UNCHANGED } from './cell.ts';
 export type { ChangeEvent, ChangeOrigin } from './change-event.ts';
 export { ChangeCodec } from './change-event.ts';
+export type { ColumnRules, TableColumnRules } from './column-rules.ts';
 export type { ConnectionDefinition, PipelineDefinition, ReplicationType } from './definition.ts';
 export type { ErrorKind, RetryPolicy } from './errors.ts';
 export { describeError, isKind, PipelineError, unreachable } from './errors.ts';
@@ -18,7 +19,7 @@ export type { Folded, KeyChanges, KeyOutcome, NotHeld, Quarantine } from './fold
 export { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
 export { abortWhen, followPipelines } from './follow-pipelines.ts';
 export type { PipelineCommand } from './intent.ts';
-export { afterCommand, newPipeline, RUNNING } from './intent.ts';
+export { afterCommand, goesOn, newPipeline, RUNNING } from './intent.ts';
 export type { Invariant, InvariantName } from './invariants.ts';
 export { INVARIANTS } from './invariants.ts';
 export { leaseNames, withLease } from './lease.ts';

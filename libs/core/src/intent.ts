@@ -76,6 +76,6 @@ function afterResnapshot(record: PipelineRecord, table: string | null): Pipeline
 }
 
 /** True while the pipeline's anchor is the beginning of a stream that is being followed, or will be when it is resumed. */
-function goesOn({ phase, anchor }: PipelineRecord): boolean {
+export function goesOn({ phase, anchor }: PipelineRecord): boolean {
   return anchor !== null && (phase === 'anchored' || phase === 'snapshotting' || phase === 'streaming' || phase === 'paused');
 }

@@ -9,6 +9,8 @@ import { isSpent, newChunk } from './chunk.ts';
 import { Completion } from './completion.ts';
 import { Confirmations } from './confirmations.ts';
 import type { Connect } from './connection.ts';
+import type { Hasher } from './hasher.ts';
+import { UNKEYED } from './hasher.ts';
 import { horizonOf } from './horizon.ts';
 import type { Lsn } from './position.ts';
 import { lsnOf, positionOfLsn } from './position.ts';
@@ -23,12 +25,16 @@ const MOST_EVENTS = 4096;
  * Starts the change stream. Throws PipelineError: `gap` when slot or publication are gone, `conflict` when another process holds
  * the slot, `unavailable` when the server does not answer.
  */
-export async function openChanges(connect: Connect, options: ChangesOptions, clock: Clock): Promise<ChangeReader> {
+export async function openChanges(
+  connect: Connect,
+  options: ChangesOptions,
+  { clock, hasher = UNKEYED }: { readonly clock: Clock; readonly hasher?: Hasher },
+): Promise<ChangeReader> {
   const { pipeline, signal } = options;
   const { slot, publication } = options.anchor.origin;
   if (slot === undefined || publication === undefined)
     throw new PipelineError('defect', `the anchor of pipeline ${pipeline} names no slot and publication`);
-  const plans = options.tables.map((table) => tablePlan(table.schema, table.storage));
+  const plans = options.tables.map((table) => tablePlan(table.schema, table.storage, hasher));
   const tables = plans.map((plan) => ({ oid: plan.storage.oid, name: plan.table }));
   const from = lsnOf(options.from);
   const horizon = await horizonOf(connect, options.from === options.anchor.l0);

@@ -89,7 +89,7 @@ export async function captureOf(server: PostgresServer, setup: string, tables: r
           signal: ending.signal,
           ...options,
         },
-        time,
+        { clock: time },
       );
       readers.push(reader);
       return reader;

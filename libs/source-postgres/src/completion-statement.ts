@@ -34,8 +34,8 @@ interface CatalogTable {
 
 /** Looks up the table as it is now; undefined when it was dropped. */
 export async function lookUp(client: Client, plan: TablePlan): Promise<ReadableTable | undefined> {
-  const { oid, columns } = plan.storage;
-  const found = await queryJson<CatalogTable | null>(client, catalogSql(oid));
+  const { columns, storage } = plan;
+  const found = await queryJson<CatalogTable | null>(client, catalogSql(storage.oid));
   if (found === null) return undefined;
   const only = found.kind === 'p' ? '' : 'ONLY ';
   return {

@@ -1,7 +1,10 @@
 import type { TableId, TableSchema } from '@nanosync/core';
 import type { Client } from 'pg';
+import { keyDifference } from './column-rules.ts';
 import { queryJson } from './connection.ts';
 import { nameParts } from './discovery.ts';
+import type { Hasher } from './hasher.ts';
+import { UNKEYED } from './hasher.ts';
 import { publicationName } from './names.ts';
 import { parseStorage, sameColumns } from './storage.ts';
 import { replicatedColumns, tableFacts } from './table-facts.ts';
@@ -23,11 +26,12 @@ interface Planned {
  * column with a default, a type change that rewrites every row), so somebody has to look. A new filenode alone is no drift: VACUUM
  * FULL and CLUSTER move rows and change none.
  */
-export async function driftOf(client: Client, pipeline: string, tables: readonly Planned[]): Promise<Drift[]> {
+export async function driftOf(client: Client, pipeline: string, tables: readonly Planned[], hasher: Hasher = UNKEYED): Promise<Drift[]> {
   const published = await publishedTables(client, pipeline);
   const drifts: Drift[] = [];
   for (const { schema, storage } of tables) {
-    const reason = await reasonOf(client, schema.table, storage, published);
+    const other = keyDifference(parseStorage(storage).columns, hasher);
+    const reason = other === undefined ? await reasonOf(client, schema.table, storage, published) : `Of ${schema.table} ${other}.`;
     if (reason !== undefined) drifts.push({ table: schema.table, reason });
   }
   return drifts;

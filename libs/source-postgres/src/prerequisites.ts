@@ -1,4 +1,4 @@
-import type { Problem } from '@nanosync/core';
+import type { Problem, TableColumnRules } from '@nanosync/core';
 import { describeError, isKind } from '@nanosync/core';
 import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
@@ -52,10 +52,15 @@ SELECT json_build_object(
   'maxSenders', current_setting('max_wal_senders')::int)`;
 
 /** Every problem of server, user and tables, each with its cure. Touches nothing; throws when it cannot connect at all. */
-export async function checkPrerequisites(connect: Connect, pipeline: string, tables: readonly string[]): Promise<Problem[]> {
+export async function checkPrerequisites(
+  connect: Connect,
+  pipeline: string,
+  tables: readonly string[],
+  columns?: TableColumnRules,
+): Promise<Problem[]> {
   const { server, ofTables } = await withConnection(connect, 'check', async (client) => ({
     server: await serverProblems(client, connect, pipeline),
-    ofTables: await problemsOfTables(client, connect, tables),
+    ofTables: await problemsOfTables(client, connect, tables, columns),
   }));
   // The replication protocol is tried last: its refusal says less than what was found before.
   return server.length > 0 ? [...server, ...ofTables] : [...(await protocolProblems(connect)), ...ofTables];
@@ -135,12 +140,17 @@ async function protocolProblems(connect: Connect): Promise<Problem[]> {
   }
 }
 
-async function problemsOfTables(client: Client, connect: Connect, tables: readonly string[]): Promise<Problem[]> {
+async function problemsOfTables(
+  client: Client,
+  connect: Connect,
+  tables: readonly string[],
+  columns: TableColumnRules = {},
+): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const table of tables) {
     try {
       const { schema, name } = nameParts(table);
-      problems.push(...tableProblems(table, connect, await tableFacts(client, schema, name)));
+      problems.push(...tableProblems(table, connect, await tableFacts(client, schema, name), columns[table]));
     } catch (error) {
       if (!isKind(error, 'config')) throw error;
       problems.push({ what: error.message, cure: error.hint ?? '' });

@@ -15,8 +15,10 @@ import {
   REJECT,
   rejectReason,
 } from './cell-encoder.ts';
+import { AS_HASH, AS_NUMERIC, encodingOf, WIDTH } from './column-encoding.ts';
+import type { Hasher } from './hasher.ts';
+import { UNKEYED } from './hasher.ts';
 import type { StoredColumn } from './storage.ts';
-import { TYPE_OID } from './type-map.ts';
 
 /** What the encoder makes of the stream: a full block of Avro rows, not yet compressed, or a row that has no Avro form. */
 export type EncodedOutput = EncodedRows | { readonly kind: 'rejected'; readonly reason: string; readonly payload: Buffer };
@@ -32,31 +34,12 @@ export interface EncodedRows {
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
 const HEADER_BYTES = SIGNATURE.length + 8;
 
-/** No cell's Avro form is longer than twice its binary form (a uuid: 16 to 38) plus this. */
-const MAX_GROWTH = 16;
+/** No cell's Avro form is longer than twice its binary form (a uuid: 16 to 38) plus this (a hash: 67). */
+const MAX_GROWTH = 68;
 
 /** Results of looking for the end of the row that begins here. */
 const INCOMPLETE = -1;
 const TRAILER = -2;
-
-/** How to encode a column: a number instead of a function, because a switch in one place is what the engine compiles best. */
-const ENCODING: Readonly<Record<number, number>> = {
-  [TYPE_OID.bool]: 1,
-  [TYPE_OID.int2]: 2,
-  [TYPE_OID.int4]: 3,
-  [TYPE_OID.int8]: 4,
-  [TYPE_OID.time]: 4,
-  [TYPE_OID.date]: 5,
-  [TYPE_OID.timestamp]: 6,
-  [TYPE_OID.timestamptz]: 6,
-  [TYPE_OID.float8]: 7,
-  [TYPE_OID.uuid]: 8,
-  [TYPE_OID.jsonb]: 9,
-};
-const AS_BYTES = 10;
-const AS_NUMERIC = 11;
-/** The length of each encoding's binary form; 0 where it varies. */
-const WIDTH = [0, 1, 2, 4, 8, 4, 8, 8, 16, 0, 0, 0] as const;
 
 /**
  * Turns PostgreSQL's binary COPY stream, cut anywhere, into blocks of Avro rows near `targetBytes` each. Bytes go straight
@@ -64,6 +47,7 @@ const WIDTH = [0, 1, 2, 4, 8, 4, 8, 8, 16, 0, 0, 0] as const;
  */
 export class RowEncoder {
   private readonly columns: readonly StoredColumn[];
+  private readonly hasher: Hasher;
   private readonly encodings: Int32Array;
   private readonly scales: Int32Array;
   private readonly targetBytes: number;
@@ -82,8 +66,9 @@ export class RowEncoder {
   rows = 0;
 
   /** `origin` are encoded bytes that every row begins with. */
-  constructor(columns: readonly StoredColumn[], targetBytes: number, origin: Uint8Array) {
+  constructor(columns: readonly StoredColumn[], targetBytes: number, origin: Uint8Array, hasher: Hasher = UNKEYED) {
     this.columns = columns;
+    this.hasher = hasher;
     this.origin = origin;
     this.targetBytes = targetBytes;
     this.encodings = Int32Array.from(columns, encodingOf);
@@ -223,6 +208,10 @@ export class RowEncoder {
         return encodeJsonb(input, at, length, output, to);
       case AS_NUMERIC:
         return encodeNumeric(input, at, length, this.scales[field] as number, output, to);
+      case AS_HASH: {
+        const hash = Buffer.from(this.hasher.hash(input, at, at + length), 'latin1');
+        return encodeBytes(hash, 0, hash.length, output, to);
+      }
       default:
         return encodeBytes(input, at, length, output, to);
     }
@@ -255,11 +244,6 @@ export class RowEncoder {
     this.output.copy(grown, 0, 0, this.outputAt);
     this.output = grown;
   }
-}
-
-function encodingOf({ typeOid, type }: StoredColumn): number {
-  if (type.kind === 'decimal') return AS_NUMERIC;
-  return ENCODING[typeOid] ?? AS_BYTES;
 }
 
 function malformed(what: string): PipelineError {

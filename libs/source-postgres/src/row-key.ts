@@ -22,7 +22,10 @@ export function fillUnchanged(plan: TablePlan, after: Cell[], before: readonly C
 export function keyTexts(plan: TablePlan, bytes: Buffer, newAt: number, oldAt: number): string[] {
   const now = readTexts(bytes, newAt);
   const old = oldAt < 0 ? [] : readTexts(bytes, oldAt);
-  return plan.keyAt.map((at) => now[at] ?? old[at] ?? missingKey(plan));
+  return plan.keyAt.map((at) => {
+    const place = plan.placeOf.indexOf(at);
+    return now[place] ?? old[place] ?? missingKey(plan);
+  });
 }
 
 function missingKey(plan: TablePlan): never {

@@ -2,9 +2,12 @@ import type { RangeOptions, RangeOutput, RowBlock, TableSchema } from '@nanosync
 import { PipelineError, splitTableId } from '@nanosync/core';
 import type { Client } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
+import { keepsBack, requireSameKey, sentColumns } from './column-rules.ts';
 import { compress } from './compress.ts';
 import type { Connect } from './connection.ts';
 import { destroy, quoteIdent } from './connection.ts';
+import type { Hasher } from './hasher.ts';
+import { UNKEYED } from './hasher.ts';
 import type { IdleConnections } from './idle-connections.ts';
 import { codeOf } from './postgres-error.ts';
 import type { EncodedOutput, EncodedRows } from './row-encoder.ts';
@@ -28,6 +31,8 @@ const BLOCKS_AHEAD = 2;
 
 /** What to read, and how. */
 export interface RangeRequest extends RangeOptions {
+  /** Absent: hashes without a key. */
+  readonly hasher?: Hasher;
   readonly table: { readonly schema: TableSchema; readonly storage: string };
   readonly range: string;
 }
@@ -71,9 +76,10 @@ function beginSql(range: string): string {
   return `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = ${timeout}`;
 }
 
-async function lockAndCompare(client: Client, { table, range }: RangeRequest): Promise<TableStorage> {
+async function lockAndCompare(client: Client, { table, range, hasher = UNKEYED }: RangeRequest): Promise<TableStorage> {
   // Invariant 'cover': the lock comes before the comparison, or a rewrite fits between that and the COPY.
   const planned = parseStorage(table.storage);
+  requireSameKey(table.schema, planned, hasher);
   const { schema, name } = splitTableId(table.schema.table);
   try {
     await client.query(`LOCK TABLE ONLY ${qualifiedName(table.schema)} IN ACCESS SHARE MODE`);
@@ -89,6 +95,9 @@ async function lockAndCompare(client: Client, { table, range }: RangeRequest): P
   return planned;
 }
 
+/** Instead of a row that holds values which are kept back. */
+const NOTHING = new Uint8Array(0);
+
 /** SQLSTATEs of a table or schema that is not there. */
 const GONE = new Set(['42P01', '3F000']);
 
@@ -96,19 +105,20 @@ async function* copyRange(
   client: Client,
   sql: string,
   storage: TableStorage,
-  { targetBytes, origin }: RangeOptions,
+  { targetBytes, origin, hasher }: RangeRequest,
 ): AsyncGenerator<RangeOutput, void, void> {
-  const encoder = new RowEncoder(storage.columns, targetBytes, origin);
+  const encoder = new RowEncoder(sentColumns(storage), targetBytes, origin, hasher);
+  const withheld = keepsBack(storage);
   const stream = client.query(copyTo(sql));
   const ahead: Promise<RowBlock>[] = [];
   const outputs: EncodedOutput[] = [];
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       encoder.push(chunk, outputs);
-      if (outputs.length > 0) yield* hand(outputs, ahead, encoder, BLOCKS_AHEAD);
+      if (outputs.length > 0) yield* hand(outputs, ahead, { encoder, withheld, keep: BLOCKS_AHEAD });
     }
     encoder.finish(outputs);
-    yield* hand(outputs, ahead, encoder, 0);
+    yield* hand(outputs, ahead, { encoder, withheld, keep: 0 });
     if (stream.rowCount !== encoder.rows)
       throw new PipelineError('defect', `PostgreSQL sent ${stream.rowCount} rows and ${encoder.rows} were read.`);
   } finally {
@@ -118,10 +128,14 @@ async function* copyRange(
 }
 
 /** Starts compressing new blocks, and yields finished ones until at most `keep` are under way. */
-async function* hand(outputs: EncodedOutput[], ahead: Promise<RowBlock>[], encoder: RowEncoder, keep: number): AsyncGenerator<RangeOutput> {
+async function* hand(
+  outputs: EncodedOutput[],
+  ahead: Promise<RowBlock>[],
+  { encoder, withheld, keep }: { readonly encoder: RowEncoder; readonly withheld: boolean; readonly keep: number },
+): AsyncGenerator<RangeOutput> {
   for (const output of outputs.splice(0)) {
     if (output.kind === 'rows') ahead.push(compressed(output, encoder));
-    else yield { kind: 'rejected', row: { reason: output.reason, payload: output.payload } };
+    else yield { kind: 'rejected', row: { reason: output.reason, payload: withheld ? NOTHING : output.payload } };
   }
   while (ahead.length > keep) yield { kind: 'block', block: await (ahead.shift() as Promise<RowBlock>) };
 }
@@ -133,9 +147,9 @@ async function compressed(rows: EncodedRows, encoder: RowEncoder): Promise<RowBl
 }
 
 function copySql(schema: TableSchema, storage: TableStorage, range: string): string {
-  const columns = storage.columns.map(({ name, typeOid, typmod }) => {
+  const columns = sentColumns(storage).map(({ name, typeOid, typmod, hashed }) => {
     const quoted = quoteIdent(name);
-    return readsBinary(typeOid, typmod) ? quoted : outputText(quoted);
+    return hashed === undefined && readsBinary(typeOid, typmod) ? quoted : outputText(quoted);
   });
   return `COPY (SELECT ${columns.join(', ')} FROM ONLY ${qualifiedName(schema)}${rangeCondition(range)}) TO STDOUT (FORMAT binary)`;
 }

@@ -7,6 +7,7 @@ import { discoverTables, nameParts } from './discovery.ts';
 import { driftOf } from './drift.ts';
 import { extendPublication } from './extension.ts';
 import { passFence } from './fence.ts';
+import { hasherOf } from './hasher.ts';
 import { IdleConnections } from './idle-connections.ts';
 import { mark } from './marker.ts';
 import { pageRanges } from './partitioner.ts';
@@ -18,19 +19,23 @@ import { tableSize } from './table-size.ts';
 /** What a PostgreSQL source is made of. `dsn` has its secrets resolved. */
 export interface PostgresSourceOptions {
   readonly dsn: string;
+  /** With what columns are hashed; without one anybody who guesses a value can check the guess. */
+  readonly hashKey?: string | undefined;
   readonly applicationName: string;
   readonly log: Log;
   readonly clock: Clock;
 }
 
 /** Opens a PostgreSQL database as a source. Throws `config` for an unreadable connection string; connects only when asked something. */
-export async function openPostgresSource({ dsn, applicationName, log, clock }: PostgresSourceOptions): Promise<Source> {
+export async function openPostgresSource({ dsn, hashKey, applicationName, log, clock }: PostgresSourceOptions): Promise<Source> {
   const connect = connectTo(dsn, applicationName);
+  const hasher = hasherOf(hashKey);
   const readers = new IdleConnections(connect, clock, 'snapshot');
   return {
-    check: (pipeline, tables): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables),
-    discover: (tables) => withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables)),
-    drift: (pipeline, tables) => withConnection(connect, 'drift', (client) => driftOf(client, pipeline, tables)),
+    check: (pipeline, tables, columns): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables, columns),
+    discover: (tables, columns = {}) =>
+      withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables, { columns, hasher })),
+    drift: (pipeline, tables) => withConnection(connect, 'drift', (client) => driftOf(client, pipeline, tables, hasher)),
     anchor: (pipeline, id, tables) => createAnchor(connect, { clock, log }, { pipeline, id, tables }),
     drop: (anchor) => dropAnchor(connect, clock, anchor),
     tidy: (pipeline, anchor, still) => tidyAnchors(connect, clock, { pipeline, anchor, still }),
@@ -39,8 +44,8 @@ export async function openPostgresSource({ dsn, applicationName, log, clock }: P
     release: (pipeline) => releaseAnchors(connect, clock, pipeline),
     fence: (options) => passFence(connect, clock, options),
     partition: (table, options) => partitionTable(connect, table, options),
-    readRange: (table, range, options) => readRange(readers, connect, { table, range, ...options }),
-    changes: (options) => openChanges(connect, options, clock),
+    readRange: (table, range, options) => readRange(readers, connect, { table, range, hasher, ...options }),
+    changes: (options) => openChanges(connect, options, { clock, hasher }),
     mark: (marker) => mark(connect, marker),
     end: () => withConnection(connect, 'end', async (client) => positionOfLsn(parseLsn(await queryJson<string>(client, LOG_END)))),
     distance: (from, to) => Number(lsnOf(to) - lsnOf(from)),

@@ -8,6 +8,10 @@ export interface StoredColumn {
   readonly typeOid: number;
   readonly typmod: number;
   readonly type: ColumnType;
+  /** Its values do not leave the source. */
+  readonly excluded?: true;
+  /** Its values leave as hashes under the key of this fingerprint. */
+  readonly hashed?: string;
 }
 
 /** A table's replica identity: default (primary key), index, full, nothing. */
@@ -18,7 +22,7 @@ export interface TableStorage {
   readonly oid: number;
   /** Changes with every rewrite (VACUUM FULL, CLUSTER, TRUNCATE, some ALTER TABLEs). */
   readonly filenode: number;
-  /** Replicated columns in attribute order, without dropped and generated ones: the same order as the schema's columns. */
+  /** Columns of the log in attribute order, without dropped and generated ones. Those that are not excluded are the schema's, in its order. */
   readonly columns: readonly StoredColumn[];
   /** Attribute numbers of the key columns, in index order: the order of the schema's key. */
   readonly key: readonly number[];
@@ -28,7 +32,11 @@ export interface TableStorage {
 /** Writes the storage for the table's record; equal storages give equal text. */
 export function formatStorage(storage: TableStorage): string {
   const { oid, filenode, key, replicaIdentity } = storage;
-  const columns = storage.columns.map(({ attnum, name, typeOid, typmod, type }) => ({ attnum, name, typeOid, typmod, type }));
+  const columns = storage.columns.map(({ attnum, name, typeOid, typmod, type, excluded, hashed }) => ({
+    ...{ attnum, name, typeOid, typmod, type },
+    ...(excluded === undefined ? {} : { excluded }),
+    ...(hashed === undefined ? {} : { hashed }),
+  }));
   return JSON.stringify({ oid, filenode, columns, key, replicaIdentity });
 }
 

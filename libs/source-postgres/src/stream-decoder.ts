@@ -27,6 +27,9 @@ interface Different {
   readonly reason: string;
 }
 
+/** Instead of a tuple that holds values which are kept back. */
+const NOTHING = new Uint8Array(0);
+
 type RowMessage = Extract<PgoutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
 
 /**
@@ -165,9 +168,9 @@ export class StreamDecoder {
       else if (message.kind === 'update') this.update(plan, message, bytes, end, chunk);
       else this.delete(plan, message.oldAt, bytes, end, chunk);
     } catch (error) {
-      // Invariant 'nothing-skipped': the event takes the row's place, with its bytes.
+      // Invariant 'nothing-skipped': the event takes the row's place, with its bytes where they may be shown.
       if (!(error instanceof CellTextError)) throw error;
-      const payload = Uint8Array.from(bytes.subarray(start + 5, end));
+      const payload = plan.keepsBack ? NOTHING : Uint8Array.from(bytes.subarray(start + 5, end));
       const { commitMs } = transaction;
       chunk.events.push({
         kind: 'rejected',

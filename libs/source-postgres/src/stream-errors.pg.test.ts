@@ -84,7 +84,7 @@ test('a server that shuts down as soon as it has let the stream in does not end 
     ...{ pipeline: PIPELINE, from: capture.l0, tables: capture.tables, complete: () => false, signal: new AbortController().signal },
     anchor: { id: 'a', l0: capture.l0, origin: { slot: capture.slot, publication: capture.publication } },
   };
-  await expect(openChanges(connect, options, clock)).rejects.toThrow(kind('unavailable', /./));
+  await expect(openChanges(connect, options, { clock })).rejects.toThrow(kind('unavailable', /./));
 });
 
 test('a slot that another process streams from is a conflict that names it', async () => {

@@ -1,5 +1,6 @@
-import type { Problem } from '@nanosync/core';
+import type { ColumnRules, Problem } from '@nanosync/core';
 import { avroName } from '@nanosync/core';
+import { ruleProblems } from './column-rules.ts';
 import { quoteIdent } from './connection.ts';
 import type { IndexFacts, TableFacts } from './table-facts.ts';
 
@@ -23,7 +24,7 @@ export interface TableUser {
 }
 
 /** Everything that keeps this table from being replicated, each with its cure. */
-export function tableProblems(table: string, at: TableUser, facts: TableFacts | undefined): Problem[] {
+export function tableProblems(table: string, at: TableUser, facts: TableFacts | undefined, rules?: ColumnRules): Problem[] {
   const sql = sqlName(table);
   if (facts === undefined)
     return [
@@ -33,7 +34,17 @@ export function tableProblems(table: string, at: TableUser, facts: TableFacts | 
       },
     ];
   const shape = shapeProblem(table, sql, facts);
-  return shape === undefined ? [...rightProblems(table, sql, quoteIdent(at.user), facts), ...contentProblems(table, sql, facts)] : [shape];
+  if (shape !== undefined) return [shape];
+  const found = [...rightProblems(table, sql, quoteIdent(at.user), facts), ...contentProblems(table, sql, facts)];
+  return [...found, ...ruleProblems(table, rules, { columns: loggedNames(facts), key: keyNames(facts) })];
+}
+
+function loggedNames(facts: TableFacts): readonly string[] {
+  return facts.columns.filter((column) => !column.generated).map(({ name }) => name);
+}
+
+function keyNames(facts: TableFacts): readonly string[] {
+  return (keyOf(facts) ?? []).map((attnum) => facts.columns.find((column) => column.attnum === attnum)?.name ?? '');
 }
 
 function shapeProblem(table: string, sql: string, facts: TableFacts): Problem | undefined {
@@ -75,7 +86,7 @@ function rightProblems(table: string, sql: string, user: string, facts: TableFac
 }
 
 function contentProblems(table: string, sql: string, facts: TableFacts): Problem[] {
-  const names = facts.columns.filter((column) => !column.generated).map((column) => avroName(column.name));
+  const names = loggedNames(facts).map(avroName);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     return [{ what: `Two columns of table ${table} have names that become ${twice} on the bus.`, cure: 'Rename one of them.' }];

@@ -20,7 +20,13 @@ export function realAdapters(clock: Clock, ids: Ids): Adapters {
     openBusForReading: (place, log) => openBusForReading(clock, place, log),
     openSource: async (connection, log) => {
       requireType(connection, ['postgres'], 'source');
-      return openPostgresSource({ dsn: postgresDsn(connection), applicationName: APPLICATION_NAME, log, clock });
+      return openPostgresSource({
+        dsn: postgresDsn(connection),
+        hashKey: connection.properties.hash_key,
+        applicationName: APPLICATION_NAME,
+        log,
+        clock,
+      });
     },
     openSink: (connection, options) => openSink(connection, options, { clock, ids }),
     checkSink: (connection, request, options) => checkSink(connection, request, options, { clock, ids }),

@@ -63,9 +63,13 @@ async function errorOf(work: () => Promise<void>): Promise<PipelineError | undef
 }
 
 async function requireFit({ ctx, pipeline, source }: AddingParts, table: TableId): Promise<void> {
-  const { name, sink: sinkDefinition } = pipeline.definition;
-  const unfit = await source.check(name, [table]);
-  const schemas = unfit.length > 0 ? [] : (await source.discover([table])).map(({ schema }) => schema);
+  const {
+    name,
+    source: { columns },
+    sink: sinkDefinition,
+  } = pipeline.definition;
+  const unfit = await source.check(name, [table], columns);
+  const schemas = unfit.length > 0 ? [] : (await source.discover([table], columns)).map(({ schema }) => schema);
   await using sink = await ctx.openSink(sinkDefinition.connection);
   const problems = [...unfit, ...(await sink.check(name, [table], schemas))];
   if (problems.length > 0)
@@ -88,7 +92,7 @@ async function takeIn({ ctx, pipeline, source, fresh, waiting }: AddingParts, ta
   await waiting(null);
   ctx.failpoint('tables-extended');
   // Only now: what it was like before nobody was told to follow it.
-  const found: readonly SourceTable[] = await source.discover(tables);
+  const found: readonly SourceTable[] = await source.discover(tables, pipeline.definition.source.columns);
   const busPartitions = await createTopics(ctx, name, found);
   const records = found.map((table) => plannedTable(ctx, { anchor, l0: null, table, busPartitions }));
   await storeAdded(ctx, pipeline, records);

@@ -71,8 +71,8 @@ export async function anchorPipeline(
 async function checked(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, sink: Sink): Promise<readonly SourceTable[]> {
   const { definition } = pipeline;
   const ids = recordedTables(pipeline) as readonly TableId[];
-  const unfit = await source.check(definition.name, ids);
-  const tables = unfit.length > 0 ? [] : await source.discover(ids);
+  const unfit = await source.check(definition.name, ids, definition.source.columns);
+  const tables = unfit.length > 0 ? [] : await source.discover(ids, definition.source.columns);
   const schemas = tables.map(({ schema }) => schema);
   const problems = [...unfit, ...(await sink.check(definition.name, ids, schemas))];
   if (problems.length > 0) {

@@ -86,7 +86,7 @@ async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stored<Tabl
 export async function voidPlan(parts: Parts & { readonly stored: Stored<TableRecord>; readonly reason: string }): Promise<void> {
   const { ctx, source, stored, reason } = parts;
   const { table, schema } = stored.value;
-  const [found] = await source.discover([table]);
+  const [found] = await source.discover([table], parts.pipeline.definition.source.columns);
   if (found === undefined) throw new PipelineError('table-changed', `Table ${table} is gone.`);
   if (JSON.stringify(found.schema) !== JSON.stringify(schema))
     throw new PipelineError('table-changed', `The columns of ${table} changed while it was being copied.`, {

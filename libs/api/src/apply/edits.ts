@@ -1,5 +1,5 @@
 import type { ConnectionDefinition, PipelineDefinition, PipelineRecord } from '@nanosync/core';
-import { recordedTables } from '@nanosync/core';
+import { afterCommand, goesOn, recordedTables } from '@nanosync/core';
 
 /** A stored pipeline and what a file wants of it. */
 export interface Change {
@@ -30,6 +30,7 @@ export type DefinitionPart =
   | 'replication_type'
   | 'source.connection'
   | 'source.tables'
+  | 'source.columns'
   | 'sink.connection'
   | 'snapshot.concurrency'
   | 'snapshot.max_rows_per_second'
@@ -40,6 +41,7 @@ export const EDITS: Readonly<Record<DefinitionPart, EditRule>> = {
   replication_type: { value: ({ replicationType }) => replicationType, outcomes: () => [cannotChange('replication_type')] },
   'source.connection': { value: ({ source }) => leadsTo(source.connection), outcomes: () => [cannotChange('source.connection')] },
   'source.tables': { value: ({ source }) => source.tables, outcomes: tableOutcomes },
+  'source.columns': { value: ({ source }) => source.columns, outcomes: columnOutcomes },
   'sink.connection': { value: ({ sink }) => leadsTo(sink.connection), outcomes: () => [cannotChange('sink.connection')] },
   'snapshot.concurrency': {
     value: ({ snapshot }) => snapshot.concurrency,
@@ -100,6 +102,21 @@ function tableOutcomes(change: Change): readonly Outcome[] {
     ...gone.map((table) => effect(`table ${table} is not added`)),
   ];
   return outcomes.length > 0 ? outcomes : [effect('its tables are listed in another order')];
+}
+
+/** What is at the sink already was written under the old rules, so only a copy makes the new ones true. */
+function columnOutcomes({ stored, wanted }: Change): readonly Outcome[] {
+  const rules = ({ source }: PipelineDefinition, table: string) => JSON.stringify(source.columns?.[table]);
+  const changed = wanted.source.tables.filter((table) => rules(stored.definition, table) !== rules(wanted, table));
+  const copied = stored.anchor === null ? [] : changed.filter((table) => recordedTables(stored).includes(table));
+  const outcomes = copied.map(
+    (table): Outcome => ({
+      kind: 'effect',
+      effect: `other columns of ${table} are kept back: the table is copied anew, and shows the old ones until that is done`,
+      becomes: (record) => afterCommand(record, { kind: 'resnapshot', table: goesOn(record) ? table : null }) ?? record,
+    }),
+  );
+  return outcomes.length > 0 ? outcomes : [effect('columns are kept back of tables that are not copied yet')];
 }
 
 function whenAdded({ phase, failure }: PipelineRecord): string {

@@ -34,6 +34,12 @@ const CASES: Readonly<Record<DefinitionPart, readonly (readonly [PipelineDefinit
     [withTables('s.b', 's.a'), 'its tables are listed in another order'],
     [withTables('s.b'), 'refused: follows s.a, which source.tables no longer names'],
   ],
+  'source.columns': [
+    [
+      { ...OLD, source: { ...OLD.source, columns: { 's.b': { exclude: ['x'], hash: [] } } } },
+      'columns are kept back of tables that are not copied yet',
+    ],
+  ],
   'sink.connection': [
     [{ ...OLD, sink: { connection: { ...OLD.sink.connection, properties: { path: '/v' } } } }, 'refused: its sink.connection differs'],
   ],
@@ -84,6 +90,17 @@ describe('every edit of a definition', () => {
     const before = await state.get(stateKeys.pipeline('p'));
     await storeDefinitions(state, again, clock);
     expect(await state.get(stateKeys.pipeline('p'))).toEqual(before);
+  });
+
+  it('of source.columns copies a table that is followed anew', async () => {
+    const wanted = { ...OLD, source: { ...OLD.source, columns: { 's.a': { exclude: [], hash: ['x'] } } } };
+    const plans = await planApply(state, [wanted]);
+    expect(plans[0]?.edits).toMatchObject([
+      { part: 'source.columns', effect: expect.stringContaining('of s.a are kept back'), drops: false },
+    ]);
+    await storeDefinitions(state, plans, clock);
+    expect(await stored()).toMatchObject({ definition: wanted, intent: { copyAnew: ['s.a'] } });
+    expect(await planApply(state, [wanted])).toMatchObject([{ outcome: 'unchanged' }]);
   });
 
   it('stands in docs/cli.md', () => {

@@ -36,12 +36,12 @@ export async function preflight(ports: PreflightPorts, definitions: readonly Pip
 /** Puts the tables' columns into `schemas` for the sink, when the source has no problem. */
 async function sourceProblems(
   ports: PreflightPorts,
-  { name, source: { connection, tables } }: PipelineDefinition,
+  { name, source: { connection, tables, columns } }: PipelineDefinition,
   schemas: TableSchema[],
 ): Promise<readonly Problem[]> {
   await using source = await ports.openSource(connection);
-  const problems = await source.check(name, tables);
-  if (problems.length === 0) for (const { schema } of await source.discover(tables)) schemas.push(schema);
+  const problems = await source.check(name, tables, columns);
+  if (problems.length === 0) for (const { schema } of await source.discover(tables, columns)) schemas.push(schema);
   return problems;
 }
 

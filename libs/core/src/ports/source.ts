@@ -1,4 +1,5 @@
 import type { Row } from '../cell.ts';
+import type { TableColumnRules } from '../column-rules.ts';
 import type { Position } from '../position.ts';
 import type { Anchor } from '../records.ts';
 import type { TableId, TableSchema } from '../table.ts';
@@ -147,9 +148,12 @@ export interface FenceOptions {
 /** An operational database to follow. One per pipeline and process; holds no connection open that it does not need. */
 export interface Source extends AsyncDisposable {
   /** Every problem that would keep these tables from being replicated; touches nothing. Throws `config`/`unavailable` when it cannot even connect. */
-  check(pipeline: string, tables: readonly string[]): Promise<readonly Problem[]>;
-  /** The tables' columns, key and storage, in the order given; throws PipelineError `config` for one that is missing or unfit. */
-  discover(tables: readonly string[]): Promise<readonly SourceTable[]>;
+  check(pipeline: string, tables: readonly string[], columns?: TableColumnRules): Promise<readonly Problem[]>;
+  /**
+   * The tables' columns, key and storage, in the order given; throws PipelineError `config` for one that is missing or unfit. What the rules
+   * exclude is no column of the schema, what they hash is text there; the storage carries the rules to whatever reads the table.
+   */
+  discover(tables: readonly string[], columns?: TableColumnRules): Promise<readonly SourceTable[]>;
   /**
    * The tables that are no longer what was planned (gone, other columns, another key, not in the log any more), with a sentence each.
    * Some of these changes send no event, so the planner asks every few seconds.

@@ -31,7 +31,7 @@ function checkDuplicates(items: readonly { readonly name: string | undefined }[]
 }
 
 function checkConnection(connection: LooseConnection, path: ConfigPath, problems: ConfigProblems): void {
-  const { name, type: typeName, dsn, properties } = connection;
+  const { name, type: typeName, dsn, properties, hashKey } = connection;
   const type = CONNECTION_TYPES[typeName ?? ''];
   if (name === '') problems.add([...path, 'name'], 'is empty');
   if (typeName !== undefined && type === undefined) problems.add([...path, 'type'], unknownType(typeName));
@@ -43,6 +43,10 @@ function checkConnection(connection: LooseConnection, path: ConfigPath, problems
     problems.add(path, 'is in memory, which does not survive the process; name a file');
   if (type?.propertiesOnly === true && dsn !== undefined)
     problems.add([...path, 'dsn'], `does not go with ${typeName}; give properties: ${type.needed.join(', ')}`, 'key');
+  if (hashKey !== undefined && type?.role !== 'source')
+    problems.add([...path, 'hash_key'], 'is for a source, whose columns are hashed; take it out', 'key');
+  const badKey = hashKey === undefined ? undefined : hashKey === '' ? 'is empty' : referenceProblem(hashKey);
+  if (badKey !== undefined) problems.add([...path, 'hash_key'], badKey);
   if (dsn === '') problems.add([...path, 'dsn'], 'is empty');
   const badDsn = dsn === undefined ? undefined : referenceProblem(dsn);
   if (badDsn !== undefined) problems.add([...path, 'dsn'], badDsn);
@@ -79,6 +83,7 @@ function checkPipeline(pipeline: LoosePipeline, path: ConfigPath, connections: r
   if (source !== undefined) checkRole(source, 'source', [...path, 'source', 'connection'], connections, problems);
   if (sink !== undefined) checkRole(sink, 'sink', [...path, 'sink', 'connection'], connections, problems);
   if (tables !== undefined) checkTables(tables, [...path, 'source', 'tables'], problems);
+  checkColumns(pipeline, [...path, 'source', 'columns'], problems);
 }
 
 function checkRole(
@@ -111,6 +116,30 @@ function checkTables(tables: readonly (string | undefined)[], path: ConfigPath, 
     else if (/^[^.\s]+$/.test(table)) problems.add(at, `${JSON.stringify(table)} names no schema; did you mean public.${table}?`);
     else if (dot <= 0 || dot === table.length - 1) problems.add(at, `${JSON.stringify(table)} is no table name; write schema.table`);
     else if (tables.indexOf(table) < index) problems.add(at, `${JSON.stringify(table)} is listed twice; keep one`);
+  }
+}
+
+/** Rules that would be for nothing hide nothing: a table or a column that is misspelt leaves its values in the open. */
+function checkColumns({ columns, tables = [] }: LoosePipeline, path: ConfigPath, problems: ConfigProblems): void {
+  const known = tables.filter((table) => table !== undefined);
+  for (const { table, rules } of columns) {
+    if (!known.includes(table)) {
+      const near = nearest(table, known);
+      problems.add(
+        [...path, table],
+        `is not among source.tables; ${near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`}`,
+        'key',
+      );
+    }
+    const { exclude = [], hash = [] } = rules;
+    for (const [rule, names] of [
+      ['exclude', exclude],
+      ['hash', hash],
+    ] as const)
+      for (const [index, name] of names.entries()) {
+        const twice = name !== undefined && (names.indexOf(name) < index || (rule === 'hash' && exclude.includes(name)));
+        if (twice) problems.add([...path, table, rule, index], `${JSON.stringify(name)} is named twice; keep one`);
+      }
   }
 }
 

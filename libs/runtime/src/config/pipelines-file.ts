@@ -39,7 +39,7 @@ function definitionsOf(data: PipelinesFileData, options: ParseOptions): Pipeline
   return data.pipelines.map((written) => ({
     name: written.name,
     replicationType: REPLICATION_NAMES[written.replication_type ?? 'cdc_backfill'],
-    source: { connection: connection(written.source.connection), tables: written.source.tables },
+    source: { connection: connection(written.source.connection), tables: written.source.tables, ...columnsOf(written.source.columns) },
     sink: { connection: connection(written.sink.connection) },
     snapshot: {
       concurrency: written.snapshot?.concurrency ?? options.concurrency ?? defaultConcurrency(),
@@ -49,8 +49,16 @@ function definitionsOf(data: PipelinesFileData, options: ParseOptions): Pipeline
   }));
 }
 
+/** Tables without a rule are left out, so that equal rules are equal text. */
+function columnsOf(written: PipelinesFileData['pipelines'][number]['source']['columns']): Pick<PipelineDefinition['source'], 'columns'> {
+  const rules = Object.entries(written ?? {}).map(([table, { exclude = [], hash = [] }]) => [table, { exclude, hash }] as const);
+  const columns = rules.filter(([, { exclude, hash }]) => exclude.length + hash.length > 0).sort(([a], [b]) => (a < b ? -1 : 1));
+  return columns.length === 0 ? {} : { columns: Object.fromEntries(columns) };
+}
+
 function connectionOf(written: PipelinesFileData['connections'][number], file: string): ConnectionDefinition {
   const properties = Object.fromEntries(Object.entries(written.properties ?? {}).map(([name, value]) => [name, String(value)]));
+  if (written.hash_key !== undefined) properties.hash_key = written.hash_key;
   const { key_file: keyFile } = properties;
   if (written.type === 'bigquery' && keyFile !== undefined && !hasReference(keyFile)) properties.key_file = resolve(dirname(file), keyFile);
   if (written.type !== 'duckdb') return { name: written.name, type: written.type, dsn: written.dsn ?? null, properties };

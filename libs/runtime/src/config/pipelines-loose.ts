@@ -4,6 +4,13 @@ export interface LooseConnection {
   readonly type: string | undefined;
   readonly dsn: string | undefined;
   readonly properties: Readonly<Record<string, unknown>> | undefined;
+  readonly hashKey: string | undefined;
+}
+
+/** The column rules of one table in the same way. */
+export interface LooseColumns {
+  readonly table: string;
+  readonly rules: Readonly<Record<string, readonly (string | undefined)[] | undefined>>;
 }
 
 /** A pipeline in the same way. Tables keep their places in the list. */
@@ -12,6 +19,8 @@ export interface LoosePipeline {
   readonly replicationType: string | undefined;
   readonly source: string | undefined;
   readonly tables: readonly (string | undefined)[] | undefined;
+  /** By table, as far as it can be read. */
+  readonly columns: readonly LooseColumns[];
   readonly sink: string | undefined;
 }
 
@@ -36,8 +45,8 @@ export function looselyRead(raw: unknown): LooseFile {
 
 function connection(raw: unknown): LooseConnection {
   const written = section(raw) ?? {};
-  const { name, type, dsn, properties } = written;
-  return { name: text(name), type: text(type), dsn: text(dsn), properties: section(properties) };
+  const { name, type, dsn, properties, hash_key: hashKey } = written;
+  return { name: text(name), type: text(type), dsn: text(dsn), properties: section(properties), hashKey: text(hashKey) };
 }
 
 function pipeline(raw: unknown): LoosePipeline {
@@ -48,8 +57,14 @@ function pipeline(raw: unknown): LoosePipeline {
     replicationType: text(written.replication_type),
     source: text(source.connection),
     tables: list(source.tables)?.map(text),
+    columns: Object.entries(section(source.columns) ?? {}).map(columnsOf),
     sink: text(section(written.sink)?.connection),
   };
+}
+
+function columnsOf([table, raw]: [string, unknown]): LooseColumns {
+  const rules = Object.entries(section(raw) ?? {}).map(([rule, names]) => [rule, list(names)?.map(text)] as const);
+  return { table, rules: Object.fromEntries(rules) };
 }
 
 function text(raw: unknown): string | undefined {

@@ -62,6 +62,7 @@ export const PIPELINES_FILE = z.strictObject({
           .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
           .optional()
           .describe('The same as separate values, instead of dsn.'),
+        hash_key: z.string().optional().describe('Of a source: with what columns are hashed; a reference such as ${secret:NAME}.'),
       }),
     )
     .describe('The databases and warehouses.'),
@@ -76,6 +77,16 @@ export const PIPELINES_FILE = z.strictObject({
         source: z.strictObject({
           connection: name.describe('Name of a source connection.'),
           tables: z.array(z.string()).describe('Tables as schema.table.'),
+          columns: z
+            .record(
+              z.string(),
+              z.strictObject({
+                exclude: z.array(z.string()).optional().describe('Columns that do not leave the source.'),
+                hash: z.array(z.string()).optional().describe('Columns whose values leave it as SHA-256 hashes.'),
+              }),
+            )
+            .optional()
+            .describe('By table: columns whose values must not leave the source as they are.'),
         }),
         sink: z.strictObject({ connection: name.describe('Name of a sink connection.') }),
         snapshot: z

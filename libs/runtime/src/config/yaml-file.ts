@@ -145,9 +145,10 @@ function knownKeys(schema: z.ZodType, path: ConfigPath): readonly string[] {
   let here: unknown = schema;
   for (const part of [...path, undefined]) {
     here = unwrapped(here);
-    const { shape, element } = (here as { def: { shape?: Record<string, unknown>; element?: unknown } }).def;
+    const { shape, element, valueType } = (here as { def: { shape?: Record<string, unknown>; element?: unknown; valueType?: unknown } })
+      .def;
     if (part === undefined) return Object.keys(shape ?? {});
-    here = typeof part === 'number' ? element : shape?.[part];
+    here = typeof part === 'number' ? element : (valueType ?? shape?.[part]);
     if (here === undefined) return [];
   }
   return [];
