@@ -34,8 +34,9 @@ export interface EncodedRows {
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
 const HEADER_BYTES = SIGNATURE.length + 8;
 
-/** No cell's Avro form is longer than twice its binary form (a uuid: 16 to 38) plus this (a hash: 67). */
-const MAX_GROWTH = 68;
+/** No cell's Avro form is longer than twice its binary form (a uuid: 16 to 38) plus this; that of a hash is 67 bytes, whatever it stands for. */
+const MAX_GROWTH = 16;
+const HASH_GROWTH = 68;
 
 /** Results of looking for the end of the row that begins here. */
 const INCOMPLETE = -1;
@@ -50,6 +51,8 @@ export class RowEncoder {
   private readonly hasher: Hasher;
   private readonly encodings: Int32Array;
   private readonly scales: Int32Array;
+  /** The bytes that a row can take beyond twice its binary form. */
+  private readonly growth: number;
   private readonly targetBytes: number;
   private readonly origin: Uint8Array;
   /** Bytes of the stream not yet encoded: `input[inputAt, inputEnd)`. */
@@ -72,6 +75,7 @@ export class RowEncoder {
     this.origin = origin;
     this.targetBytes = targetBytes;
     this.encodings = Int32Array.from(columns, encodingOf);
+    this.growth = this.encodings.reduce((sum, encoding) => sum + (encoding === AS_HASH ? HASH_GROWTH : MAX_GROWTH), 0);
     this.scales = Int32Array.from(columns, ({ type }) => (type.kind === 'decimal' ? type.scale : 0));
     this.output = Buffer.allocUnsafe(targetBytes + 16 * 1024);
   }
@@ -147,7 +151,7 @@ export class RowEncoder {
 
   private encodeRow(end: number, outputs: EncodedOutput[]): void {
     const start = this.outputAt;
-    this.reserve(this.origin.length + 2 * (end - this.inputAt) + MAX_GROWTH * this.encodings.length);
+    this.reserve(this.origin.length + 2 * (end - this.inputAt) + this.growth);
     const at = this.inputAt;
     const failed = this.encodeCells(at + 2);
     this.inputAt = end;
