@@ -3,7 +3,7 @@ export type { ClusterSettings, KafkaSettings, RedisSettings, RegistrySettings, T
 export { resolveCluster } from './config/cluster-settings.ts';
 export type { ParseOptions } from './config/pipelines-file.ts';
 export { loadPipelines, parsePipelines } from './config/pipelines-file.ts';
-export { pipelinesJsonSchema, sinkPlace } from './config/pipelines-schema.ts';
+export { pipelinesJsonSchema, sinkPlace, TLS_PROPERTIES } from './config/pipelines-schema.ts';
 export type { ServerSettings } from './config/server-file.ts';
 export { DEFAULT_SERVER_SETTINGS, loadServerSettings, parseServerSettings } from './config/server-file.ts';
 export { nearest } from './config/suggest.ts';

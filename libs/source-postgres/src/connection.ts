@@ -2,6 +2,7 @@ import { PipelineError } from '@nanosync/core';
 import type { ClientConfig } from 'pg';
 import { Client } from 'pg';
 import { explainPostgresError } from './postgres-error.ts';
+import { tlsOf } from './tls.ts';
 
 /** What differs between the connections of one source. */
 export interface ConnectionOptions {
@@ -145,19 +146,18 @@ interface Base {
   readonly database: string;
   readonly user: string;
   readonly password: string;
-  readonly ssl: boolean | NonNullable<ClientConfig['ssl']>;
+  readonly ssl: false | NonNullable<ClientConfig['ssl']>;
 }
 
 function parseDsn(dsn: string): Base {
   const hint = 'Write it as postgres://user:password@host:5432/database.';
   if (!/^postgres(?:ql)?:\/\//.test(dsn))
     throw new PipelineError('config', 'The connection string does not begin with postgres://.', { hint });
+  const { dsn: plain, tls } = tlsOf(dsn);
   try {
     // The driver parses it; options of our own go beside the result, because inside it they would override ours.
-    const { host, port, database, user, password, ssl } = new Client({ connectionString: dsn }) as unknown as Client & {
-      readonly ssl: Base['ssl'];
-    };
-    return { host, port, database: database ?? '', user: user ?? '', password: password ?? '', ssl: ssl ?? false };
+    const { host, port, database, user, password } = new Client({ connectionString: plain });
+    return { host, port, database: database ?? '', user: user ?? '', password: password ?? '', ssl: tls ?? false };
   } catch {
     // No cause: the parser's error repeats the string, password and all.
     throw new PipelineError('config', 'The connection string cannot be read.', {

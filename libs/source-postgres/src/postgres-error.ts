@@ -4,6 +4,13 @@ import { PipelineError } from '@nanosync/core';
 const PASSING = new Set(['57P01', '57P02', '57P03', '53300', '53400', '57014', '40001', '40P01']);
 const SOCKET = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN']);
 
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+]);
+
 /**
  * What an error of the driver or the server means for a user, in one sentence that names the place. Server messages are kept,
  * their detail is not: it can hold cell values.
@@ -19,7 +26,9 @@ export function explainPostgresError(error: unknown, place: string): PipelineErr
     case '28000':
       return prerequisite(
         `PostgreSQL at ${place} refused the login: ${message}.`,
-        'Add a line for this user and host to pg_hba.conf.',
+        /no encryption|SSL off/.test(message)
+          ? 'Set sslmode in the connection: verify-full with sslrootcert, or require.'
+          : 'Add a line for this user and host to pg_hba.conf.',
         error,
       );
     case '3D000':
@@ -45,11 +54,36 @@ export function explainPostgresError(error: unknown, place: string): PipelineErr
     case '53300':
       return unavailable(`PostgreSQL at ${place} has no free connection.`, 'Raise max_connections, or close other connections.', error);
   }
+  const tls = tlsProblem(code, message);
+  if (tls !== undefined) return prerequisite(`${tls.what} at ${place}.`, tls.cure, error);
   if (code !== undefined && SOCKET.has(code))
     return unavailable(`PostgreSQL at ${place} does not answer (${code}).`, 'Check host, port and that the server runs.', error);
   if ((code !== undefined && (PASSING.has(code) || code.startsWith('08'))) || code === undefined)
     return unavailable(`PostgreSQL at ${place} failed: ${message}.`, undefined, error);
   return new PipelineError('prerequisite', `PostgreSQL at ${place} refused: ${message} (${code}).`, { cause: error });
+}
+
+/** What keeps a TLS connection from being made; nothing of it passes by itself. */
+function tlsProblem(code = '', message: string): { readonly what: string; readonly cure: string } | undefined {
+  if (message === 'The server does not support SSL connections')
+    return {
+      what: 'PostgreSQL has no TLS (ssl = off)',
+      cure: 'Run: ALTER SYSTEM SET ssl = on; with a certificate, or set sslmode disable in the connection.',
+    };
+  if (UNTRUSTED.has(code))
+    return {
+      what: `No authority that is trusted has signed the certificate (${code}) of PostgreSQL`,
+      cure: "Name the authority's file as sslrootcert.",
+    };
+  if (code === 'CERT_HAS_EXPIRED') return { what: 'The certificate has expired of PostgreSQL', cure: 'Renew it on the server.' };
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return {
+      what: 'The certificate is for another host than that of PostgreSQL',
+      cure: 'Connect by a name that is in it, or use sslmode verify-ca.',
+    };
+  if (/^ERR_(SSL|OSSL|TLS)/.test(code))
+    return { what: `TLS failed (${message}) with PostgreSQL`, cure: 'Check sslcert, sslkey and sslpassword.' };
+  return undefined;
 }
 
 /** The SQLSTATE of a server's error or the code of a socket's. */

@@ -1,15 +1,19 @@
 import type { ConnectionDefinition } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
-import { parseDuration } from '@nanosync/runtime';
+import { parseDuration, TLS_PROPERTIES } from '@nanosync/runtime';
 
 /** The connection string of a PostgreSQL connection: as written, or made of its properties. */
 export function postgresDsn(connection: ConnectionDefinition): string {
   if (connection.dsn !== null) return connection.dsn;
-  const { host = 'localhost', port, user, password, database, sslmode } = connection.properties;
+  const { host = 'localhost', port, user, password, database } = connection.properties;
   const encoded = (text: string | undefined, lead = '') => (text === undefined ? '' : `${lead}${encodeURIComponent(text)}`);
   const login = user === undefined ? '' : `${encoded(user)}${encoded(password, ':')}@`;
   const server = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-  const query = sslmode === undefined ? '' : `?sslmode=${encodeURIComponent(sslmode)}`;
+  const tls = TLS_PROPERTIES.flatMap((name) => {
+    const value = connection.properties[name];
+    return value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`];
+  });
+  const query = tls.length === 0 ? '' : `?${tls.join('&')}`;
   return `postgres://${login}${server}${port === undefined ? '' : `:${port}`}/${encoded(database)}${query}`;
 }
 

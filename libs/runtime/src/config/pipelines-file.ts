@@ -49,6 +49,17 @@ function definitionsOf(data: PipelinesFileData, options: ParseOptions): Pipeline
   }));
 }
 
+/** Properties that name a file, by type of connection. */
+const FILE_PROPERTIES: Readonly<Record<string, readonly string[]>> = {
+  bigquery: ['key_file'],
+  postgres: ['sslrootcert', 'sslcert', 'sslkey'],
+};
+
+/** A certificate may stand there itself; `system` are the system's authorities. */
+function isPath(written: string): boolean {
+  return !hasReference(written) && !written.startsWith('-----BEGIN') && written !== 'system';
+}
+
 /** Tables without a rule are left out, so that equal rules are equal text. */
 function columnsOf(written: PipelinesFileData['pipelines'][number]['source']['columns']): Pick<PipelineDefinition['source'], 'columns'> {
   const rules = Object.entries(written ?? {}).map(([table, { exclude = [], hash = [] }]) => [table, { exclude, hash }] as const);
@@ -59,8 +70,11 @@ function columnsOf(written: PipelinesFileData['pipelines'][number]['source']['co
 function connectionOf(written: PipelinesFileData['connections'][number], file: string): ConnectionDefinition {
   const properties = Object.fromEntries(Object.entries(written.properties ?? {}).map(([name, value]) => [name, String(value)]));
   if (written.hash_key !== undefined) properties.hash_key = written.hash_key;
-  const { key_file: keyFile } = properties;
-  if (written.type === 'bigquery' && keyFile !== undefined && !hasReference(keyFile)) properties.key_file = resolve(dirname(file), keyFile);
+  // Files lie beside the pipelines file, from wherever the server is started later.
+  for (const name of FILE_PROPERTIES[written.type] ?? []) {
+    const path = properties[name];
+    if (path !== undefined && isPath(path)) properties[name] = resolve(dirname(file), path);
+  }
   if (written.type !== 'duckdb') return { name: written.name, type: written.type, dsn: written.dsn ?? null, properties };
   // A warehouse file lies beside the pipelines file, wherever the server is started from later: a relative path must not
   // come to mean another, empty warehouse.

@@ -21,9 +21,17 @@ export interface ConnectionType {
   readonly propertiesOnly?: boolean;
 }
 
+/** Properties of a source that are about TLS, by libpq's names. */
+export const TLS_PROPERTIES = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'sslpassword'] as const;
+
 /** The types of connections. */
 export const CONNECTION_TYPES: Readonly<Record<string, ConnectionType>> = {
-  postgres: { role: 'source', ready: true, properties: ['host', 'port', 'user', 'password', 'database', 'sslmode'], needed: ['host'] },
+  postgres: {
+    role: 'source',
+    ready: true,
+    properties: ['host', 'port', 'user', 'password', 'database', ...TLS_PROPERTIES],
+    needed: ['host'],
+  },
   sqlserver: { role: 'source', ready: false, properties: [], needed: [] },
   duckdb: { role: 'sink', ready: true, properties: ['path', 'memory_limit', 'threads'], needed: ['path'] },
   bigquery: {
