@@ -176,7 +176,7 @@ describe('the source', () => {
     await refusedInput(
       { tables: 'public.foreign_table' },
       /may not read table public\.foreign_table\. Run: GRANT USAGE ON SCHEMA "public" TO "sync"; GRANT SELECT/,
-      /does not own table public\.foreign_table.*Run: GRANT "postgres" TO "sync";/,
+      /does not own table public\.foreign_table.*OWNER TO "nanosync_tables"; GRANT "nanosync_tables" TO "sync";/,
     );
   });
 

@@ -164,6 +164,15 @@ test.each(KEYS)('the key is what the log identifies: %s', async (label, ddl, key
   expect(table?.schema.key).toEqual(key);
 });
 
+test('a user is made a member of an owner that is no superuser', async () => {
+  const dsn = await as('member', 'REPLICATION');
+  await admin.query(`CREATE ROLE shop_owner; CREATE TABLE public.owned (id int PRIMARY KEY)`);
+  await admin.query(
+    'ALTER TABLE public.owned OWNER TO shop_owner; GRANT SELECT ON public.owned TO member; GRANT CREATE ON DATABASE postgres TO member',
+  );
+  expect((await check(['public.owned'], dsn)).map(({ cure }) => cure)).toEqual(['Run: GRANT "shop_owner" TO "member";']);
+});
+
 test('a user without rights is told each one that is missing', async () => {
   const dsn = await as('poor', '');
   await admin.query('CREATE TABLE public.secret (id int PRIMARY KEY)');
@@ -172,7 +181,9 @@ test('a user without rights is told each one that is missing', async () => {
     expect.stringMatching(/no REPLICATION right .* ALTER ROLE "poor" REPLICATION;/),
     expect.stringMatching(/may not create a publication .* GRANT CREATE ON DATABASE "postgres" TO "poor";/),
     expect.stringMatching(/may not read table public\.secret\. .*GRANT SELECT ON "public"\."secret" TO "poor";/),
-    expect.stringMatching(/does not own table public\.secret, .* GRANT "postgres" TO "poor";/),
+    expect.stringMatching(
+      /does not own table public\.secret, .* superuser.* CREATE ROLE "nanosync_tables"; ALTER TABLE "public"\."secret" OWNER TO "nanosync_tables"; GRANT "nanosync_tables" TO "poor";/,
+    ),
   ]);
 });
 

@@ -41,6 +41,8 @@ export interface TableFacts {
   readonly replicaIdentity: ReplicaIdentity;
   readonly maySelect: boolean;
   readonly owner: string;
+  /** The owner may do everything, so nobody should be made a member of it. */
+  readonly ownerIsSuperuser: boolean;
   /** The user is the owner, or a member of the role that is. */
   readonly owned: boolean;
   /** Row security hides rows from this user. */
@@ -69,7 +71,8 @@ const FACTS = `SELECT json_build_object('oid', c.oid::int8, 'filenode', COALESCE
   'kind', c.relkind, 'persistence', c.relpersistence, 'isPartition', c.relispartition,
   'hasParent', EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid), 'hasChildren', EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),
   'replicaIdentity', c.relreplident, 'maySelect', has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
-  'owner', pg_get_userbyid(c.relowner), 'owned', pg_has_role(c.relowner, 'USAGE'), 'rowsHidden', row_security_active(c.oid),
+  'owner', pg_get_userbyid(c.relowner),
+  'ownerIsSuperuser', COALESCE((SELECT r.rolsuper FROM pg_roles r WHERE r.oid = c.relowner), false), 'owned', pg_has_role(c.relowner, 'USAGE'), 'rowsHidden', row_security_active(c.oid),
   'columns', ${COLUMNS}, 'indexes', ${INDEXES}) ${FROM_NAMED}`;
 
 /** What the catalog says about a table of this name, or undefined when there is none. */

@@ -75,7 +75,7 @@ function rightProblems(table: string, sql: string, user: string, facts: TableFac
   if (!facts.owned)
     problems.push({
       what: `This user does not own table ${table}, and only an owner can publish a table.`,
-      cure: `Run: GRANT ${quoteIdent(facts.owner)} TO ${user};`,
+      cure: ownershipCure(sql, user, facts),
     });
   if (facts.rowsHidden)
     problems.push({
@@ -83,6 +83,13 @@ function rightProblems(table: string, sql: string, user: string, facts: TableFac
       cure: `Run: ALTER ROLE ${user} BYPASSRLS;`,
     });
   return problems;
+}
+
+/** Membership in a superuser would hand out the whole server: such a table gets an owner of its own. */
+function ownershipCure(sql: string, user: string, { owner, ownerIsSuperuser }: TableFacts): string {
+  if (!ownerIsSuperuser) return `Run: GRANT ${quoteIdent(owner)} TO ${user};`;
+  const role = '"nanosync_tables"';
+  return `Its owner ${quoteIdent(owner)} is a superuser, so give it another. Run: CREATE ROLE ${role}; ALTER TABLE ${sql} OWNER TO ${role}; GRANT ${role} TO ${user};`;
 }
 
 function contentProblems(table: string, sql: string, facts: TableFacts): Problem[] {
