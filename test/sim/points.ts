@@ -21,7 +21,7 @@ interface Calls {
 
 const CALLS: Record<ServiceName, Calls> = {
   planner: {
-    any: 'state.get state.list state.put state.lease source.drift',
+    any: 'state.get state.list state.put state.lease source.drift source.retention',
     start:
       'state.putAll source.open source.check source.discover source.anchor source.tidy source.fence source.partition sink.open sink.check sink.generations bus.ensureTopic bus.topic',
     snapshot: 'source.mark bus.producer bus.producer.send registry.register',

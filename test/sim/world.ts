@@ -1,5 +1,5 @@
 import type { Log, PipelineRecord, SinkPace, TableId } from '@nanosync/core';
-import { RECORD_VERSION, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import { newPipeline, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import type { MemoryBusStore } from '@nanosync/testkit';
 import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { loseTopic, restoreBus } from './bus-losses.ts';
@@ -106,8 +106,7 @@ export class World {
     const key = stateKeys.pipeline(PIPELINE);
     const stored = await updateRecord<PipelineRecord>(this.state(), key, (record) => ({ ...record, definition }));
     if (stored !== undefined) return;
-    const fresh = { phase: 'created', anchor: null, failure: null, waiting: null, request: null, createdMs: 0 } as const;
-    await this.state().put(key, { v: RECORD_VERSION, definition, ...fresh }, 0);
+    await this.state().put(key, newPipeline(definition, 0), 0);
   }
 
   /** What `nanosync pipeline resnapshot` stores. */

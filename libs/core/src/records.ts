@@ -159,6 +159,8 @@ export interface SinkReport {
   readonly watermark: Position | null;
   readonly changesApplied: number;
   readonly waiting: number;
+  /** The progress in the table's topic, by bus partition: the next message, and the position of the last applied one. Absent before it is built. */
+  readonly bus?: { readonly topic: string; readonly next: readonly number[]; readonly last: readonly Position[] };
   /** Number of changes that waited on the bus when the gate opened. */
   readonly waitedAtHandoff: number;
   readonly quarantined: number;
@@ -176,6 +178,10 @@ export interface TroubleRecord {
   readonly reason: string;
   /** True when it does not pass by itself. */
   readonly manual: boolean;
+  /** Since when the service has not worked for any reason; absent where an older nanosync told it. */
+  readonly sinceMs?: number;
+  /** True when only part of the pipeline stands still (tables that cannot be added); the others go on. */
+  readonly partial?: true;
 }
 
 /** The key of each kind of record in the state store. Names are made of `/`-free parts. */
@@ -190,6 +196,7 @@ export const stateKeys = {
     `partitions/${part(pipeline)}/${part(table)}/${part(epoch)}/${String(partition).padStart(8, '0')}`,
   capture: (pipeline: string) => `capture/${part(pipeline)}`,
   sinkReports: (pipeline: string) => `sink/${part(pipeline)}/`,
+  watch: (pipeline: string) => `watch/${part(pipeline)}`,
   troubles: (pipeline: string) => `trouble/${part(pipeline)}/`,
   trouble: (pipeline: string, service: string) => `trouble/${part(pipeline)}/${part(service)}`,
   sinkReport: (pipeline: string, table: string) => `sink/${part(pipeline)}/${part(table)}`,

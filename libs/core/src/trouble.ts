@@ -4,13 +4,28 @@ import type { TroubleRecord } from './records.ts';
 import { RECORD_VERSION, stateKeys } from './records.ts';
 import { readRecord } from './stored.ts';
 
-/** Says for status why a service cannot work on a pipeline now. The service itself goes on trying. */
-export async function tellTrouble(state: State, pipeline: string, service: string, error: unknown): Promise<void> {
+/** When a trouble was met, and whether it stops all of the pipeline's work or only a part. */
+export interface TroubleNote {
+  readonly nowMs: number;
+  readonly partial?: boolean;
+}
+
+/**
+ * Says for status why a service cannot work on a pipeline now. The service itself goes on trying; troubles that follow one another without
+ * an end between them count from the first.
+ */
+export async function tellTrouble(state: State, pipeline: string, service: string, error: unknown, note?: TroubleNote): Promise<void> {
   const key = stateKeys.trouble(pipeline, service);
   const manual = !(error instanceof PipelineError) || error.retry !== 'timed';
-  const record: TroubleRecord = { v: RECORD_VERSION, service, reason: describeError(error), manual };
   const stored = await readRecord<TroubleRecord>(state, key);
-  if (stored?.value.reason === record.reason) return;
+  const reason = describeError(error);
+  if (stored?.value.reason === reason) return;
+  const sinceMs = stored?.value.sinceMs ?? note?.nowMs;
+  const record: TroubleRecord = {
+    ...{ v: RECORD_VERSION, service, reason, manual },
+    ...(sinceMs === undefined ? {} : { sinceMs }),
+    ...(note?.partial === true ? { partial: true } : {}),
+  };
   // Beaten means that another owner of the same work has told its trouble, which is as good.
   await state.put(key, record, stored?.version ?? 0);
 }

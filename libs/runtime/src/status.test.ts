@@ -1,4 +1,14 @@
-import type { CaptureRecord, PartitionRecord, PipelineRecord, SinkReport, State, TableId, TableRecord } from '@nanosync/core';
+import type {
+  CaptureRecord,
+  PartitionRecord,
+  PipelineRecord,
+  SinkReport,
+  State,
+  TableId,
+  TableRecord,
+  TroubleRecord,
+  WatchRecord,
+} from '@nanosync/core';
 import { positionOf, RECORD_VERSION, RUNNING, stateKeys } from '@nanosync/core';
 import { describe, expect, it } from 'vitest';
 import { pipelineStatus, pipelineStatuses } from './status.ts';
@@ -162,6 +172,42 @@ describe('the status of a pipeline', () => {
     ['a counted defect', { report: { defects: 1 } }],
   ])('is not healthy with %s', async (_name, changes) => {
     expect((await pipelineStatus(storeOf(recordsWith(changes)), PIPELINE))?.healthy).toBe(false);
+  });
+
+  it('has lag, rates and what the source keeps, of the anchor that it has, and says how old they are', async () => {
+    const bus = { topic: 't', next: [3], last: [at(15n)] };
+    const mark = (atMs: number, applied: number) => ({
+      ...{ atMs, tables: { [TABLE]: { epoch: 'e1', rows: 250, published: 9, applied } } },
+    });
+    const kept = { keptBytes: 5, limitBytes: 50, leftBytes: 45, setting: 'limit', state: 'safe' } as const;
+    const watch: WatchRecord = {
+      ...{ v: RECORD_VERSION, anchor: 'a1', writtenMs: 20_000, failure: null, behind: { [TABLE]: 21 } },
+      counts: [mark(10_000, 0), mark(20_000, 70)],
+      source: { ...kept, askedMs: 20_000, end: at(36n) },
+      trail: [10_000, 20_000].map((atMs, step) => ({ atMs, end: at(step === 0 ? 15n : 36n), keptBytes: 5 * (step + 1) })),
+    };
+    const records = { ...recordsWith({ capture: { ends: { t: [4] } }, report: { bus } }), [stateKeys.watch(PIPELINE)]: watch };
+    const status = await pipelineStatus(storeOf(records), PIPELINE, 21_000);
+    expect(status).toMatchObject({
+      lag: { seconds: 11, atLeast: false, bytes: 21 },
+      perSecond: { rows: 0, published: 0, applied: 7 },
+      retention: { state: 'safe', leftBytes: 45, growthBytesPerSecond: 0.5, secondsLeft: 90 },
+      figures: { sourceSeconds: 1, plannerSeconds: 1, old: false, failure: null },
+      waitingChanges: 1,
+    });
+    const other = { ...records, [stateKeys.watch(PIPELINE)]: { ...watch, anchor: 'a0' } };
+    expect(await pipelineStatus(storeOf(other), PIPELINE, 21_000)).toMatchObject({ lag: null, perSecond: null, retention: null });
+  });
+
+  it('is not healthy once a service has not worked for a minute, or has a trouble that does not pass', async () => {
+    const trouble = { v: RECORD_VERSION, service: 'sink-writer', reason: 'away', manual: false, sinceMs: 1000 };
+    const healthy = async (change: Partial<TroubleRecord>, nowMs: number) => {
+      const records = { ...recordsWith({}), [stateKeys.trouble(PIPELINE, 'sink-writer')]: { ...trouble, ...change } };
+      return (await pipelineStatus(storeOf(records), PIPELINE, nowMs))?.healthy;
+    };
+    expect(await healthy({}, 60_999)).toBe(true);
+    expect(await healthy({}, 61_000)).toBe(false);
+    expect(await healthy({ manual: true }, 1000)).toBe(false);
   });
 
   it('is plain JSON, in the file’s order, without connections', async () => {

@@ -1,58 +1,40 @@
 import type {
   CaptureRecord,
-  CaptureTable,
   Failure,
-  OverlapCounts,
-  PartitionPhase,
   PartitionRecord,
   PipelinePhase,
   PipelineRecord,
   Position,
   SinkReport,
   State,
-  TablePhase,
   TableRecord,
   TroubleRecord,
+  WatchRecord,
 } from '@nanosync/core';
-import { comparePositions, laterPosition, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
-
-/**
- * Partitions of one epoch by phase. `done` need not be read again (read or durable), `repeated` were begun more than once.
- */
-export type PartitionCounts = Readonly<Record<PartitionPhase | 'total' | 'done' | 'repeated', number>>;
-
-/** One table for people and programs: plain data that JSON can carry. */
-export interface TableStatus {
-  readonly table: string;
-  readonly phase: TablePhase;
-  /** The phase in the words of the design: a built table is `catching up` below its L1 and `live` from there on. */
-  readonly state: 'planned' | 'snapshotting' | 'catching up' | 'live' | 'failed';
-  readonly epoch: string;
-  readonly l0: Position | null;
-  readonly l1: Position | null;
-  readonly partitions: PartitionCounts;
-  readonly rows: { readonly estimated: number; readonly read: number; readonly staged: number; readonly built: number };
-  readonly bytesRead: number;
-  readonly watermark: Position | null;
-  readonly changesPublished: number;
-  readonly changesApplied: number;
-  readonly waitingChanges: number;
-  readonly waitedAtHandoff: number;
-  readonly overlap: OverlapCounts;
-  readonly quarantined: number;
-  readonly defects: number;
-  readonly lastAppliedMs: number;
-  readonly failure: Failure | null;
-}
+import { laterPosition, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
+import { systemClock } from './clock.ts';
+import type { FiguresAge, Lag, Rates, Retention } from './figures.ts';
+import { ageOf, retentionOf } from './figures.ts';
+import type { TableStatus } from './table-status.ts';
+import { tableStatus } from './table-status.ts';
+import type { Trouble } from './troubles.ts';
+import { needsPerson, troublesOf } from './troubles.ts';
 
 /** One pipeline for people and programs. */
 export interface PipelineStatus {
   readonly name: string;
   readonly phase: PipelinePhase;
-  /** What keeps a service from going on; it tries again. `manual`: it will not pass by itself. */
-  readonly troubles: readonly { readonly service: string; readonly reason: string; readonly manual: boolean }[];
-  /** True while nothing failed, nothing waits for a person, nothing is in quarantine and no defect was counted. */
+  /** What keeps a service from going on; it tries again. */
+  readonly troubles: readonly Trouble[];
+  /** True while nothing failed, nothing waits for a person or has not worked for a minute, nothing is in quarantine and no defect was counted. */
   readonly healthy: boolean;
+  /** The longest of the tables' lags; null while no table is built. */
+  readonly lag: Lag | null;
+  readonly perSecond: Rates | null;
+  readonly secondsLeft: number | null;
+  readonly retention: Retention | null;
+  /** How old lag, rates and retention are. */
+  readonly figures: FiguresAge;
   /** The anchor's L0. */
   readonly l0: Position | null;
   /** The latest L1 of the tables once every one has reached it in the stream. */
@@ -74,56 +56,71 @@ export interface PipelineStatus {
   readonly tables: readonly TableStatus[];
 }
 
-const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 };
-
 /**
  * The status of a pipeline, or undefined when there is none of this name. Reads several records that change while it reads:
  * every number was true, not all at one moment.
  */
-export async function pipelineStatus(state: State, name: string): Promise<PipelineStatus | undefined> {
+export async function pipelineStatus(
+  state: State,
+  name: string,
+  nowMs: number = systemClock().nowMs(),
+): Promise<PipelineStatus | undefined> {
   const record = (await readRecord<PipelineRecord>(state, stateKeys.pipeline(name)))?.value;
   if (record === undefined) return undefined;
   const capture = (await readRecord<CaptureRecord>(state, stateKeys.capture(name)))?.value;
   const reports = new Map((await listRecords<SinkReport>(state, stateKeys.sinkReports(name))).map(({ key, value }) => [key, value]));
+  const watch = await watchOf(state, name, record);
   const tables: TableStatus[] = [];
   for (const { value: table } of await listRecords<TableRecord>(state, stateKeys.tables(name))) {
     const stored = await listRecords<PartitionRecord>(state, stateKeys.partitions(name, table.table, table.epoch));
     const ledger = stored.map(({ value }) => value);
     const report = reports.get(stateKeys.sinkReport(name, table.table));
-    tables.push(tableStatus(table, ledger, capture?.tables[table.table], report));
+    tables.push(tableStatus({ table, ledger, capture, report, watch, nowMs }));
   }
   const troubles = (await listRecords<TroubleRecord>(state, stateKeys.troubles(name))).map(({ value }) => value);
-  return summary(record, capture, inFileOrder(tables, record.definition.source.tables), troubles);
+  return summary({ record, capture, watch, troubles, nowMs }, inFileOrder(tables, record.definition.source.tables));
+}
+
+async function watchOf(state: State, name: string, { anchor }: PipelineRecord): Promise<WatchRecord | undefined> {
+  const watch = (await readRecord<WatchRecord>(state, stateKeys.watch(name)))?.value;
+  return watch?.anchor === anchor?.id ? watch : undefined;
 }
 
 /** The status of every pipeline, by name. */
-export async function pipelineStatuses(state: State): Promise<readonly PipelineStatus[]> {
+export async function pipelineStatuses(state: State, nowMs: number = systemClock().nowMs()): Promise<readonly PipelineStatus[]> {
   const statuses: PipelineStatus[] = [];
   for (const { value } of await listRecords<PipelineRecord>(state, stateKeys.pipelines)) {
-    const status = await pipelineStatus(state, value.definition.name);
+    const status = await pipelineStatus(state, value.definition.name, nowMs);
     if (status !== undefined) statuses.push(status);
   }
   return statuses;
 }
 
-function summary(
-  record: PipelineRecord,
-  capture: CaptureRecord | undefined,
-  tables: readonly TableStatus[],
-  troubles: readonly TroubleRecord[],
-): PipelineStatus {
+interface PipelineFacts {
+  readonly record: PipelineRecord;
+  readonly capture: CaptureRecord | undefined;
+  readonly watch: WatchRecord | undefined;
+  readonly troubles: readonly TroubleRecord[];
+  readonly nowMs: number;
+}
+
+function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFacts, tables: readonly TableStatus[]): PipelineStatus {
   const sum = (count: (table: TableStatus) => number) => tables.reduce((total, table) => total + count(table), 0);
   const quarantined = sum((table) => table.quarantined);
   const defects = sum((table) => table.defects);
   const failure = record.failure ?? capture?.failure ?? null;
+  const troubles = troublesOf(told, nowMs);
   const failed =
     record.phase === 'failed' || failure !== null || tables.some((table) => table.failure !== null || table.phase === 'failed');
   return {
     name: record.definition.name,
     phase: record.phase,
-    troubles: troubles.map(({ service, reason, manual }) => ({ service, reason, manual })),
+    troubles,
     // Invariant 'nothing-skipped': what was put aside is not in the sink.
-    healthy: !failed && quarantined === 0 && defects === 0 && troubles.every(({ manual }) => !manual),
+    healthy: !failed && quarantined === 0 && defects === 0 && !troubles.some(needsPerson),
+    ...figuresOf(tables),
+    retention: retentionOf(watch) ?? null,
+    figures: ageOf(watch, nowMs),
     l0: record.anchor?.l0 ?? null,
     l1: latestL1(tables),
     published: capture?.published ?? null,
@@ -143,6 +140,26 @@ function summary(
   };
 }
 
+/** A pipeline is as far behind as its last table, moves as all of them do, and is copied when the last one is. */
+function figuresOf(tables: readonly TableStatus[]): Pick<PipelineStatus, 'lag' | 'perSecond' | 'secondsLeft'> {
+  const lags = tables.flatMap(({ lag }) => lag ?? []);
+  const rates = tables.flatMap(({ perSecond }) => perSecond ?? []);
+  const copied = tables.filter(({ state }) => state === 'snapshotting' || state === 'planned').map(({ secondsLeft }) => secondsLeft);
+  const sum = (kind: keyof Rates) => rates.reduce((total, rate) => total + rate[kind], 0);
+  return {
+    lag:
+      lags.length === 0
+        ? null
+        : {
+            seconds: Math.max(...lags.map(({ seconds }) => seconds)),
+            atLeast: lags.some(({ atLeast }) => atLeast),
+            bytes: Math.max(...lags.map(({ bytes }) => bytes)),
+          },
+    perSecond: rates.length === 0 ? null : { rows: sum('rows'), published: sum('published'), applied: sum('applied') },
+    secondsLeft: copied.length === 0 || copied.includes(null) ? null : Math.max(...copied.map((seconds) => seconds ?? 0)),
+  };
+}
+
 function latestL1(tables: readonly TableStatus[]): Position | null {
   let latest: Position | undefined;
   for (const { l1 } of tables) {
@@ -150,70 +167,6 @@ function latestL1(tables: readonly TableStatus[]): Position | null {
     latest = laterPosition(latest, l1);
   }
   return latest ?? null;
-}
-
-/** Capture and sink may still report on another epoch of the table; only what belongs to this one is shown. */
-function tableStatus(
-  table: TableRecord,
-  ledger: readonly PartitionRecord[],
-  anyCapture: CaptureTable | undefined,
-  anyReport: SinkReport | undefined,
-): TableStatus {
-  const captured = anyCapture?.epoch === table.epoch ? anyCapture : undefined;
-  const report = anyReport?.epoch === table.epoch ? anyReport : undefined;
-  return {
-    table: table.table,
-    phase: table.phase,
-    state: derivedState(table.phase, captured, report),
-    epoch: table.epoch,
-    l0: table.l0 ?? captured?.l0 ?? null,
-    l1: captured?.l1 ?? null,
-    partitions: partitionCounts(table, ledger, report),
-    rows: {
-      estimated: table.estimatedRows,
-      read: ledger.reduce((rows, partition) => rows + partition.rows, 0),
-      staged: report?.rowsStaged ?? 0,
-      built: report?.rowsBuilt ?? 0,
-    },
-    bytesRead: ledger.reduce((bytes, partition) => bytes + partition.bytes, 0),
-    watermark: report?.watermark ?? null,
-    changesPublished: captured?.changes ?? 0,
-    changesApplied: report?.changesApplied ?? 0,
-    waitingChanges: report?.waiting ?? 0,
-    waitedAtHandoff: report?.waitedAtHandoff ?? 0,
-    overlap: captured?.overlap ?? NO_OVERLAP,
-    quarantined: (report?.quarantined ?? 0) + (captured?.quarantined ?? 0),
-    defects: report?.defects ?? 0,
-    lastAppliedMs: report?.lastAppliedMs ?? 0,
-    failure: table.failure ?? captured?.failure ?? report?.failure ?? null,
-  };
-}
-
-function derivedState(phase: TablePhase, captured: CaptureTable | undefined, report: SinkReport | undefined): TableStatus['state'] {
-  switch (phase) {
-    case 'planned':
-    case 'snapshotting':
-    case 'failed':
-      return phase;
-    case 'following':
-      return 'live';
-    case 'built': {
-      const l1 = captured?.l1 ?? null;
-      const watermark = report?.watermark ?? null;
-      return l1 !== null && watermark !== null && comparePositions(watermark, l1) >= 0 ? 'live' : 'catching up';
-    }
-  }
-}
-
-/** The ledger may be behind what the sink knows to be durable, never ahead of it. */
-function partitionCounts(table: TableRecord, ledger: readonly PartitionRecord[], report: SinkReport | undefined): PartitionCounts {
-  const counts = { planned: 0, reading: 0, read: 0, durable: 0, total: Math.max(table.partitions, ledger.length), repeated: 0 };
-  for (const partition of ledger) {
-    counts[partition.phase]++;
-    if (partition.attempts > 1) counts.repeated++;
-  }
-  const durable = Math.min(counts.total, Math.max(counts.durable, report?.partitionsDurable ?? 0));
-  return { ...counts, durable, done: Math.max(durable, counts.read + counts.durable) };
 }
 
 function inFileOrder(tables: readonly TableStatus[], order: readonly string[]): readonly TableStatus[] {

@@ -13,6 +13,7 @@ import { mark } from './marker.ts';
 import { pageRanges } from './partitioner.ts';
 import { lsnOf, parseLsn, positionOfLsn } from './position.ts';
 import { checkPrerequisites } from './prerequisites.ts';
+import { retentionOf } from './retention.ts';
 import { readRange, WHOLE } from './snapshot-reader.ts';
 import { tableSize } from './table-size.ts';
 
@@ -47,6 +48,7 @@ export async function openPostgresSource({ dsn, hashKey, applicationName, log, c
     readRange: (table, range, options) => readRange(readers, connect, { table, range, hasher, ...options }),
     changes: (options) => openChanges(connect, options, { clock, hasher }),
     mark: (marker) => mark(connect, marker),
+    retention: (anchor) => retentionOf(connect, anchor),
     end: () => withConnection(connect, 'end', async (client) => positionOfLsn(parseLsn(await queryJson<string>(client, LOG_END)))),
     distance: (from, to) => Number(lsnOf(to) - lsnOf(from)),
     [Symbol.asyncDispose]: () => readers[Symbol.asyncDispose](),

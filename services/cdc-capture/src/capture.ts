@@ -52,7 +52,7 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
       if (!isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config', 'gap', 'table-changed')) throw error;
       ctx.log.warn('capture begins again', { pipeline: name, err: describeError(error) });
       // One capture of two waits its turn: that is no trouble of the pipeline.
-      if (!isKind(error, 'conflict')) await tellTrouble(ctx.state, name, 'cdc-capture', error);
+      if (!isKind(error, 'conflict')) await tellTrouble(ctx.state, name, 'cdc-capture', error, { nowMs: ctx.clock.nowMs() });
       await ctx.clock.sleep(Math.min(10_000, 250 * 2 ** failures++), ctx.signal);
     }
   }

@@ -58,7 +58,7 @@ export class PipelinePlanner implements AsyncDisposable {
     const outcome = await this.advance();
     if (outcome === 'gone') return outcome;
     await this.reportWaiting(this.waiting);
-    if (this.unmet !== undefined) await tellTrouble(this.ctx.state, this.name, SERVICE, this.unmet);
+    if (this.unmet !== undefined) await this.tell(this.unmet, true);
     else if (this.troubled) await endTrouble(this.ctx.state, this.name, SERVICE);
     this.troubled = this.unmet !== undefined;
     return outcome;
@@ -93,7 +93,11 @@ export class PipelinePlanner implements AsyncDisposable {
     await this.close();
     await this.reportWaiting(describeError(error));
     this.troubled = true;
-    await tellTrouble(this.ctx.state, this.name, SERVICE, error);
+    await this.tell(error, false);
+  }
+
+  private async tell(error: PipelineError, partial: boolean): Promise<void> {
+    await tellTrouble(this.ctx.state, this.name, SERVICE, error, { nowMs: this.ctx.clock.nowMs(), partial });
   }
 
   /** Says in the record what the planner waits for, for status; a step that says nothing waits for nothing. */

@@ -1,6 +1,7 @@
 import type { ServiceContext } from '@nanosync/core';
 import { describeError, followPipelines, isKind, leaseNames, withLease } from '@nanosync/core';
 import { PipelinePlanner } from './pipeline-planner.ts';
+import { watchPipeline } from './watch.ts';
 
 /** How often the planner looks for new or changed pipelines, in milliseconds. */
 const LOOK_EVERY_MS = 250;
@@ -19,8 +20,21 @@ export async function runPlanner(ctx: ServiceContext): Promise<void> {
   await followPipelines(
     ctx,
     () => true,
-    (inner, { definition: { name } }) => withLease(inner, leaseNames.planner(name), (_, signal) => runPipeline({ ...inner, signal }, name)),
+    (inner, { definition: { name } }) => withLease(inner, leaseNames.planner(name), (_, signal) => runWatched({ ...inner, signal }, name)),
   );
+}
+
+/** One pipeline, and beside it the figures for status. */
+async function runWatched(ctx: ServiceContext, name: string): Promise<void> {
+  const ending = new AbortController();
+  const watching = watchPipeline({ ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) }, name);
+  watching.catch(() => undefined); // Thrown below; not unhandled until then.
+  try {
+    await runPipeline(ctx, name);
+  } finally {
+    ending.abort();
+    await watching;
+  }
 }
 
 /** One pipeline until it is gone or the signal aborts. A database that is away is waited for; a defect ends the service. */

@@ -72,7 +72,8 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
   } as const;
   const key = stateKeys.table('p', TABLE);
   const version = (await state.put(key, record, 0)) as number;
-  const pipeline = { definition: { name: 'p', snapshot: { concurrency: options.concurrency ?? 4, targetRowsPerPartition: 10 } } };
+  const snapshot = { concurrency: options.concurrency ?? 4, targetRowsPerPartition: 10 };
+  const pipeline = { definition: { name: 'p', source: { tables: [] }, snapshot } };
   const parts = {
     ...{
       ctx: ctx as unknown as ServiceContext,

@@ -139,6 +139,7 @@ export class ChangeApplier {
       quarantined,
       defects,
       watermark: this.watermark() ?? null,
+      bus: { topic: this.topic, next: this.progress.map(({ next }) => next), last: this.progress.map(({ last }) => last) },
       ...(this.lastAppliedMs === 0 ? {} : { lastAppliedMs: this.lastAppliedMs }),
       ...(waiting === undefined ? {} : { waiting }),
     });

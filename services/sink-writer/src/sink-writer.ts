@@ -115,7 +115,8 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
 async function beginAgain(ctx: ServiceContext, pipeline: PipelineRecord, error: unknown, failures: Map<string, number>): Promise<void> {
   const { name } = pipeline.definition;
   if (isKind(error, 'gap', 'table-changed')) await reportBroken(ctx, pipeline, error);
-  else if (isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config')) await tellTrouble(ctx.state, name, SERVICE, error);
+  else if (isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config'))
+    await tellTrouble(ctx.state, name, SERVICE, error, { nowMs: ctx.clock.nowMs() });
   else throw error;
   ctx.log.warn('sink writer begins again', { pipeline: name, err: describeError(error) });
   const count = failures.get(name) ?? 0;

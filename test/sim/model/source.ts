@@ -41,6 +41,11 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     readRange: (table, range, options) => readModelRange({ db, clock, connection: connections.signal, ...options }, table, range),
     changes: (options) => openModelChanges({ db, options, clock, connection: connections.signal }),
     mark: async (marker) => reached(db, () => db.mark(marker)),
+    retention: async (anchor) =>
+      reached(db, () => ({
+        ...{ end: positionOf(db.end, 0n), state: db.slots.has(anchor.origin.slot ?? '') ? 'unlimited' : 'none', setting: 'none' },
+        ...{ keptBytes: 0, limitBytes: null, leftBytes: null },
+      })),
     end: async () => reached(db, () => positionOf(db.end, 0n)),
     distance: (from, to) => Number((sectionsOf(to)[0] as bigint) - (sectionsOf(from)[0] as bigint)),
     [Symbol.asyncDispose]: async () => {

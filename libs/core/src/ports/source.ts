@@ -145,6 +145,23 @@ export interface FenceOptions {
   readonly onWait: (waits: readonly FenceWait[]) => void;
 }
 
+/**
+ * How much of its log a source keeps for an anchor, and how much more may be written before it drops what is still needed.
+ * `lost`: it has. `at risk`: it may at any moment. `unlimited`: nothing but the disk bounds it. `none`: nothing is kept for this anchor.
+ */
+export interface SourceRetention {
+  /** The end of the log at this moment. */
+  readonly end: Position;
+  readonly state: 'safe' | 'at risk' | 'lost' | 'unlimited' | 'none';
+  readonly keptBytes: number;
+  /** The most that is kept, by the source's settings; null without a limit. */
+  readonly limitBytes: number | null;
+  /** What may still be written before something that is needed may go; null without a limit. */
+  readonly leftBytes: number | null;
+  /** Where the limit is set, as the source calls it. */
+  readonly setting: string;
+}
+
 /** An operational database to follow. One per pipeline and process; holds no connection open that it does not need. */
 export interface Source extends AsyncDisposable {
   /** Every problem that would keep these tables from being replicated; touches nothing. Throws `config`/`unavailable` when it cannot even connect. */
@@ -202,6 +219,8 @@ export interface Source extends AsyncDisposable {
   changes(options: ChangesOptions): Promise<ChangeReader>;
   /** Commits a marker into the source's log. */
   mark(marker: Marker): Promise<void>;
+  /** How much log is kept for this anchor; for display. Never waits for others' transactions or locks. */
+  retention(anchor: Anchor): Promise<SourceRetention>;
   /** The current end of the source's log, for lag. */
   end(): Promise<Position>;
   /** Bytes of log between two positions, for display; 0 when the source cannot tell. */

@@ -1,0 +1,134 @@
+import type {
+  CaptureRecord,
+  CaptureTable,
+  Failure,
+  OverlapCounts,
+  PartitionPhase,
+  PartitionRecord,
+  Position,
+  SinkReport,
+  TablePhase,
+  TableRecord,
+  WatchRecord,
+} from '@nanosync/core';
+import { appliedUpTo, comparePositions, waitingOnBus } from '@nanosync/core';
+import type { Lag, Rates } from './figures.ts';
+import { lagOf, ratesOf, secondsLeftOf } from './figures.ts';
+
+/**
+ * Partitions of one epoch by phase. `done` need not be read again (read or durable), `repeated` were begun more than once.
+ */
+export type PartitionCounts = Readonly<Record<PartitionPhase | 'total' | 'done' | 'repeated', number>>;
+
+/** One table for people and programs: plain data that JSON can carry. */
+export interface TableStatus {
+  readonly table: string;
+  readonly phase: TablePhase;
+  /** The phase in the words of the design: a built table is `catching up` below its L1 and `live` from there on. */
+  readonly state: 'planned' | 'snapshotting' | 'catching up' | 'live' | 'failed';
+  readonly epoch: string;
+  readonly l0: Position | null;
+  readonly l1: Position | null;
+  readonly partitions: PartitionCounts;
+  readonly rows: { readonly estimated: number; readonly read: number; readonly staged: number; readonly built: number };
+  readonly bytesRead: number;
+  /** Until the copy is complete, at the rate of the last minute; null when there is none, or it cannot be told. */
+  readonly secondsLeft: number | null;
+  /** Null until its generation is built, and before the source answered. */
+  readonly lag: Lag | null;
+  /** Null until it was looked at twice. */
+  readonly perSecond: Rates | null;
+  readonly watermark: Position | null;
+  readonly changesPublished: number;
+  readonly changesApplied: number;
+  readonly waitingChanges: number;
+  readonly waitedAtHandoff: number;
+  readonly overlap: OverlapCounts;
+  readonly quarantined: number;
+  readonly defects: number;
+  readonly lastAppliedMs: number;
+  readonly failure: Failure | null;
+}
+
+const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 };
+
+/** The records of one table, as far as there are any. */
+export interface TableFacts {
+  readonly table: TableRecord;
+  readonly ledger: readonly PartitionRecord[];
+  readonly capture: CaptureRecord | undefined;
+  readonly report: SinkReport | undefined;
+  readonly watch: WatchRecord | undefined;
+  readonly nowMs: number;
+}
+
+/** Capture and sink may still report on another epoch of the table; only what belongs to this one is shown. */
+export function tableStatus({ table, ledger, capture, report: anyReport, watch, nowMs }: TableFacts): TableStatus {
+  const anyCapture = capture?.tables[table.table];
+  const captured = anyCapture?.epoch === table.epoch ? anyCapture : undefined;
+  const report = anyReport?.epoch === table.epoch ? anyReport : undefined;
+  const partitions = partitionCounts(table, ledger, report);
+  const perSecond = ratesOf(watch, table.table, table.epoch) ?? null;
+  return {
+    table: table.table,
+    phase: table.phase,
+    state: derivedState(table.phase, captured, report),
+    epoch: table.epoch,
+    l0: table.l0 ?? captured?.l0 ?? null,
+    l1: captured?.l1 ?? null,
+    partitions,
+    rows: {
+      estimated: table.estimatedRows,
+      read: ledger.reduce((rows, partition) => rows + partition.rows, 0),
+      staged: report?.rowsStaged ?? 0,
+      built: report?.rowsBuilt ?? 0,
+    },
+    bytesRead: ledger.reduce((bytes, partition) => bytes + partition.bytes, 0),
+    secondsLeft:
+      report?.built === true
+        ? null
+        : secondsLeftOf({
+            ...{ estimated: table.estimatedRows, rows: report?.rowsStaged ?? 0, durable: partitions.durable, total: partitions.total },
+            rowsPerSecond: perSecond?.rows,
+          }),
+    lag: lagOf(watch, table.table, appliedUpTo(capture, report), nowMs) ?? null,
+    perSecond,
+    watermark: report?.watermark ?? null,
+    changesPublished: captured?.changes ?? 0,
+    changesApplied: report?.changesApplied ?? 0,
+    waitingChanges: waitingOnBus(capture, report) ?? report?.waiting ?? 0,
+    waitedAtHandoff: report?.waitedAtHandoff ?? 0,
+    overlap: captured?.overlap ?? NO_OVERLAP,
+    quarantined: (report?.quarantined ?? 0) + (captured?.quarantined ?? 0),
+    defects: report?.defects ?? 0,
+    lastAppliedMs: report?.lastAppliedMs ?? 0,
+    failure: table.failure ?? captured?.failure ?? report?.failure ?? null,
+  };
+}
+
+function derivedState(phase: TablePhase, captured: CaptureTable | undefined, report: SinkReport | undefined): TableStatus['state'] {
+  switch (phase) {
+    case 'planned':
+    case 'snapshotting':
+    case 'failed':
+      return phase;
+    case 'following':
+      return 'live';
+    case 'built': {
+      const l1 = captured?.l1 ?? null;
+      const watermark = report?.watermark ?? null;
+      return l1 !== null && watermark !== null && comparePositions(watermark, l1) >= 0 ? 'live' : 'catching up';
+    }
+  }
+}
+
+/** The ledger may be behind what the sink knows to be durable, never ahead of it. */
+function partitionCounts(table: TableRecord, ledger: readonly PartitionRecord[], report: SinkReport | undefined): PartitionCounts {
+  const counts = { planned: 0, reading: 0, read: 0, durable: 0, total: Math.max(table.partitions, ledger.length), repeated: 0 };
+  for (const partition of ledger) {
+    counts[partition.phase]++;
+    if (partition.attempts > 1) counts.repeated++;
+  }
+  const durable = Math.min(counts.total, Math.max(counts.durable, report?.partitionsDurable ?? 0));
+  return { ...counts, durable, done: Math.max(durable, counts.read + counts.durable) };
+}
