@@ -7,7 +7,7 @@ export type PortName = 'state' | 'bus' | 'registry' | 'sink' | 'source';
 export type Fault = {
   readonly atMs: number;
   /** Not before the pipeline is seen in this phase. */
-  readonly onPhase?: 'anchored';
+  readonly onPhase?: 'created' | 'anchored';
 } & (
   | { readonly kind: 'crash'; readonly service: ServiceName; readonly call: string; readonly when: 'before' | 'after' }
   /** One call of a port, by any service or this one, fails: `refused`, nothing was done, or `reply lost`, it was done. */
@@ -33,6 +33,7 @@ export type Fault = {
   | { readonly kind: 'stream broken' | 'source restarted' }
   /** What operators do. */
   | { readonly kind: 'resnapshot' | 'table added' }
+  | { readonly kind: 'pipeline paused' | 'sink paused'; readonly forMs: number }
   /** Nothing breaks, but there is work long after the snapshot, when topics are trimmed. */
   | { readonly kind: 'long run' }
 );
@@ -64,7 +65,17 @@ export const FAULT_NAMES: readonly FaultName[] = [
     'warehouse lost',
     'slot lost',
   ] as const),
-  ...(['table rewritten', 'table vacuumed', 'stream broken', 'source restarted', 'resnapshot', 'table added', 'long run'] as const),
+  ...([
+    'table rewritten',
+    'table vacuumed',
+    'stream broken',
+    'source restarted',
+    'resnapshot',
+    'table added',
+    'pipeline paused',
+    'sink paused',
+    'long run',
+  ] as const),
 ];
 
 const LOST_MESSAGES = [
@@ -73,6 +84,17 @@ const LOST_MESSAGES = [
   /no longer has the last applied/,
   /has lost the generation event/,
   /neither at the sink nor on the bus/,
+];
+
+/** Processes and ports that do nothing for long, and then do what they had begun: they may read and write although that is not wanted any more. */
+export const SLUGGISH: readonly FaultKind[] = [
+  'paused',
+  'zombie statement',
+  'slow read',
+  'reply late',
+  'away',
+  'state rewound as it said',
+  'state rewound further',
 ];
 
 /** For what a pipeline may have failed after a fault; after all others it must not. */

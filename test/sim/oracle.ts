@@ -4,6 +4,7 @@ import type { MemoryBusStore, MemoryWarehouse } from '@nanosync/testkit';
 import { BusOracle } from './bus-oracle.ts';
 import type { ModelDatabase } from './model/database.ts';
 import type { Occurrences } from './occurrences.ts';
+import { RestOracle } from './rest-oracle.ts';
 import { SinkOracle } from './sink-oracle.ts';
 import { PIPELINE, StateOracle } from './state-oracle.ts';
 import { Versions } from './versions.ts';
@@ -19,6 +20,8 @@ export interface OracleParts {
   /** The stored pipeline has a request for a new anchor. */
   readonly isRequested: () => boolean;
   readonly nowMs: () => number;
+  /** Nothing is slow to hear of what is wanted: what must rest is looked at. */
+  readonly isPrompt: boolean;
   readonly violated: (what: string) => void;
 }
 
@@ -27,6 +30,7 @@ export class Oracle {
   readonly state: StateOracle;
   readonly bus: BusOracle;
   readonly sink: SinkOracle;
+  private readonly rest: RestOracle;
   private readonly parts: OracleParts;
   /** Epochs that were there when a warehouse was lost. */
   private readonly lost = new Set<string>();
@@ -42,6 +46,8 @@ export class Oracle {
     this.state.anchored = (id, isAsked) => {
       if (!isAsked && this.overChanges.has(id)) violated('the pipeline was anchored anew although nobody asked for it');
     };
+    this.rest = new RestOracle({ nowMs: parts.nowMs, violated: parts.isPrompt ? violated : () => {} });
+    this.state.wanted = (intent) => this.rest.wanted(intent);
     const topics = new Map(schemas().map(({ table }) => [topicsOf().changes(PIPELINE, table), table]));
     this.bus = new BusOracle({
       db,
@@ -55,6 +61,7 @@ export class Oracle {
       read: (table) => warehouse().read(table),
       l0Of: (epoch) => this.state.l0Of(epoch) ?? this.bus.l0Of(epoch),
       l1Of: (epoch) => this.bus.l1Of(epoch),
+      wrote: (what) => this.rest.wrote(what),
       violated,
     });
     db.onConfirm = (lsn, slot) => this.bus.confirmed(lsn, slot);
@@ -89,7 +96,7 @@ export class Oracle {
     });
   }
 
-  /** The source with anchors watched. */
+  /** The source with anchors watched, and what is read. */
   watchingSource(source: Source): Source {
     // As the planner could see it: what is published while it makes the anchor is of one that the store has forgotten.
     let hadChanges = false;
@@ -101,7 +108,23 @@ export class Oracle {
       if (hadChanges) this.overChanges.add(id);
       return source.anchor(pipeline, id, tables);
     };
-    return { ...source, discover, anchor };
+    const readRange: typeof source.readRange = (...args) => {
+      this.rest.read('a range');
+      return source.readRange(...args);
+    };
+    const changes: typeof source.changes = async (options) => {
+      this.rest.read('the stream');
+      const reader = await source.changes(options);
+      return {
+        next: async () => {
+          this.rest.read('the next changes');
+          return reader.next();
+        },
+        acknowledge: (position) => reader.acknowledge(position),
+        [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
+      };
+    };
+    return { ...source, discover, anchor, readRange, changes };
   }
 
   /** Something was published of the pipeline's tables. */

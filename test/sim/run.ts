@@ -95,6 +95,7 @@ class Run {
 
   /** Runs the command that a failed pipeline names, and applies the file again where the store has lost it. */
   private async operate(pipeline: PipelineRecord | undefined, nowMs: number): Promise<string | null> {
+    if (pipeline !== undefined && this.striker.isOver) await this.resume(pipeline);
     const hasFailed = pipeline === undefined || (pipeline.phase === 'failed' && pipeline.request === null);
     if (!hasFailed) {
       this.failedSinceMs = undefined;
@@ -116,6 +117,12 @@ class Run {
     if (pipeline === undefined) await this.world.apply(this.wantsAdded ? [0, 1, 2] : [0, 1]);
     else await this.world.requestResnapshot();
     return null;
+  }
+
+  /** A store that lost its newest writes may have lost that it was resumed. */
+  private async resume({ intent }: PipelineRecord): Promise<void> {
+    if (intent.run === 'paused') await this.world.ask({ kind: 'resume', part: 'pipeline' });
+    if (intent.sink === 'paused') await this.world.ask({ kind: 'resume', part: 'sink' });
   }
 
   private get wantsAdded(): boolean {

@@ -10,6 +10,8 @@ export interface SinkOracleParts {
   readonly l0Of: (epoch: string) => Position | undefined;
   readonly l1Of: (epoch: string) => Position | undefined;
   readonly violated: (what: string) => void;
+  /** Told of each step that writes. */
+  readonly wrote: (what: string) => void;
 }
 
 /** Watches the warehouse after every step: progress never goes back, and nothing that users see does once a table is live. */
@@ -36,9 +38,15 @@ export class SinkOracle {
     const look = async (generation: GenerationId) => {
       if (isSeen()) await this.look(sink, generation);
     };
+    const { wrote } = this.parts;
     return {
       ...sink,
+      stage: (request) => {
+        wrote('stage');
+        return sink.stage(request);
+      },
       build: async (request) => {
+        wrote('build');
         const { epoch, table } = request.generation;
         const stored = this.parts.l0Of(epoch);
         if (stored !== undefined && stored !== request.l0) this.parts.violated(`epoch ${epoch} of ${table} is built with another L0`);
@@ -47,11 +55,13 @@ export class SinkOracle {
         return built;
       },
       apply: async (request) => {
+        wrote('apply');
         const applied = await sink.apply(request);
         await look(request.generation);
         return applied;
       },
       switchTo: async (generation) => {
+        wrote('switchTo');
         await sink.switchTo(generation);
         await look(generation);
       },

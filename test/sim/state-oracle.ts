@@ -1,4 +1,13 @@
-import type { GenerationId, PartitionRecord, PipelineRecord, Position, SinkReport, TableId, TableRecord } from '@nanosync/core';
+import type {
+  GenerationId,
+  PartitionRecord,
+  PipelineIntent,
+  PipelineRecord,
+  Position,
+  SinkReport,
+  TableId,
+  TableRecord,
+} from '@nanosync/core';
 import { comparePositions, stateKeys } from '@nanosync/core';
 import type { Occurrences } from './occurrences.ts';
 
@@ -14,6 +23,8 @@ export class StateOracle {
   durable: (generation: GenerationId, partition: number) => void = () => {};
   /** Told of each anchor that is stored, and whether somebody had asked for it. */
   anchored: (id: string, isAsked: boolean) => void = () => {};
+  /** Told of what is wanted of the pipeline. */
+  wanted: (intent: PipelineIntent | undefined) => void = () => {};
   /** Who waits for the pipeline to be stored in a phase. */
   phaseWaits: { readonly phase: string; readonly come: () => void }[] = [];
   private readonly occurrences: Occurrences;
@@ -61,6 +72,7 @@ export class StateOracle {
   }
 
   written(key: string, json: string | undefined, before: string | undefined): void {
+    if (key === stateKeys.pipeline(PIPELINE)) this.wanted(json === undefined ? undefined : (JSON.parse(json) as PipelineRecord).intent);
     if (json === undefined) return;
     if (key === stateKeys.pipeline(PIPELINE)) this.pipeline(JSON.parse(json), before === undefined ? undefined : JSON.parse(before));
     else if (key.startsWith(stateKeys.tables(PIPELINE)))

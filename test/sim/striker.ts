@@ -1,3 +1,4 @@
+import type { PipelineCommand } from '@nanosync/core';
 import { forgetDone } from './bus-losses.ts';
 import type { Fault } from './faults.ts';
 import { nameOf } from './faults.ts';
@@ -149,11 +150,22 @@ export class Striker {
         this.happened(fault);
         world.requestResnapshot().catch((error: unknown) => world.violate(String(error)));
         return;
+      case 'pipeline paused':
+      case 'sink paused': {
+        this.happened(fault);
+        const part = fault.kind === 'sink paused' ? 'sink' : 'pipeline';
+        this.ask({ kind: 'pause', part });
+        return world.clock.after(fault.forMs, () => this.ask({ kind: 'resume', part }));
+      }
       case 'table added':
         this.happened(fault);
         world.apply(TABLES.map((_, table) => table)).catch((error: unknown) => world.violate(String(error)));
         return;
     }
+  }
+
+  private ask(command: PipelineCommand): void {
+    this.world.ask(command).catch((error: unknown) => this.world.violate(String(error)));
   }
 
   private rewrite(fault: Fault, table: number, tries: number): void {

@@ -1,9 +1,10 @@
-import type { Log, PipelineRecord, SinkPace, TableId } from '@nanosync/core';
-import { newPipeline, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import type { Log, PipelineCommand, PipelineRecord, SinkPace, TableId } from '@nanosync/core';
+import { afterCommand, newPipeline, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import type { MemoryBusStore } from '@nanosync/testkit';
 import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { loseTopic, restoreBus } from './bus-losses.ts';
 import { SimClock } from './clock.ts';
+import { SLUGGISH } from './faults.ts';
 import { ModelDatabase } from './model/database.ts';
 import { openModelSource } from './model/source.ts';
 import type { Occurrences } from './occurrences.ts';
@@ -61,6 +62,7 @@ export class World {
       warehouse: () => this.warehouse,
       isRequested: () => this.history.store.entries.get(stateKeys.pipeline(PIPELINE))?.json.includes('"request":"resnapshot"') === true,
       nowMs: () => clock.monotonicMs(),
+      isPrompt: plan.faults.every(({ kind }) => !SLUGGISH.includes(kind)),
       violated,
     });
     this.history = stateHistory(
@@ -106,12 +108,17 @@ export class World {
     const key = stateKeys.pipeline(PIPELINE);
     const stored = await updateRecord<PipelineRecord>(this.state(), key, (record) => ({ ...record, definition }));
     if (stored !== undefined) return;
-    await this.state().put(key, newPipeline(definition, 0), 0);
+    await this.state().put(key, newPipeline(definition, this.clock.nowMs()), 0);
   }
 
   /** What `nanosync pipeline resnapshot` stores. */
   async requestResnapshot(): Promise<void> {
     await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => ({ ...record, request: 'resnapshot' }));
+  }
+
+  /** What the commands of an operator store; a pipeline that is not there is asked nothing. */
+  async ask(command: PipelineCommand): Promise<void> {
+    await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => afterCommand(record, command));
   }
 
   async pipeline(): Promise<PipelineRecord | undefined> {

@@ -26,7 +26,7 @@ export { leaseNames, withLease } from './lease.ts';
 export { fittingPayload, refuseTooLarge, tooLargeReason } from './message-limit.ts';
 export type { ControlEvent, ControlKind, EndMarker, PartitionTask, Quarantined, RowBatch } from './messages.ts';
 export { CONTROL_EVENT, END_MARKER, PARTITION_TASK, QUARANTINED, ROW_BATCH } from './messages.ts';
-export type { PartitionEvent, PartitionPhase, PipelineEvent, PipelinePhase, TableEvent, TablePhase } from './phases.ts';
+export type { PartitionEvent, PartitionPhase, PausablePhase, PipelineEvent, PipelinePhase, TableEvent, TablePhase } from './phases.ts';
 export { PARTITION_MACHINE, PIPELINE_MACHINE, step, TABLE_MACHINE } from './phases.ts';
 export type * from './ports/bus.ts';
 export type * from './ports/clock.ts';
@@ -53,6 +53,7 @@ export type {
 } from './records.ts';
 export { RECORD_VERSION, stateKeys } from './records.ts';
 export { readRowOrigin, rowBlockSchemaJson, rowOrigin, rowSchemaJson, tableSchemaOf } from './row-schema.ts';
+export { isMoving, isReadFrom, isWrittenTo, turned } from './run-state.ts';
 export { Share } from './share.ts';
 export type { Stored } from './stored.ts';
 export { listRecords, readRecord, updateRecord } from './stored.ts';

@@ -8,15 +8,26 @@
  * - `anchored`: publication, slot and anchor exist, the anchor is durable.
  * - `snapshotting`: at least one table is not built yet.
  * - `streaming`: every table is built; changes are followed.
- * - `paused`: stopped by a user, to be resumed.
+ * - `paused`: stopped by a user, to be resumed; the record says in which phase it was and goes on.
  * - `failed`: something is not as it must be; the record says what and which command repairs it.
  * - `completed`: a pipeline that ends (`snapshot`) has ended.
  * - `stopped`: being deleted.
  */
 export type PipelinePhase = 'created' | 'anchored' | 'snapshotting' | 'streaming' | 'paused' | 'failed' | 'completed' | 'stopped';
-export type PipelineEvent = 'anchor' | 'plan' | 'all-built' | 'pause' | 'resume' | 'fail' | 'complete' | 'resnapshot' | 'delete';
+/** Phases in which a pipeline is paused and goes on later. One that has ended, or has failed, stays what it is. */
+export type PausablePhase = 'created' | 'anchored' | 'snapshotting' | 'streaming';
+export type PipelineEvent =
+  | 'anchor'
+  | 'plan'
+  | 'all-built'
+  | 'pause'
+  | `resume-${PausablePhase}`
+  | 'fail'
+  | 'complete'
+  | 'resnapshot'
+  | 'delete';
 
-/** What an event makes of a pipeline's phase. A paused or failed pipeline remembers where to go on in its record. */
+/** What an event makes of a pipeline's phase. */
 export const PIPELINE_MACHINE: Record<PipelinePhase, Record<PipelineEvent, PipelinePhase | null>> = {
   created: row({ anchor: 'anchored', pause: 'paused', fail: 'failed', delete: 'stopped', resnapshot: 'created' }),
   anchored: row({ anchor: 'anchored', plan: 'snapshotting', pause: 'paused', fail: 'failed', resnapshot: 'created', delete: 'stopped' }),
@@ -37,7 +48,16 @@ export const PIPELINE_MACHINE: Record<PipelinePhase, Record<PipelineEvent, Pipel
     resnapshot: 'created',
     delete: 'stopped',
   }),
-  paused: row({ pause: 'paused', resume: 'snapshotting', fail: 'failed', resnapshot: 'created', delete: 'stopped' }),
+  paused: row({
+    pause: 'paused',
+    'resume-created': 'created',
+    'resume-anchored': 'anchored',
+    'resume-snapshotting': 'snapshotting',
+    'resume-streaming': 'streaming',
+    fail: 'failed',
+    resnapshot: 'created',
+    delete: 'stopped',
+  }),
   failed: row({ fail: 'failed', resnapshot: 'created', delete: 'stopped' }),
   completed: row({ resnapshot: 'created', delete: 'stopped' }),
   stopped: row({ delete: 'stopped' }),
@@ -92,7 +112,10 @@ function row(allowed: Partial<Record<PipelineEvent, PipelinePhase>>): Record<Pip
     plan: null,
     'all-built': null,
     pause: null,
-    resume: null,
+    'resume-created': null,
+    'resume-anchored': null,
+    'resume-snapshotting': null,
+    'resume-streaming': null,
     fail: null,
     complete: null,
     resnapshot: null,

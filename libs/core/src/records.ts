@@ -1,5 +1,5 @@
 import type { PipelineDefinition } from './definition.ts';
-import type { PartitionPhase, PipelinePhase, TablePhase } from './phases.ts';
+import type { PartitionPhase, PausablePhase, PipelinePhase, TablePhase } from './phases.ts';
 import type { Position } from './position.ts';
 import type { TableId, TableSchema } from './table.ts';
 
@@ -39,6 +39,8 @@ export interface PipelineRecord {
   readonly v: typeof RECORD_VERSION;
   readonly definition: PipelineDefinition;
   readonly phase: PipelinePhase;
+  /** Where a paused pipeline was, and goes on. */
+  readonly pausedIn?: PausablePhase;
   readonly anchor: Anchor | null;
   /**
    * The tables whose records were stored: with the anchor, or later with their addition, each time in one write with this. Those of the

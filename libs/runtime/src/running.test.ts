@@ -1,11 +1,11 @@
 import type { PipelinePhase, State } from '@nanosync/core';
-import { leaseNames } from '@nanosync/core';
+import { leaseNames, RUNNING } from '@nanosync/core';
 import { expect, test } from 'vitest';
 import { absentServices } from './running.ts';
 import type { PipelineStatus } from './status.ts';
 
 const pipeline = (phase: PipelinePhase, done: number) =>
-  ({ name: 'p', phase, request: null, tables: [{ partitions: { done, total: 3 } }] }) as unknown as PipelineStatus;
+  ({ name: 'p', phase, request: null, intent: RUNNING, tables: [{ partitions: { done, total: 3 } }] }) as unknown as PipelineStatus;
 
 const holding = (...leases: readonly string[]) => ({ isLeased: async (name: string) => leases.includes(name) }) as unknown as State;
 

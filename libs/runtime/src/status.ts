@@ -2,6 +2,7 @@ import type {
   CaptureRecord,
   Failure,
   PartitionRecord,
+  PipelineIntent,
   PipelinePhase,
   PipelineRecord,
   Position,
@@ -43,6 +44,8 @@ export interface PipelineStatus {
   readonly session: number | null;
   readonly waiting: string | null;
   readonly request: 'resnapshot' | null;
+  /** What users want of it: it may not have come to that yet. */
+  readonly intent: PipelineIntent;
   /** Tables that came to the definition and were not taken in yet. */
   readonly toAdd: readonly string[];
   readonly failure: Failure | null;
@@ -109,7 +112,10 @@ function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFact
   const quarantined = sum((table) => table.quarantined);
   const defects = sum((table) => table.defects);
   const failure = record.failure ?? capture?.failure ?? null;
-  const troubles = troublesOf(told, nowMs);
+  const troubles = troublesOf(
+    told.filter(({ service }) => !isAtRest(service, record)),
+    nowMs,
+  );
   const failed =
     record.phase === 'failed' || failure !== null || tables.some((table) => table.failure !== null || table.phase === 'failed');
   return {
@@ -127,6 +133,7 @@ function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFact
     session: capture?.session ?? null,
     waiting: record.waiting,
     request: record.request,
+    intent: record.intent,
     toAdd: tablesToAdd(record),
     failure,
     rowsBuilt: sum((table) => table.rows.built),
@@ -158,6 +165,12 @@ function figuresOf(tables: readonly TableStatus[]): Pick<PipelineStatus, 'lag' |
     perSecond: rates.length === 0 ? null : { rows: sum('rows'), published: sum('published'), applied: sum('applied') },
     secondsLeft: copied.length === 0 || copied.includes(null) ? null : Math.max(...copied.map((seconds) => seconds ?? 0)),
   };
+}
+
+/** What a service said that stands still by now is not true any more. */
+function isAtRest(service: string, { intent }: PipelineRecord): boolean {
+  if (service === 'sink-writer') return intent.sink === 'paused';
+  return service === 'cdc-capture' && intent.run === 'paused';
 }
 
 function latestL1(tables: readonly TableStatus[]): Position | null {

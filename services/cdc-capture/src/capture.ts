@@ -1,9 +1,10 @@
-import type { PipelinePhase, PipelineRecord, ServiceContext } from '@nanosync/core';
+import type { PipelineRecord, ServiceContext } from '@nanosync/core';
 import {
   abortWhen,
   describeError,
   followPipelines,
   isKind,
+  isReadFrom,
   leaseNames,
   readRecord,
   recordedTables,
@@ -19,7 +20,6 @@ import { runCaptureSession } from './capture-session.ts';
 const LOOK_EVERY_MS = 250;
 /** After a session of this length the next failure counts as the first. */
 const STEADY_MS = 60_000;
-const FOLLOWED: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
 
 /**
  * Runs cdc-capture: for each anchored pipeline it publishes the source's changes from L0 on, one gapless session after another,
@@ -27,7 +27,7 @@ const FOLLOWED: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streami
  * keeps a second capture from knocking at the slot again and again; it waits there without a word, and takes over when the first is gone.
  */
 export async function runCapture(ctx: ServiceContext): Promise<void> {
-  await followPipelines(ctx, isFollowed, (inner, { definition: { name } }) =>
+  await followPipelines(ctx, isReadFrom, (inner, { definition: { name } }) =>
     withLease(inner, leaseNames.capture(name), (_, signal) => follow({ ...inner, signal }, name)),
   );
 }
@@ -36,7 +36,7 @@ export async function runCapture(ctx: ServiceContext): Promise<void> {
 async function follow(ctx: ServiceContext, name: string): Promise<void> {
   for (let failures = 0; !ctx.signal.aborted; ) {
     const stored = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name));
-    if (stored === undefined || !isFollowed(stored.value) || (await hasFailed(ctx, stored.value))) return;
+    if (stored === undefined || !isReadFrom(stored.value) || (await hasFailed(ctx, stored.value))) return;
     const known: KnownRecord = { version: () => undefined };
     const startedMs = ctx.clock.monotonicMs();
     try {
@@ -58,13 +58,13 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
   }
 }
 
-/** One session that also ends when the pipeline leaves its phase, gets another anchor, or a further table. */
+/** One session that also ends, and gives the slot up, when the pipeline is no longer to be read (paused, or in another phase), gets another anchor, or a further table. */
 async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, known: KnownRecord): Promise<void> {
   const ending = new AbortController();
   const signal = AbortSignal.any([ctx.signal, ending.signal]);
   const watch = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
     const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
-    return now === undefined || !isFollowed(now) || now.anchor?.id !== pipeline.anchor?.id || !sameTables(now, pipeline);
+    return now === undefined || !isReadFrom(now) || now.anchor?.id !== pipeline.anchor?.id || !sameTables(now, pipeline);
   });
   watch.catch(() => undefined); // Thrown below; not unhandled until then.
   try {
@@ -79,8 +79,4 @@ async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, k
 
 function sameTables(a: PipelineRecord, b: PipelineRecord): boolean {
   return recordedTables(a).join() === recordedTables(b).join();
-}
-
-function isFollowed({ phase, anchor, request }: PipelineRecord): boolean {
-  return FOLLOWED.includes(phase) && anchor !== null && request === null;
 }

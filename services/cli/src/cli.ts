@@ -1,5 +1,6 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { apply } from './commands/apply.ts';
+import { ask } from './commands/ask.ts';
 import type { CommonOptions } from './commands/common.ts';
 import { health } from './commands/health.ts';
 import { resnapshot } from './commands/resnapshot.ts';
@@ -101,6 +102,20 @@ function addStateCommands(context: CliContext, program: Command, common: (comman
     .addOption(serverFile())
     .action((name: string) => run(() => resnapshot(context, name, common(again))));
   example(again, 'nanosync pipeline resnapshot orders-pipeline');
+  for (const kind of ['pause', 'resume'] as const) {
+    const turning = pipeline
+      .command(kind)
+      .description(kind === 'pause' ? 'Read nothing any more; the source keeps its log until it is resumed.' : 'Go on where it was paused.')
+      .argument('<name>', 'the pipeline')
+      .option('--sink', 'only its sink: capture goes on, and the source may drop its log')
+      .addOption(dataDir())
+      .addOption(serverFile())
+      .action((name: string) => {
+        const { sink } = turning.opts<{ readonly sink?: boolean }>();
+        return run(() => ask(context, name, { kind, part: sink ? 'sink' : 'pipeline' }, common(turning)));
+      });
+    example(turning, `nanosync pipeline ${kind} orders-pipeline`);
+  }
 }
 
 function addTap(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {

@@ -9,16 +9,32 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   for (const { service, reason } of pipeline.troubles) if (reason !== pipeline.waiting) lines.push(`  ${service} tries again: ${reason}`);
   if (pipeline.quarantined > 0) lines.push(`  ${quarantineCure(pipeline)}`);
   if (pipeline.waiting !== null) lines.push(`  waiting: ${pipeline.waiting}`);
-  if (pipeline.request !== null) lines.push(`  asked for: ${pipeline.request}`);
+  lines.push(...pauseLines(pipeline));
+  if (pipeline.request !== null)
+    lines.push(`  asked for: ${pipeline.request}${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
   if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
   lines.push(`  L0 ${pipeline.l0 ?? '-'}`, `  L1 ${pipeline.l1 ?? '-'}`);
   return [...lines, ...columns(pipeline.tables.map(tableCells))];
 }
 
+/** What stands still because users want it so, what that means meanwhile, and the way back. */
+function pauseLines({ name, phase, published, intent }: PipelineStatus): readonly string[] {
+  const lines: string[] = [];
+  if (intent.run === 'paused') {
+    const since = published === null ? '' : `; the source keeps its log from ${published} on`;
+    if (phase === 'paused') lines.push(`  paused: nothing is read${since}; go on with: nanosync pipeline resume ${name}`);
+    else if (phase === 'failed' || phase === 'completed') lines.push(`  asked to pause, but it is ${phase}`);
+    else lines.push('  pausing');
+  } else if (phase === 'paused') lines.push('  resuming');
+  if (intent.sink === 'paused') lines.push(`  sink paused: changes wait on the bus; go on with: nanosync pipeline resume ${name} --sink`);
+  return lines;
+}
+
 function headline(pipeline: PipelineStatus): string {
   const { phase, healthy, quarantined, defects, toAdd } = pipeline;
   const live = phase === 'streaming' && toAdd.length === 0 && pipeline.tables.every((table) => table.state === 'live');
-  if (healthy) return live ? 'streaming, live' : phase;
+  const sink = pipeline.intent.sink === 'paused' ? ', sink paused' : '';
+  if (healthy) return `${live ? 'streaming, live' : phase}${sink}`;
   const reasons: string[] = [];
   if (pipeline.failure !== null || phase === 'failed') reasons.push('failed');
   const failedTables = pipeline.tables.filter((table) => table.failure !== null || table.phase === 'failed').length;

@@ -72,15 +72,15 @@ export class Ledger {
       if (now === undefined) throw vanished(this.at(index));
       if (now.version !== this.at(index).version || !this.movedMs.has(index)) this.movedMs.set(index, this.ctx.clock.monotonicMs());
       this.partitions[index] = now;
-      if (now.value.phase === 'durable') this.moving.delete(index);
+      if (!isMoving(now.value)) this.moving.delete(index);
+      if (isToSend(now.value)) this.next = Math.min(this.next, index);
     }
   }
 
-  /** The next partition whose task was never published, or undefined. */
+  /** The next partition whose task was never published, or was given back by a worker, or undefined. */
   peek(): Stored<PartitionRecord> | undefined {
     while (this.next < this.partitions.length) {
-      const { value } = this.at(this.next);
-      if (!value.emitted && value.phase === 'planned') return this.at(this.next);
+      if (isToSend(this.at(this.next).value)) return this.at(this.next);
       this.next++;
     }
     return undefined;
@@ -119,9 +119,17 @@ export class Ledger {
   }
 }
 
-/** A worker may have taken a task whose planner died before it stored that the task is out. */
+/** Its task is out, or what was read is on its way to the sink. */
 function isMoving({ emitted, phase }: PartitionRecord): boolean {
-  return phase !== 'durable' && (emitted || phase !== 'planned');
+  return phase === 'read' || (emitted && phase !== 'durable');
+}
+
+/**
+ * A worker may be reading a task whose planner died before it stored that the task is out: sent again it waits until that one has read. Where the
+ * worker gave it back, because the pipeline was paused, nobody reads.
+ */
+function isToSend({ emitted, phase, voided }: PartitionRecord): boolean {
+  return !emitted && voided === null && (phase === 'planned' || phase === 'reading');
 }
 
 /** The state store has lost its newest writes: what this planner knows is read anew. */

@@ -68,7 +68,13 @@ async function resnapshot(hooks: { readonly stored?: () => void; readonly slotMa
   };
   const ctx = {
     ...{ state, bus, registry, topics: topicsOf(), clock, log, tasksBusPartitions: 1, changesBusPartitions: 2 },
-    ...{ ids: { next: () => `i${++ids}` }, failpoint, openSource: async () => source, openSink: async () => sink },
+    ...{
+      ids: { next: () => `i${++ids}` },
+      failpoint,
+      signal: new AbortController().signal,
+      openSource: async () => source,
+      openSink: async () => sink,
+    },
   } as unknown as ServiceContext;
   await state.put(stateKeys.pipeline('p'), STREAMING, 0);
   const record = async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))!;

@@ -1,12 +1,14 @@
-import type { Failure, PipelineEvent, PipelinePhase, PipelineRecord, ServiceContext, Sink, Source, Stored } from '@nanosync/core';
+import type { Failure, PipelineEvent, PipelineRecord, ServiceContext, Sink, Source, Stored } from '@nanosync/core';
 import {
   describeError,
   endTrouble,
+  isMoving,
   PIPELINE_MACHINE,
   PipelineError,
   readRecord,
   stateKeys,
   tellTrouble,
+  turned,
   updateRecord,
 } from '@nanosync/core';
 import { anchorPipeline } from './anchoring.ts';
@@ -15,9 +17,6 @@ import { LooseAnchors } from './loose-anchors.ts';
 import { TablePlanner } from './table-planner.ts';
 import { TaskPublisher } from './task-publisher.ts';
 import { Tidying } from './tidying.ts';
-
-/** Phases in which a pipeline's tables move. */
-const ACTIVE: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
 
 const SERVICE = 'planner';
 
@@ -70,9 +69,13 @@ export class PipelinePlanner implements AsyncDisposable {
     const pipeline = stored.value;
     this.anchorId = pipeline.anchor?.id;
     if (await this.loose.settle(stored, () => this.openSource(pipeline))) return 'busy';
+    const next = turned(pipeline);
+    if (next !== undefined) return this.turn(stored, next);
+    if (pipeline.intent.run === 'paused') return 'idle';
+    if (pipeline.intent.sink === 'paused') await this.closeSink();
     if (pipeline.request === 'resnapshot' && pipeline.phase !== 'created') return this.begin(stored);
     if (pipeline.phase === 'created') return this.anchor(stored);
-    if (!ACTIVE.includes(pipeline.phase)) return 'idle';
+    if (!isMoving(pipeline)) return 'idle';
     const failure = await collectFailures(this.ctx, this.name, pipeline);
     if (failure !== undefined) {
       await this.fail(failure);
@@ -114,6 +117,20 @@ export class PipelinePlanner implements AsyncDisposable {
     await this.close();
   }
 
+  /** Pauses or resumes. Nothing goes on beside it; what workers were reading they have given back, or will, and it is sent again. */
+  private async turn(stored: Stored<PipelineRecord>, next: PipelineRecord): Promise<'busy' | 'idle'> {
+    await this.close();
+    if ((await this.ctx.state.put(stored.key, next, stored.version)) === undefined) return 'busy';
+    const isPaused = next.phase === 'paused';
+    if (!isPaused) this.resumed = false;
+    this.ctx.log.info(isPaused ? 'pipeline paused' : 'pipeline resumed', {
+      pipeline: this.name,
+      phase: stored.value.phase,
+      to: next.phase,
+    });
+    return isPaused ? 'idle' : 'busy';
+  }
+
   /** A resnapshot starts a new life of the slot; the older generations stay visible until the new ones are caught up. */
   private async begin(stored: Stored<PipelineRecord>): Promise<'busy' | 'idle'> {
     await this.close();
@@ -125,8 +142,12 @@ export class PipelinePlanner implements AsyncDisposable {
     return 'busy';
   }
 
-  private async anchor(stored: Stored<PipelineRecord>): Promise<'busy'> {
-    const { definition } = stored.value;
+  private async anchor(stored: Stored<PipelineRecord>): Promise<'busy' | 'idle'> {
+    const { definition, intent } = stored.value;
+    if (intent.sink === 'paused') {
+      await this.reportWaiting(`The pipeline begins once its sink is resumed: nanosync pipeline resume ${this.name} --sink`);
+      return 'idle';
+    }
     const parts = { source: await this.openSource(stored.value), sink: await this.openSink(stored.value), loose: this.loose };
     const epochs = await anchorPipeline(this.ctx, stored, parts);
     for (const epoch of epochs) this.fresh.add(epoch);
@@ -181,13 +202,19 @@ export class PipelinePlanner implements AsyncDisposable {
     await tables?.[Symbol.asyncDispose]();
   }
 
-  private async close(): Promise<void> {
-    const { source, sink } = this;
-    this.source = undefined;
+  /** A sink that is paused may be wanted by others: a warehouse file has one process at a time. */
+  private async closeSink(): Promise<void> {
+    const { sink } = this;
     this.sink = undefined;
+    await sink?.[Symbol.asyncDispose]();
+  }
+
+  private async close(): Promise<void> {
+    const { source } = this;
+    this.source = undefined;
+    await this.closeSink();
     await this.closeTables();
     await this.tasks[Symbol.asyncDispose]();
     await source?.[Symbol.asyncDispose]();
-    await sink?.[Symbol.asyncDispose]();
   }
 }

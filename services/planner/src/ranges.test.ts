@@ -1,5 +1,5 @@
 import type { FenceWait, PartitionRecord, PipelineRecord, ServiceContext, Source, TableRecord, TableSchema } from '@nanosync/core';
-import { listRecords, positionOf, RECORD_VERSION, stateKeys, tableIdOf } from '@nanosync/core';
+import { listRecords, positionOf, RECORD_VERSION, RUNNING, stateKeys, tableIdOf } from '@nanosync/core';
 import { FakeClock, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { Ledger } from './ledger.ts';
@@ -127,6 +127,24 @@ test('a later epoch is marked in the log before its fence', async () => {
   fence.resolve();
   await planRanges({ ...parts, tables });
   expect(calls).toEqual(['mark generation', 'fence', 'fence passed', 'partition']);
+});
+
+test('a task that a worker gave back is sent again at once, and counts for nothing until then', async () => {
+  const { parts, tables, fence, state, bus } = await planning({ l0: true, concurrency: 1 });
+  fence.resolve();
+  await planRanges({ ...parts, tables });
+  const table = (await state.get(tables[0]?.key ?? ''))?.value as TableRecord;
+  const open = [{ table, ledger: await Ledger.load(parts.ctx, 'p', table) }];
+  await emitTasks({ ...parts, open });
+  const key = stateKeys.partition('p', TABLE, 'e', 0);
+  const out = await state.get(key);
+  await state.put(key, { ...(out?.value as PartitionRecord), phase: 'reading', attempt: 'a', emitted: false }, out?.version ?? 0);
+  const loaded = await Ledger.load(parts.ctx, 'p', table);
+  expect([loaded.inFlight, loaded.peek()?.value.partition]).toEqual([0, 0]);
+  await open[0]?.ledger.refresh();
+  await emitTasks({ ...parts, open });
+  expect((await bus.topic('tasks'))?.partitions[0]?.end).toBe(2);
+  expect((await state.get(key))?.value).toMatchObject({ emitted: true, phase: 'reading' });
 });
 
 test('no more tasks go out than the pipeline’s concurrency, and none while too much waits for the sink', async () => {

@@ -17,6 +17,7 @@ import { Ledger } from './ledger.ts';
 import { planRanges, renewEpoch, voidPlan } from './ranges.ts';
 import type { TaskPublisher } from './task-publisher.ts';
 import { emitTasks } from './tasks.ts';
+import { whileMoving } from './while-moving.ts';
 
 /** How often the tables are compared with what was planned, in milliseconds. */
 const DRIFT_EVERY_MS = 5000;
@@ -147,7 +148,7 @@ export class TablePlanner implements AsyncDisposable {
       for (const stored of planned) tables.push(await renewEpoch({ ...parts, pipeline }, stored));
       await planRanges({ ...parts, pipeline, tables });
     };
-    if (pipeline.phase === 'anchored') await plan(parts);
+    if (pipeline.phase === 'anchored') await whileMoving(parts.ctx, pipeline.definition.name, (ctx) => plan({ ...parts, ctx }));
     else this.beside.start((signal, waiting) => plan(this.partsBeside(signal, waiting)));
     return true;
   }
@@ -156,6 +157,8 @@ export class TablePlanner implements AsyncDisposable {
   private startAdding(): void {
     const { pipeline } = this;
     if (tablesToAdd(pipeline).length === 0) this.unmet = undefined;
+    else if (pipeline.intent.sink === 'paused')
+      this.held = `Tables are added once the sink is resumed: nanosync pipeline resume ${pipeline.definition.name} --sink`;
     else if (pipeline.phase !== 'anchored' && !this.beside.isBusy && this.parts.ctx.clock.monotonicMs() >= this.addAgainMs)
       this.beside.start(async (signal, waiting) => {
         await addTables({ ...this.partsBeside(signal, waiting), pipeline }, (unmet) => this.tellUnmet(unmet));
@@ -190,7 +193,7 @@ export class TablePlanner implements AsyncDisposable {
       if (ledger.allRead && !stored.value.l1Requested) await this.requestL1(stored);
       open.push({ table: stored.value, ledger });
     }
-    this.held = await emitTasks({ ...this.parts, pipeline: this.pipeline, open });
+    this.held = (await emitTasks({ ...this.parts, pipeline: this.pipeline, open })) ?? this.held;
     return open.length > 0; // While ranges are being read a free place is filled at once.
   }
 

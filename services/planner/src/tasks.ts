@@ -31,7 +31,9 @@ export async function emitTasks(round: Round): Promise<string | null> {
   }
   // Invariant 'bounded': an absent sink does not fill the bus.
   if (sum(open, (ledger) => ledger.undurableBytes) > MAX_UNDURABLE_BYTES)
-    return 'The snapshot waits for the sink to take in what has been read.';
+    return pipeline.intent.sink === 'paused'
+      ? `The snapshot waits for the sink, which is paused: nanosync pipeline resume ${pipeline.definition.name} --sink`
+      : 'The snapshot waits for the sink to take in what has been read.';
   for (; room > 0; room--) {
     const next = inTurn(open);
     const stored = next?.ledger.peek();

@@ -1,10 +1,11 @@
-import type { PipelineError, PipelinePhase, PipelineRecord, ServiceContext, TableRecord } from '@nanosync/core';
+import type { PipelineError, PipelineRecord, ServiceContext, TableRecord } from '@nanosync/core';
 import {
   abortWhen,
   describeError,
   endTrouble,
   followPipelines,
   isKind,
+  isWrittenTo,
   listRecords,
   readRecord,
   recordedTables,
@@ -26,7 +27,6 @@ const LONGEST_WAIT_MS = 10_000;
 /** How often a table that stands still says why. */
 const SAY_AGAIN_MS = 5000;
 const SERVICE = 'sink-writer';
-const WRITTEN: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming'];
 
 /**
  * Runs the sink-writer: for each pipeline one row loader, which stages row batches, and one writer per table, which builds the
@@ -41,7 +41,7 @@ export async function runSinkWriter(ctx: ServiceContext): Promise<void> {
   keeping.catch(() => undefined); // Awaited below.
   const failures = new Map<string, number>();
   try {
-    await followPipelines(inner, isWritten, (context, pipeline) => runPipeline(context, { pipeline, share, failures }));
+    await followPipelines(inner, isWrittenTo, (context, pipeline) => runPipeline(context, { pipeline, share, failures }));
   } finally {
     ending.abort();
     await keeping;
@@ -178,11 +178,7 @@ async function believedTwice(ctx: ServiceContext, work: () => Promise<void>): Pr
   }
 }
 
-/** True once the pipeline has left its phases or got another anchor. */
+/** True once the pipeline's sink is paused, or is not to be written for another reason, or the pipeline got another anchor. */
 function isOver(now: PipelineRecord, pipeline: PipelineRecord): boolean {
-  return !isWritten(now) || now.anchor?.id !== pipeline.anchor?.id;
-}
-
-function isWritten(pipeline: PipelineRecord): boolean {
-  return WRITTEN.includes(pipeline.phase) && pipeline.anchor !== null && pipeline.request === null;
+  return !isWrittenTo(now) || now.anchor?.id !== pipeline.anchor?.id;
 }

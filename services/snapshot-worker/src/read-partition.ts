@@ -14,6 +14,7 @@ import type { AttemptName, BatchPublisher } from './batch-publisher.ts';
 import { partitionKey } from './partition-lease.ts';
 import type { ReadLimits } from './read-limit.ts';
 import type { SourcePool } from './source-pool.ts';
+import { giveBack, isRangeWanted, whileRead } from './while-read.ts';
 
 /** What the slots of a worker share. */
 export interface ReadTools {
@@ -34,30 +35,31 @@ const PROGRESS_EVERY_MS = 5000;
 /**
  * Reads one partition under a fresh attempt and publishes it. The attempt is stored before the first read, `read` after the end
  * marker is durable on the bus; what another attempt published is never looked at, the sink takes one complete attempt.
- * Returns without reading when the task is out of date. Throws `unavailable` when it is worth trying again. `moved` is called whenever the
+ * Returns without reading when the task is out of date. While the pipeline is not to be read the task is given back instead, from the middle of a
+ * range too. Throws `unavailable` when it is worth trying again. `moved` is called whenever the
  * read has come further.
  */
 export async function readPartition(ctx: ServiceContext, task: PartitionTask, tools: ReadTools, moved: () => void): Promise<void> {
   const pipeline = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(task.pipeline)))?.value;
   const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
-  if (pipeline === undefined || table === undefined || table.epoch !== task.epoch || !isReading(pipeline)) return;
+  if (pipeline === undefined || table === undefined || table.epoch !== task.epoch) return;
+  if (!isRangeWanted(pipeline, task, table.anchor)) return giveBack(ctx, task);
   const attempt = await take(ctx, task, tools.reader);
   if (attempt === undefined) return;
   ctx.failpoint('partition-taken');
   ctx.log.info('snapshotting', { table: task.table, partition: `${task.order}/${task.partitions}` });
   const rowSchemaId = await ctx.registry.register(`${ctx.topics.rows(task.pipeline)}-${task.table}`, rowBlockSchemaJson(table.schema));
   try {
-    const read = await publishRange(ctx, { pipeline, table, name: { task, attempt, rowSchemaId }, moved }, tools);
-    await settle(ctx, task, attempt, (record) => ({ ...record, phase: step(PARTITION_MACHINE, record.phase, 'read'), ...read }));
-    ctx.failpoint('partition-read-stored');
+    const wholly = await whileRead(ctx, { task, anchor: table.anchor }, async (inner) => {
+      const read = await publishRange(inner, { pipeline, table, name: { task, attempt, rowSchemaId }, moved }, tools);
+      await settle(ctx, task, attempt, (record) => ({ ...record, phase: step(PARTITION_MACHINE, record.phase, 'read'), ...read }));
+      ctx.failpoint('partition-read-stored');
+    });
+    if (!wholly) await giveBack(ctx, task);
   } catch (error) {
     if (!isKind(error, 'table-changed')) throw error;
     await settle(ctx, task, attempt, (record) => (record.phase === 'durable' ? record : { ...record, voided: error.message }));
   }
-}
-
-function isReading(pipeline: PipelineRecord): boolean {
-  return pipeline.phase === 'anchored' || pipeline.phase === 'snapshotting' || pipeline.phase === 'streaming';
 }
 
 /** Takes the partition by compare-and-set under a new attempt id; undefined when there is nothing left to read, or another range. */

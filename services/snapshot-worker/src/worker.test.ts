@@ -11,6 +11,7 @@ import type {
   TableRecord,
 } from '@nanosync/core';
 import {
+  afterCommand,
   decodeMessage,
   END_MARKER,
   encodeMessage,
@@ -24,6 +25,7 @@ import {
   schemaIdOf,
   stateKeys,
   topicsOf,
+  updateRecord,
 } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState, order, rowBatchOf } from '@nanosync/testkit';
 import { describe, expect, it } from 'vitest';
@@ -139,7 +141,12 @@ async function surroundings(
     }
     return false;
   };
-  return { ctx, clock, bus, put, send, partition, until, end: () => ending.abort() };
+  const pause = async (pipeline: string) => {
+    await updateRecord<PipelineRecord>(state, stateKeys.pipeline(pipeline), (record) =>
+      afterCommand(record, { kind: 'pause', part: 'pipeline' }),
+    );
+  };
+  return { ctx, clock, bus, put, send, partition, until, pause, end: () => ending.abort() };
 }
 
 /** A bus whose producers come from elsewhere. */
@@ -195,6 +202,44 @@ describe('a snapshot worker', () => {
     const running = runSnapshotWorker(ctx, 1);
     expect(await until(async () => (await partition('q')).phase === 'read')).toBe(true);
     expect((await partition('p')).phase).toBe('planned');
+    end();
+    await running;
+  });
+
+  it('gives tasks back while the pipeline is paused, reads nothing, and reads for others', async () => {
+    let reads = 0;
+    const { ctx, put, send, partition, until, pause, end } = await surroundings((pipeline) => {
+      if (pipeline === 'p') reads++;
+      return rows();
+    });
+    await put('p');
+    await pause('p');
+    await send(TASK);
+    await put('q');
+    await send({ ...TASK, pipeline: 'q' });
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('q')).phase === 'read')).toBe(true);
+    expect(await partition('p')).toMatchObject({ phase: 'planned', emitted: false, attempts: 0 });
+    expect(reads).toBe(0);
+    end();
+    await running;
+  });
+
+  it('ends in the middle of a range when its pipeline is paused, without an end marker, and gives the task back', async () => {
+    const { ctx, clock, bus, put, send, partition, until, pause, end } = await surroundings(hanging);
+    await put('p');
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('p')).phase === 'reading')).toBe(true);
+    await pause('p');
+    await clock.advance(1000);
+    letGo();
+    expect(await until(async () => !(await partition('p')).emitted)).toBe(true);
+    expect(await partition('p')).toMatchObject({ phase: 'reading', emitted: false });
+    await using reader = await bus.reader(ctx.topics.rows('p'), 0, 0);
+    const sent = await reader.read({ maxBytes: 1_000_000, waitMs: 0 });
+    const endId = await ctx.registry.register('nanosync.rows-EndMarker', END_MARKER.schema);
+    expect(sent.filter(({ value }) => schemaIdOf(value) === endId)).toEqual([]);
     end();
     await running;
   });
