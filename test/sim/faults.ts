@@ -7,7 +7,7 @@ export type PortName = 'state' | 'bus' | 'registry' | 'sink' | 'source';
 export type Fault = {
   readonly atMs: number;
   /** Not before the pipeline is seen in this phase. */
-  readonly onPhase?: 'created' | 'anchored';
+  readonly onPhase?: 'anchored' | 'streaming';
 } & (
   | { readonly kind: 'crash'; readonly service: ServiceName; readonly call: string; readonly when: 'before' | 'after' }
   /** One call of a port, by any service or this one, fails: `refused`, nothing was done, or `reply lost`, it was done. */

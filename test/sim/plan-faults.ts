@@ -21,7 +21,7 @@ const SINK_WRITES = ['stage', 'apply', 'build', 'switchTo', 'discard', 'claim', 
 export function planFaults(seed: number, random: Random, mayLoseMs: number): readonly Fault[] {
   const faults: Fault[] = [faultOf(FAULT_NAMES[seed % FAULT_NAMES.length] as FaultName, random, mayLoseMs)];
   for (const isBackward of [false, true]) faults.push(...crashOf(seed, isBackward, random, mayLoseMs));
-  if (random.chance(0.15)) faults.push(faultOf(random.chance(0.6) ? 'pipeline paused' : 'sink paused', random, mayLoseMs));
+  if (random.chance(0.2)) faults.push(faultOf(random.chance(0.6) ? 'pipeline paused' : 'sink paused', random, mayLoseMs));
   while (random.chance(0.25)) faults.push(faultOf(random.pick(FAULT_NAMES), random, mayLoseMs));
   return faults.sort((a, b) => a.atMs - b.atMs);
 }
@@ -82,7 +82,12 @@ function faultOf(name: FaultName, random: Random, mayLoseMs: number): Fault {
     case 'long run':
       return { kind: name, atMs: LATE_MS };
     case 'pipeline paused':
-      return { kind: name, atMs: random.chance(0.15) ? 0 : atMs, forMs: random.int(30, 6000), ...onPhase(random) };
+      return {
+        kind: name,
+        atMs: random.chance(0.15) ? 0 : atMs,
+        forMs: random.int(random.chance(0.2) ? 30 : 600, 6000),
+        ...onPhase(random),
+      };
     case 'sink paused':
       return { kind: name, atMs, forMs: random.int(30, 6000) };
     default:
@@ -90,9 +95,10 @@ function faultOf(name: FaultName, random: Random, mayLoseMs: number): Fault {
   }
 }
 
-/** The first moments are short: some pauses wait for one of them. */
+/** The first moments are short, and the last ones come late: some pauses wait for them. */
 function onPhase(random: Random): Pick<Fault, 'onPhase'> {
-  return random.chance(0.2) ? { onPhase: 'anchored' } : {};
+  const roll = random.next();
+  return roll < 0.2 ? { onPhase: 'anchored' } : roll < 0.5 ? { onPhase: 'streaming' } : {};
 }
 
 /** A fault of one port, or one that needs to say nothing. */
