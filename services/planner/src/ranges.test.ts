@@ -73,7 +73,7 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
   const key = stateKeys.table('p', TABLE);
   const version = (await state.put(key, record, 0)) as number;
   const snapshot = { concurrency: options.concurrency ?? 4, targetRowsPerPartition: 10 };
-  const pipeline = { definition: { name: 'p', source: { tables: [] }, snapshot } };
+  const pipeline = { definition: { name: 'p', source: { tables: [] }, snapshot }, intent: RUNNING };
   const parts = {
     ...{
       ctx: ctx as unknown as ServiceContext,
