@@ -24,6 +24,7 @@ export type { Invariant, InvariantName } from './invariants.ts';
 export { INVARIANTS } from './invariants.ts';
 export { leaseNames, withLease } from './lease.ts';
 export { fittingPayload, refuseTooLarge, tooLargeReason } from './message-limit.ts';
+export { MessageSchemas } from './message-schemas.ts';
 export type { ControlEvent, ControlKind, EndMarker, PartitionTask, Quarantined, RowBatch } from './messages.ts';
 export { CONTROL_EVENT, END_MARKER, PARTITION_TASK, QUARANTINED, ROW_BATCH } from './messages.ts';
 export type { PartitionEvent, PartitionPhase, PausablePhase, PipelineEvent, PipelinePhase, TableEvent, TablePhase } from './phases.ts';

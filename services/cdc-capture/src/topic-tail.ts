@@ -1,10 +1,10 @@
 import type { CaptureRecord, ServiceContext, TableRecord } from '@nanosync/core';
-import { ChangeCodec, CONTROL_EVENT, decodeMessage, PipelineError, schemaIdOf } from '@nanosync/core';
+import { CONTROL_EVENT, MessageSchemas, PipelineError } from '@nanosync/core';
 
 /** The highest session number among the newest messages of the pipeline's change topics; 0 when they are empty. */
 export async function tailSession(ctx: ServiceContext, pipeline: string, tables: readonly TableRecord[]): Promise<number> {
   let highest = 0;
-  const controlSchema = await ctx.registry.register('nanosync.control-value', CONTROL_EVENT.schema);
+  const schemas = await MessageSchemas.open(ctx.registry, { 'nanosync.control-value': CONTROL_EVENT });
   for (const { table } of tables) {
     const topic = await ctx.bus.topic(ctx.topics.changes(pipeline, table));
     for (const [partition, { start, end }] of (topic?.partitions ?? []).entries()) {
@@ -13,16 +13,16 @@ export async function tailSession(ctx: ServiceContext, pipeline: string, tables:
       const [last] = await reader.read({ maxBytes: 1, waitMs: 5000 });
       if (last === undefined)
         throw new PipelineError('unavailable', `The bus does not hand out the last message of topic ${topic?.name ?? table}.`);
-      highest = Math.max(highest, await sessionOf(ctx, controlSchema, last.value));
+      highest = Math.max(highest, await sessionOf(schemas, last.value));
     }
   }
   return highest;
 }
 
-async function sessionOf(ctx: ServiceContext, controlSchema: number, value: Uint8Array): Promise<number> {
-  const id = schemaIdOf(value);
-  if (id === controlSchema) return decodeMessage(CONTROL_EVENT, value).session;
-  return ChangeCodec.fromAvro(await ctx.registry.schema(id)).decode(value).session;
+async function sessionOf(schemas: MessageSchemas, value: Uint8Array): Promise<number> {
+  const found = (await schemas.read(CONTROL_EVENT, value)) ?? (await schemas.changes(value))?.decode(value);
+  if (found === undefined) throw new PipelineError('defect', 'A change topic holds a message that is neither change nor control event.');
+  return found.session;
 }
 
 /** Throws `gap` when a topic is not the one that was published to, or has lost messages that the bus had acknowledged. */

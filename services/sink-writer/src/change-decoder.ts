@@ -1,43 +1,37 @@
 import type { ChangeEvent, ControlEvent, Message, ServiceContext } from '@nanosync/core';
-import { ChangeCodec, CONTROL_EVENT, decodeMessage, schemaIdOf } from '@nanosync/core';
+import { CONTROL_EVENT, MessageSchemas, PipelineError } from '@nanosync/core';
 
 /** A message of a change topic, decoded. */
 export type DecodedMessage =
   | { readonly kind: 'change'; readonly offset: number; readonly key: Buffer; readonly event: ChangeEvent }
   | { readonly kind: 'control'; readonly offset: number; readonly event: ControlEvent };
 
-/** Decodes change topics; keeps a codec per schema id that it has met. */
+/** Decodes change topics, whichever version wrote them. */
 export class ChangeDecoder {
-  private readonly ctx: ServiceContext;
-  private readonly controlSchema: number;
-  private readonly codecs = new Map<number, ChangeCodec>();
+  private readonly schemas: MessageSchemas;
 
-  private constructor(ctx: ServiceContext, controlSchema: number) {
-    this.ctx = ctx;
-    this.controlSchema = controlSchema;
+  private constructor(schemas: MessageSchemas) {
+    this.schemas = schemas;
   }
 
   static async open(ctx: ServiceContext): Promise<ChangeDecoder> {
-    return new ChangeDecoder(ctx, await ctx.registry.register('nanosync.control-value', CONTROL_EVENT.schema));
+    return new ChangeDecoder(await MessageSchemas.open(ctx.registry, { 'nanosync.control-value': CONTROL_EVENT }));
   }
 
   async all(messages: readonly Message[]): Promise<readonly DecodedMessage[]> {
     const decoded: DecodedMessage[] = [];
     for (const { offset, key, value } of messages) {
-      const id = schemaIdOf(value);
-      if (id === this.controlSchema) {
-        decoded.push({ kind: 'control', offset, event: decodeMessage(CONTROL_EVENT, value) as ControlEvent });
-      } else {
-        const codec = this.codecs.get(id) ?? (await this.learn(id));
+      const changes = this.schemas.changes(value);
+      const codec = changes instanceof Promise ? await changes : changes; // Without a turn of the loop for what is known.
+      if (codec !== undefined) {
         decoded.push({ kind: 'change', offset, key: Buffer.from(key), event: codec.decode(value) });
+        continue;
       }
+      const event = await this.schemas.read(CONTROL_EVENT, value);
+      if (event === undefined)
+        throw new PipelineError('defect', 'A change topic holds a message that is neither change nor control event.');
+      decoded.push({ kind: 'control', offset, event: event as ControlEvent });
     }
     return decoded;
-  }
-
-  private async learn(id: number): Promise<ChangeCodec> {
-    const codec = ChangeCodec.fromAvro(await this.ctx.registry.schema(id));
-    this.codecs.set(id, codec);
-    return codec;
   }
 }

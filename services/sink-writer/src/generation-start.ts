@@ -1,5 +1,5 @@
 import type { CaptureRecord, GenerationId, Position, ServiceContext, TableRecord } from '@nanosync/core';
-import { CONTROL_EVENT, decodeMessage, PipelineError, parsePosition, readRecord, schemaIdOf, stateKeys } from '@nanosync/core';
+import { CONTROL_EVENT, MessageSchemas, PipelineError, parsePosition, readRecord, stateKeys } from '@nanosync/core';
 
 /** Where a generation begins on its change topic: right after its own generation event, in each bus partition. */
 export interface GenerationStart {
@@ -19,14 +19,14 @@ export async function findGenerationStart(
 ): Promise<GenerationStart | undefined> {
   const info = await ctx.bus.topic(topic);
   if (info === undefined) throw new PipelineError('gap', `Topic ${topic} is gone.`);
-  const controlSchema = await ctx.registry.register('nanosync.control-value', CONTROL_EVENT.schema);
+  const schemas = await MessageSchemas.open(ctx.registry, { 'nanosync.control-value': CONTROL_EVENT });
   const partitions: { next: number; session: number }[] = [];
   let l0: Position | undefined;
   for (const [partition, { start }] of info.partitions.entries()) {
     const isPublished = async () =>
       (await readRecord<CaptureRecord>(ctx.state, stateKeys.capture(pipeline)))?.value.tables[table]?.epoch === epoch;
     const isWanted = async () => (await readRecord<TableRecord>(ctx.state, stateKeys.table(pipeline, table)))?.value.epoch === epoch;
-    const found = await findIn(ctx, topic, { partition, start, controlSchema, epoch, isPublished, isWanted });
+    const found = await findIn(ctx, topic, { partition, start, schemas, epoch, isPublished, isWanted });
     if (found === undefined) return undefined;
     if (l0 !== undefined && l0 !== found.position)
       throw new PipelineError('defect', `Epoch ${epoch} has two generation events on ${topic}.`);
@@ -42,7 +42,7 @@ async function findIn(
   where: {
     readonly partition: number;
     readonly start: number;
-    readonly controlSchema: number;
+    readonly schemas: MessageSchemas;
     readonly epoch: string;
     /** Capture has stored that the event is on the bus. */
     readonly isPublished: () => Promise<boolean>;
@@ -58,10 +58,10 @@ async function findIn(
     if (isPublished && next >= end) throw new PipelineError('gap', `Topic ${topic} has lost the generation event of epoch ${where.epoch}.`);
     for (const { value, offset } of await reader.read({ maxBytes: 4_000_000, waitMs: 500, signal: ctx.signal })) {
       next = offset + 1;
-      if (schemaIdOf(value) !== where.controlSchema) continue;
-      const event = decodeMessage(CONTROL_EVENT, value);
+      const read = where.schemas.read(CONTROL_EVENT, value);
+      const event = read instanceof Promise ? await read : read;
       // Invariant 'gate': what comes before an epoch's own generation event is not for it.
-      if (event.kind === 'generation' && event.epoch === where.epoch)
+      if (event?.kind === 'generation' && event.epoch === where.epoch)
         return { next: offset + 1, session: event.session, position: parsePosition(event.position) };
     }
   }

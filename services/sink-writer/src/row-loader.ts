@@ -10,17 +10,15 @@ import type {
   TableSchema,
 } from '@nanosync/core';
 import {
-  decodeMessage,
   END_MARKER,
   leaseNames,
   listRecords,
+  MessageSchemas,
   PipelineError,
   ROW_BATCH,
   ROWS_BUS_PARTITIONS,
   readRecord,
-  schemaIdOf,
   stateKeys,
-  tableSchemaOf,
   withLease,
 } from '@nanosync/core';
 import { markDurable, markStagedDurable } from './durable-partitions.ts';
@@ -132,27 +130,22 @@ async function requireArrived(
   }
 }
 
-/** Decodes the two kinds of messages of a rows topic; keeps the row schemas it has met. */
+/** Decodes the two kinds of messages of a rows topic, whichever version wrote them. */
 class RowsDecoder {
-  private readonly ctx: ServiceContext;
-  private readonly batchSchema: number;
-  private readonly endSchema: number;
-  private readonly rowSchemas = new Map<number, TableSchema>();
+  private readonly schemas: MessageSchemas;
 
-  private constructor(ctx: ServiceContext, batchSchema: number, endSchema: number) {
-    this.ctx = ctx;
-    this.batchSchema = batchSchema;
-    this.endSchema = endSchema;
+  private constructor(schemas: MessageSchemas) {
+    this.schemas = schemas;
   }
 
   static async open(ctx: ServiceContext): Promise<RowsDecoder> {
-    const batch = await ctx.registry.register('nanosync.rows-RowBatch', ROW_BATCH.schema);
-    return new RowsDecoder(ctx, batch, await ctx.registry.register('nanosync.rows-EndMarker', END_MARKER.schema));
+    const own = { 'nanosync.rows-RowBatch': ROW_BATCH, 'nanosync.rows-EndMarker': END_MARKER };
+    return new RowsDecoder(await MessageSchemas.open(ctx.registry, own));
   }
 
   /** True when each bus partition ends with an end marker: nobody is waited for. */
   areEnded(read: readonly PartitionMessages[]): boolean {
-    return read.every(({ messages }) => schemaIdOf(messages.at(-1)?.value as Uint8Array) === this.endSchema);
+    return read.every(({ messages }) => this.schemas.isKnownAs(END_MARKER, messages.at(-1)?.value as Uint8Array));
   }
 
   async all(read: readonly PartitionMessages[]): Promise<{
@@ -163,22 +156,12 @@ class RowsDecoder {
     const ends: EndMarker[] = [];
     for (const { messages } of read)
       for (const { value } of messages) {
-        const id = schemaIdOf(value);
-        if (id === this.endSchema) ends.push(decodeMessage(END_MARKER, value));
-        else if (id === this.batchSchema) {
-          const batch = decodeMessage(ROW_BATCH, value);
-          batches.push({ batch, schema: await this.rowSchema(batch.rowSchemaId) });
-        } else throw new PipelineError('defect', `The rows topic holds a message of unknown schema ${id}.`);
+        const batch = await this.schemas.read(ROW_BATCH, value);
+        const end = batch === undefined ? await this.schemas.read(END_MARKER, value) : undefined;
+        if (batch !== undefined) batches.push({ batch, schema: await this.schemas.rows(batch.rowSchemaId) });
+        else if (end !== undefined) ends.push(end);
+        else throw new PipelineError('defect', 'The rows topic holds a message that is neither row batch nor end marker.');
       }
     return { batches, ends };
-  }
-
-  private async rowSchema(id: number): Promise<TableSchema> {
-    let schema = this.rowSchemas.get(id);
-    if (schema === undefined) {
-      schema = tableSchemaOf(await this.ctx.registry.schema(id));
-      this.rowSchemas.set(id, schema);
-    }
-    return schema;
   }
 }

@@ -1,5 +1,5 @@
 import type { Delivery, PartitionTask, ServiceContext } from '@nanosync/core';
-import { decodeMessage, describeError, isKind, PARTITION_TASK, PipelineError, Share, schemaIdOf } from '@nanosync/core';
+import { describeError, isKind, MessageSchemas, PARTITION_TASK, PipelineError, Share } from '@nanosync/core';
 import { BatchPublisher } from './batch-publisher.ts';
 import { awaitPartition, releasePartition, renewPartition } from './partition-lease.ts';
 import { ReadLimits } from './read-limit.ts';
@@ -20,7 +20,7 @@ const STALLED_MS = 60_000;
  * partitions of a pipeline are in flight over all workers is the planner's business.
  */
 export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise<void> {
-  const taskSchema = await ctx.registry.register(`${ctx.topics.tasks}-value`, PARTITION_TASK.schema);
+  const schemas = await MessageSchemas.open(ctx.registry, { [`${ctx.topics.tasks}-value`]: PARTITION_TASK });
   await ctx.bus.ensureTopic(ctx.topics.tasks, ctx.tasksBusPartitions);
   await using member = await ctx.bus.group(ctx.topics.tasks, GROUP);
   await using sources = new SourcePool(ctx);
@@ -36,9 +36,8 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
     for (;;) {
       const delivery = await member.next(inner.signal);
       if (delivery === undefined) return;
-      if (schemaIdOf(delivery.message.value) !== taskSchema)
-        throw new PipelineError('defect', 'The task topic holds a message that is no task.');
-      const task = decodeMessage(PARTITION_TASK, delivery.message.value);
+      const task = await schemas.read(PARTITION_TASK, delivery.message.value);
+      if (task === undefined) throw new PipelineError('defect', 'The task topic holds a message that is no task.');
       await work({ ctx: inner, task, delivery, tools });
       if (inner.signal.aborted) return;
       await finish(ctx, delivery, task);

@@ -41,8 +41,8 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     invariant: 'gate',
     does: 'A generation begins at the first generation event, of whatever epoch.',
     file: `${WRITER}/generation-start.ts`,
-    find: "if (event.kind === 'generation' && event.epoch === where.epoch)",
-    replace: "if (event.kind === 'generation')",
+    find: "if (event?.kind === 'generation' && event.epoch === where.epoch)",
+    replace: "if (event?.kind === 'generation')",
     test: writer('table-writer', 'begins right after its own generation event: what comes before is for another epoch'),
   },
   {

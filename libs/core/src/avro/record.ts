@@ -1,3 +1,4 @@
+import { PipelineError } from '../errors.ts';
 import type { AvroReader } from './reader.ts';
 import { AvroWriter } from './writer.ts';
 
@@ -36,15 +37,23 @@ export class RecordCodec<F extends Readonly<Record<string, FieldType>>> {
   readonly schema: string;
   private readonly fields: readonly (readonly [string, FieldType])[];
 
-  constructor(name: string, fields: F) {
+  private readonly defaults: Partial<RecordOf<F>>;
+
+  /** `defaults` are the values of fields that records of older versions do not have. */
+  constructor(name: string, fields: F, defaults: Partial<RecordOf<F>> = {}) {
     this.name = name;
+    this.defaults = defaults;
     this.fields = Object.entries(fields);
     const [namespace, local] = [name.slice(0, name.lastIndexOf('.')), name.slice(name.lastIndexOf('.') + 1)];
     this.schema = JSON.stringify({
       type: 'record',
       name: local,
       namespace,
-      fields: this.fields.map(([field, type]) => ({ name: field, type: AVRO[type] })),
+      fields: this.fields.map(([field, type]) => ({
+        name: field,
+        type: AVRO[type],
+        ...(field in defaults ? { default: defaults[field] } : {}),
+      })),
     });
   }
 
@@ -64,6 +73,34 @@ export class RecordCodec<F extends Readonly<Record<string, FieldType>>> {
   read(reader: AvroReader): RecordOf<F> {
     return Object.fromEntries(this.fields.map(([name, type]) => [name, readField(reader, type)])) as RecordOf<F>;
   }
+
+  /**
+   * How to read records that were written with this schema (JSON text) of the same name. What an older version did not write has its default. Throws
+   * PipelineError `newer-version` when it holds what is not known here: nothing of it is passed over.
+   */
+  readerOf(written: string): (reader: AvroReader) => RecordOf<F> {
+    const { fields } = JSON.parse(written) as { readonly fields: readonly { readonly name: string; readonly type: unknown }[] };
+    const types = fields.map(({ name, type }) => {
+      const known = this.fields.find(([field]) => field === name)?.[1];
+      if (known === undefined || JSON.stringify(AVRO[known]) !== JSON.stringify(type)) throw newerMessage(this.name, name);
+      return [name, known] as const;
+    });
+    const missing = this.fields.find(([name]) => !(name in this.defaults) && !types.some(([field]) => field === name));
+    if (missing !== undefined) throw newerMessage(this.name, missing[0]);
+    return (reader) =>
+      ({ ...this.defaults, ...Object.fromEntries(types.map(([name, type]) => [name, readField(reader, type)])) }) as RecordOf<F>;
+  }
+}
+
+/** The error about a message that another version wrote. */
+export function newerMessage(record: string, what: string): PipelineError {
+  return new PipelineError(
+    'newer-version',
+    `A message on the bus (${record}) was written by a newer nanosync: ${what} is not known here.`,
+    {
+      hint: 'Run the nanosync that wrote it, or a newer one.',
+    },
+  );
 }
 
 function writeField(writer: AvroWriter, type: FieldType, value: unknown): void {

@@ -34,6 +34,14 @@ it.each<[string, string, RegExp]>([
   expect(() => parse(columns)).toThrow(what);
 });
 
+it('has a version, and one of a newer nanosync is refused before anything else of it', () => {
+  const file = fileWith('{}');
+  expect(parsePipelines(`version: 1\n${file}`, { file: 'p.yaml' })).toEqual(parsePipelines(file, { file: 'p.yaml' }));
+  const newer = () => parsePipelines(`# of tomorrow\nversion: 2\n${file.replace('sink:', 'sinks:')}`, { file: 'p.yaml' });
+  expect(newer).toThrow(/^p\.yaml:2: has version 2; this nanosync reads up to 1\.$/);
+  expect(newer).toThrow(expect.objectContaining({ kind: 'newer-version' }));
+});
+
 it('takes a hash key for a source alone, and only references that exist', () => {
   expect(() => parse('{}', ', hash_key: "${vault:X}"')).toThrow(/hash_key has a \$\{\.\.\.\} that is no reference/);
   const file = fileWith('{}').replace('properties: { path: ./w.duckdb }', 'properties: { path: ./w.duckdb }, hash_key: k');

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FILE_VERSION_KEY } from './yaml-file.ts';
 
 /** The replication types a file may name, each with the word that core knows it by. */
 export const REPLICATION_NAMES = {
@@ -60,6 +61,7 @@ const count = z.int().min(1, 'must be at least 1');
 
 /** The shape of a pipelines file. What shape alone cannot say is checked after it. */
 export const PIPELINES_FILE = z.strictObject({
+  version: FILE_VERSION_KEY.describe('Version of this file; 1.'),
   connections: z
     .array(
       z.strictObject({

@@ -5,7 +5,7 @@ import type { ClusterSettings } from './cluster-settings.ts';
 import { clusterOf } from './cluster-settings.ts';
 import { deepFreeze } from './freeze.ts';
 import { parseDuration, parseSize } from './units.ts';
-import { parseYaml, readConfigFile } from './yaml-file.ts';
+import { FILE_VERSION_KEY, parseYaml, readConfigFile } from './yaml-file.ts';
 
 /** How a server runs: where bus and state are, and what it may use. */
 export interface ServerSettings {
@@ -42,6 +42,7 @@ export const DEFAULT_SERVER_SETTINGS: ServerSettings = Object.freeze({
 const partitions = z.int().min(1, 'must be at least 1').max(256, 'must be at most 256').optional();
 
 const SERVER_FILE = z.strictObject({
+  version: FILE_VERSION_KEY,
   bus: BUS_SECTION.optional(),
   state: STATE_SECTION.optional(),
   data_directory: z.string().min(1, 'is empty').optional(),

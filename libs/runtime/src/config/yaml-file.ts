@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { PipelineError } from '@nanosync/core';
 import type { Document, Node } from 'yaml';
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { nearest } from './suggest.ts';
 
 /** A place in a configuration file: keys and list indexes from the top. */
@@ -77,7 +77,13 @@ export interface ParsedFile<T> {
   readonly problems: ConfigProblems;
 }
 
-/** Parses YAML and checks its shape. Broken YAML throws at once, wrong shape is collected. */
+/** The version of what configuration files say; one without is of this. */
+const FILE_VERSION = 1;
+
+/** The `version` key of a configuration file. A newer one is refused before anything else of the file is looked at. */
+export const FILE_VERSION_KEY = z.int().min(1, 'must be at least 1').max(FILE_VERSION).optional();
+
+/** Parses YAML and checks its shape. Broken YAML and a newer version throw at once, wrong shape is collected. */
 export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): ParsedFile<T> {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -91,12 +97,24 @@ export function parseYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
     problems.add([], 'is empty');
     return { data: undefined, raw, problems };
   }
+  refuseNewer(raw, file, lines, document);
   const result = schema.safeParse(raw);
   if (result.success) return { data: result.data, raw, problems };
   const misspelt = new Set<string>();
   const issues = [...result.error.issues].sort((a, b) => Number(b.code === 'unrecognized_keys') - Number(a.code === 'unrecognized_keys'));
   for (const issue of issues) addIssue(problems, issue, { raw, schema, misspelt });
   return { data: undefined, raw, problems };
+}
+
+/** What a newer version means by a key nobody here can know. */
+function refuseNewer(raw: unknown, file: string, lines: LineCounter, document: Document): void {
+  const version = (raw as { readonly version?: unknown }).version;
+  if (typeof version !== 'number' || version <= FILE_VERSION) return;
+  const node = document.getIn(['version'], true) as { readonly range?: readonly number[] } | undefined;
+  const line = lines.linePos(node?.range?.[0] ?? 0).line;
+  throw new PipelineError('newer-version', `${file}:${line}: has version ${version}; this nanosync reads up to ${FILE_VERSION}.`, {
+    hint: 'Run the nanosync that it was written for, or a newer one.',
+  });
 }
 
 /** `pipelines[0].sink.connection`. */
