@@ -5,7 +5,7 @@ export type { ParseOptions } from './config/pipelines-file.ts';
 export { loadPipelines, parsePipelines } from './config/pipelines-file.ts';
 export { pipelinesJsonSchema, sinkPlace, TLS_PROPERTIES } from './config/pipelines-schema.ts';
 export type { ServerSettings } from './config/server-file.ts';
-export { DEFAULT_SERVER_SETTINGS, loadServerSettings, parseServerSettings } from './config/server-file.ts';
+export { DEFAULT_SERVER_SETTINGS, loadServerSettings, parseServerSettings, serverJsonSchema } from './config/server-file.ts';
 export { nearest } from './config/suggest.ts';
 export { parseDuration, parseSize } from './config/units.ts';
 export type { Environment } from './environment.ts';

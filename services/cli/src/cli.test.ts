@@ -38,6 +38,7 @@ describe('the command line', () => {
       ['status'],
       ['tap'],
       ['schema'],
+      ['schema', '--server'],
       ['pipeline'],
       ['pipeline', 'resnapshot'],
     ]) {

@@ -77,7 +77,8 @@ function addFileCommands(context: CliContext, program: Command, common: (command
   const schema = program
     .command('schema')
     .description('Print the JSON Schema of the pipelines file, for editors.')
-    .action(() => run(() => printSchema(context)));
+    .option('--server', 'that of the server file')
+    .action(() => run(() => printSchema(context, schema.opts<{ readonly server?: boolean }>().server ? 'server' : 'pipelines')));
   example(schema, 'nanosync schema > pipelines.schema.json');
 }
 

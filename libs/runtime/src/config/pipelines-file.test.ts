@@ -91,6 +91,10 @@ describe('a pipelines file', () => {
   it('gives its JSON Schema', () => {
     const schema = JSON.stringify(pipelinesJsonSchema());
     expect(schema).toContain('target_rows_per_partition');
+    const { items } = (pipelinesJsonSchema() as { properties: { connections: { items: { properties: object; allOf: object[] } } } })
+      .properties.connections;
+    expect(items.properties).toMatchObject({ type: { enum: ['postgres', 'duckdb', 'bigquery'] } });
+    expect(items.allOf[1]).toMatchObject({ if: { properties: { type: { const: 'duckdb' } } } });
     expect(pipelinesJsonSchema()).toMatchObject({ type: 'object', additionalProperties: false, required: ['connections', 'pipelines'] });
   });
 });

@@ -120,5 +120,23 @@ export type PipelinesFileData = z.output<typeof PIPELINES_FILE>;
 
 /** The JSON Schema of a pipelines file, for editors. */
 export function pipelinesJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(PIPELINES_FILE, { io: 'input' }) as Record<string, unknown>;
+  const schema = z.toJSONSchema(PIPELINES_FILE, { io: 'input' }) as unknown as { properties: { connections: { items: JsonObject } } };
+  const { items } = schema.properties.connections;
+  // What the checks of this file say of types and their properties, in the form that an editor knows.
+  items.properties.type = { ...items.properties.type, enum: readyTypes().map(([type]) => type) };
+  items.allOf = readyTypes().map(([type, { properties, needed }]) => ({
+    if: { properties: { type: { const: type } } },
+    // biome-ignore lint/suspicious/noThenProperty: JSON Schema's word.
+    then: { properties: { properties: { propertyNames: { enum: properties }, required: needed } } },
+  }));
+  return schema;
+}
+
+interface JsonObject {
+  properties: Record<string, object>;
+  allOf?: readonly object[];
+}
+
+function readyTypes(): readonly (readonly [string, ConnectionType])[] {
+  return Object.entries(CONNECTION_TYPES).filter(([, { ready }]) => ready);
 }

@@ -54,6 +54,11 @@ const SERVER_FILE = z.strictObject({
   worker: z.strictObject({ slots: partitions }).optional(),
 });
 
+/** The JSON Schema of a server file, for editors. */
+export function serverJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(SERVER_FILE, { io: 'input' }) as Record<string, unknown>;
+}
+
 /** Reads a server file; what it leaves out is as in {@link DEFAULT_SERVER_SETTINGS}. */
 export function loadServerSettings(file: string): ServerSettings {
   return parseServerSettings(readConfigFile(file), file);

@@ -1,5 +1,5 @@
 import { preflight } from '@nanosync/api';
-import { loadPipelines, pipelinesJsonSchema } from '@nanosync/runtime';
+import { loadPipelines, pipelinesJsonSchema, serverJsonSchema } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
 import type { CommonOptions } from './common.ts';
@@ -18,8 +18,8 @@ export async function validate(
   return EXIT_OK;
 }
 
-/** Prints the JSON Schema of the pipelines file, for editors. */
-export function printSchema(context: CliContext): number {
-  context.out(JSON.stringify(pipelinesJsonSchema(), null, 2));
+/** Prints the JSON Schema of one of the two files, for editors. */
+export function printSchema(context: CliContext, file: 'pipelines' | 'server'): number {
+  context.out(JSON.stringify(file === 'server' ? serverJsonSchema() : pipelinesJsonSchema(), null, 2));
   return EXIT_OK;
 }
