@@ -31,6 +31,8 @@ export type Fault = {
   | { readonly kind: 'state wiped' | 'topic lost' | 'warehouse lost' | 'slot lost' }
   | { readonly kind: 'table rewritten' | 'table vacuumed'; readonly table: number }
   | { readonly kind: 'stream broken' | 'source restarted' }
+  /** Somebody ends the session that holds a view. Only where there is one: no seed of a pipeline that follows changes has it. */
+  | { readonly kind: 'view lost' }
   /** What operators do. */
   | { readonly kind: 'resnapshot' | 'table added' }
   | { readonly kind: 'pipeline paused' | 'sink paused'; readonly forMs: number }

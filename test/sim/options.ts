@@ -81,7 +81,7 @@ function planFrom(text: string): Plan {
 }
 
 function requireFault({ kind, atMs }: Fault): void {
-  if (kind !== 'crash' && !FAULT_NAMES.some((name) => name === kind || name.endsWith(` ${kind}`)))
+  if (kind !== 'crash' && kind !== 'view lost' && !FAULT_NAMES.some((name) => name === kind || name.endsWith(` ${kind}`)))
     throw new Error(`--plan: there is no fault ${JSON.stringify(kind)}; see faults.ts.`);
   if (typeof atMs !== 'number') throw new Error(`--plan: the fault ${kind} has no atMs, the virtual time at which it comes.`);
 }

@@ -37,6 +37,7 @@ export interface TransactionPlan {
 /** Everything that one seed decides beforehand. A plan can be cut down and run again. */
 export interface Plan {
   readonly seed: number;
+  readonly replicationType: 'cdc_backfill' | 'snapshot';
   readonly transactions: readonly TransactionPlan[];
   readonly faults: readonly Fault[];
   /** Rows of each table at the start. */
@@ -64,6 +65,15 @@ const KEYS = 24;
 /** Most of the writing is over then. */
 export const BUSY_MS = 5500;
 
+/** The plan of a seed for a pipeline that copies once: no slot can be lost, but the view that all is read in. */
+export function copyPlanOf(seed: number): Plan {
+  const plan = planOf(seed);
+  const random = randomOf(seed, 'copy');
+  const losses = Array.from({ length: random.int(0, 2) }, (): Fault => ({ kind: 'view lost', atMs: random.int(20, BUSY_MS) }));
+  const faults = [...plan.faults.filter(({ kind }) => kind !== 'slot lost'), ...losses].sort((a, b) => a.atMs - b.atMs);
+  return { ...plan, replicationType: 'snapshot', faults };
+}
+
 /** The plan of a seed. */
 export function planOf(seed: number): Plan {
   const random = randomOf(seed, 'plan');
@@ -77,6 +87,7 @@ export function planOf(seed: number): Plan {
     for (let late = 0; late < LATE_TRANSACTIONS; late++) transactions.push({ ...transaction(random), atMs: LATE_MS + random.int(0, 3000) });
   return {
     seed,
+    replicationType: 'cdc_backfill',
     transactions: transactions.sort((a, b) => a.atMs - b.atMs),
     faults,
     rows: random.int(12, 20),

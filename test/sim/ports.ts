@@ -129,8 +129,13 @@ export function sourceOf(process: Process, source: Source): Source {
       'mark',
       'end',
       'retention',
+      'openView',
     ],
     {
+      openView: ({ id, position, ...view }: Awaited<ReturnType<Source['openView']>>) => ({
+        ...gated(process, 'source.view', view, ['check']),
+        ...{ id, position },
+      }),
       changes: (reader: Awaited<ReturnType<Source['changes']>>) => ({
         ...gated(process, 'source.changes', reader, ['next']),
         acknowledge: (position: Parameters<typeof reader.acknowledge>[0]) => {

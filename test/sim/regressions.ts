@@ -12,6 +12,7 @@ export const REGRESSIONS: readonly Regression[] = [
   {
     what: 'the planner ended for good when the state store lost the ranges of a plan that it had just stored',
     plan: {
+      replicationType: 'cdc_backfill',
       seed: 1,
       transactions: [],
       faults: [{ kind: 'state rewound further', atMs: 747, byMs: 800 }],
@@ -27,6 +28,7 @@ export const REGRESSIONS: readonly Regression[] = [
   {
     what: 'a sink-writer that was stopped for long told a watermark that another one had passed',
     plan: {
+      replicationType: 'cdc_backfill',
       seed: 10,
       transactions: [
         { atMs: 1207, thinkMs: 2, statements: [], ending: 'commit', hiddenMs: 1 },
@@ -45,6 +47,7 @@ export const REGRESSIONS: readonly Regression[] = [
   {
     what: 'a planner that was stopped while it anchored took the slot of the anchor that another one had stored meanwhile, and what was staged under it',
     plan: {
+      replicationType: 'cdc_backfill',
       seed: 449,
       transactions: [],
       faults: [

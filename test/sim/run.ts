@@ -1,5 +1,5 @@
-import type { PipelineRecord, SinkReport, TableId } from '@nanosync/core';
-import { comparePositions, listRecords, positionOf, readRecord, stateKeys } from '@nanosync/core';
+import type { PipelineRecord, Row, SinkReport, TableId, TableRecord } from '@nanosync/core';
+import { comparePositions, followsChanges, listRecords, positionOf, readRecord, recordedTables, stateKeys } from '@nanosync/core';
 import type { Fault } from './faults.ts';
 import { MAY_FAIL, MAY_FAIL_AFTER_RESNAPSHOT } from './faults.ts';
 import { Occurrences } from './occurrences.ts';
@@ -97,6 +97,11 @@ class Run {
   private async operate(pipeline: PipelineRecord | undefined, nowMs: number): Promise<string | null> {
     if (pipeline !== undefined && this.striker.isOver) await this.resume(pipeline);
     const hasFailed = pipeline === undefined || (pipeline.phase === 'failed' && pipeline.request === null);
+    if (!hasFailed && this.hasLostCopy(pipeline)) {
+      if (!this.striker.struck.some(({ kind }) => kind === 'warehouse lost')) return 'a table of a completed pipeline is gone';
+      await this.world.requestResnapshot();
+      return null;
+    }
     if (!hasFailed) {
       this.failedSinceMs = undefined;
       if (this.wantsAdded && pipeline.definition.source.tables.length < TABLES.length) await this.world.apply([0, 1, 2]);
@@ -125,6 +130,12 @@ class Run {
     if (intent.sink === 'paused') await this.world.ask({ kind: 'resume', part: 'sink' });
   }
 
+  /** Nobody works on a completed pipeline any more: only an operator sees that the warehouse is another one. */
+  private hasLostCopy(pipeline: PipelineRecord): boolean {
+    if (pipeline.phase !== 'completed' || pipeline.request !== null) return false;
+    return recordedTables(pipeline).some((table) => this.world.read(table as TableId) === undefined);
+  }
+
   private get wantsAdded(): boolean {
     return this.striker.struck.some(({ kind }) => kind === 'table added');
   }
@@ -138,11 +149,23 @@ class Run {
   }
 
   private async isRight(pipeline: PipelineRecord): Promise<boolean> {
-    if (pipeline.phase !== 'streaming' || pipeline.request !== null) return false;
+    if (pipeline.request !== null) return false;
+    if (!followsChanges(pipeline.definition)) return pipeline.phase === 'completed' && (await this.isCopied(pipeline));
+    if (pipeline.phase !== 'streaming') return false;
     const tables = await listRecords<{ v: 1; phase: string }>(this.world.state(), stateKeys.tables(PIPELINE));
     if (tables.length < pipeline.definition.source.tables.length || tables.some(({ value }) => value.phase !== 'following')) return false;
     for (const table of pipeline.definition.source.tables as readonly TableId[])
       if (this.differences(table).length > 0 || (await this.isBehind(table))) return false;
+    return true;
+  }
+
+  /** Each table is at the sink what the source was at the one moment that all of its ranges were read of. */
+  private async isCopied(pipeline: PipelineRecord): Promise<boolean> {
+    for (const table of pipeline.definition.source.tables as readonly TableId[]) {
+      const record = (await readRecord<TableRecord>(this.world.state(), stateKeys.table(PIPELINE, table)))?.value;
+      const wanted = this.world.db.views.rowsOf(record?.view ?? '', table);
+      if (record?.phase !== 'built' || wanted === undefined || this.differences(table, wanted).length > 0) return false;
+    }
     return true;
   }
 
@@ -154,9 +177,9 @@ class Run {
     return last !== undefined && (watermark === null || comparePositions(watermark, positionOf(last.lsn, 0n)) <= 0);
   }
 
-  private differences(table: TableId): readonly string[] {
+  private differences(table: TableId, rows: readonly Row[] = this.world.db.rowsOf(table)): readonly string[] {
     const text = (row: readonly unknown[]) => row.map((cell) => String(cell).slice(0, 60)).join('|');
-    const wanted = this.world.db.rowsOf(table).map(text);
+    const wanted = rows.map(text);
     const found = this.world.read(table)?.map(text) ?? ['no such table'];
     const [has, shall] = [new Set(found), new Set(wanted)];
     return [

@@ -4,7 +4,7 @@ import type { Fault } from './faults.ts';
 import { nameOf } from './faults.ts';
 import type { Occurrences } from './occurrences.ts';
 import { TABLES } from './plan.ts';
-import { POINTS, QUARANTINE_POINTS } from './points.ts';
+import { COPY_POINTS, POINTS, QUARANTINE_POINTS } from './points.ts';
 import type { CallFate, Process, ServiceName } from './process.ts';
 import { tableId } from './workload.ts';
 import type { World } from './world.ts';
@@ -28,7 +28,7 @@ export class Striker {
   /** Faults of calls whose time has come, waiting for a call that they fit. */
   private armed: Fault[] = [];
   private readonly away = new Map<string, number>();
-  private readonly known = new Set([...POINTS.map(({ service, call }) => `${service} ${call}`), ...QUARANTINE_POINTS]);
+  private readonly known = new Set([...POINTS.map(({ service, call }) => `${service} ${call}`), ...QUARANTINE_POINTS, ...COPY_POINTS]);
   private pending = 0;
 
   constructor(world: World, occurrences: Occurrences) {
@@ -141,6 +141,10 @@ export class Striker {
       case 'stream broken':
         this.happened(fault);
         return world.db.breakStream();
+      case 'view lost':
+        if (world.db.views.snapshots.length === 0) return;
+        this.happened(fault);
+        return world.db.views.loseAll();
       case 'source restarted':
         this.happened(fault);
         return world.db.restart();

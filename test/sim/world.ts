@@ -97,10 +97,10 @@ export class World {
   /** What `nanosync apply` stores: the pipeline with these tables. */
   async apply(tables: readonly number[]): Promise<void> {
     const connection = { name: 'c', type: 'model', dsn: null, properties: {} };
-    const { concurrency, targetRows } = this.plan;
+    const { concurrency, targetRows, replicationType } = this.plan;
     const definition: PipelineRecord['definition'] = {
       name: PIPELINE,
-      replicationType: 'cdc_backfill',
+      replicationType,
       source: { connection, tables: tables.map(tableId) },
       sink: { connection },
       snapshot: { concurrency, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },

@@ -53,6 +53,7 @@ export type {
   TroubleRecord,
 } from './records.ts';
 export { RECORD_VERSION, stateKeys } from './records.ts';
+export { followsChanges, sourceUseOf } from './replication.ts';
 export { readRowOrigin, rowBlockSchemaJson, rowOrigin, rowSchemaJson, tableSchemaOf } from './row-schema.ts';
 export { isMoving, isReadFrom, isWrittenTo, turned } from './run-state.ts';
 export { Share } from './share.ts';

@@ -3,6 +3,7 @@ import { PipelineError } from './errors.ts';
 import { PIPELINE_MACHINE } from './phases.ts';
 import type { PipelineIntent, PipelineRecord } from './records.ts';
 import { RECORD_VERSION } from './records.ts';
+import { followsChanges } from './replication.ts';
 
 /** What is wanted of a pipeline that nobody asked anything of. */
 export const RUNNING: PipelineIntent = { run: 'running', sink: 'running', deletion: null, copyAnew: [] };
@@ -76,6 +77,7 @@ function afterResnapshot(record: PipelineRecord, table: string | null): Pipeline
 }
 
 /** True while the pipeline's anchor is the beginning of a stream that is being followed, or will be when it is resumed. */
-export function goesOn({ phase, anchor }: PipelineRecord): boolean {
-  return anchor !== null && (phase === 'anchored' || phase === 'snapshotting' || phase === 'streaming' || phase === 'paused');
+export function goesOn({ definition, phase, anchor }: PipelineRecord): boolean {
+  const isMoving = phase === 'anchored' || phase === 'snapshotting' || phase === 'streaming' || phase === 'paused';
+  return anchor !== null && isMoving && followsChanges(definition);
 }

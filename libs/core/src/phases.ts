@@ -10,7 +10,7 @@
  * - `streaming`: every table is built; changes are followed.
  * - `paused`: stopped by a user, to be resumed; the record says in which phase it was and goes on.
  * - `failed`: something is not as it must be; the record says what and which command repairs it.
- * - `completed`: a pipeline that ends (`snapshot`) has ended.
+ * - `completed`: every table of a pipeline that ends (`snapshot`) is built and shown; a table that is added begins it again.
  * - `stopped`: being deleted.
  */
 export type PipelinePhase = 'created' | 'anchored' | 'snapshotting' | 'streaming' | 'paused' | 'failed' | 'completed' | 'stopped';
@@ -34,6 +34,7 @@ export const PIPELINE_MACHINE: Record<PipelinePhase, Record<PipelineEvent, Pipel
   snapshotting: row({
     plan: 'snapshotting',
     'all-built': 'streaming',
+    complete: 'completed',
     pause: 'paused',
     fail: 'failed',
     resnapshot: 'created',
@@ -44,7 +45,6 @@ export const PIPELINE_MACHINE: Record<PipelinePhase, Record<PipelineEvent, Pipel
     'all-built': 'streaming',
     pause: 'paused',
     fail: 'failed',
-    complete: 'completed',
     resnapshot: 'created',
     delete: 'stopped',
   }),
@@ -59,7 +59,7 @@ export const PIPELINE_MACHINE: Record<PipelinePhase, Record<PipelineEvent, Pipel
     delete: 'stopped',
   }),
   failed: row({ fail: 'failed', resnapshot: 'created', delete: 'stopped' }),
-  completed: row({ resnapshot: 'created', delete: 'stopped' }),
+  completed: row({ plan: 'snapshotting', resnapshot: 'created', delete: 'stopped' }),
   stopped: row({ delete: 'stopped' }),
 };
 

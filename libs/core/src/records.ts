@@ -70,6 +70,8 @@ export interface TableRecord {
   readonly storage: string;
   /** Position of the epoch's generation event: known at once for a pipeline's first tables, later reported by capture. */
   readonly l0: Position | null;
+  /** The view of the source that its ranges are read in (`SourceView.id`); absent where changes repair what moves between two reads. */
+  readonly view?: string;
   /** True once the L1 marker was written into the source's log. */
   readonly l1Requested: boolean;
   /** Number of ranges, 0 until they are in the ledger. */

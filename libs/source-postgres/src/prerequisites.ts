@@ -1,4 +1,4 @@
-import type { Problem, TableColumnRules } from '@nanosync/core';
+import type { Problem, SourceUse, TableColumnRules } from '@nanosync/core';
 import { describeError, isKind } from '@nanosync/core';
 import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
@@ -51,22 +51,26 @@ SELECT json_build_object(
     WHERE NOT EXISTS (SELECT FROM own s WHERE s.active_pid = r.pid)),
   'maxSenders', current_setting('max_wal_senders')::int)`;
 
-/** Every problem of server, user and tables, each with its cure. Touches nothing; throws when it cannot connect at all. */
+/**
+ * Every problem of server, user and tables, each with its cure. Touches nothing; throws when it cannot connect at all. What a slot and a
+ * publication need is not asked for where tables are only read.
+ */
 export async function checkPrerequisites(
   connect: Connect,
   pipeline: string,
   tables: readonly string[],
-  columns?: TableColumnRules,
+  { columns, use = 'follow' }: { readonly columns?: TableColumnRules | undefined; readonly use?: SourceUse | undefined } = {},
 ): Promise<Problem[]> {
   const { server, ofTables } = await withConnection(connect, 'check', async (client) => ({
-    server: await serverProblems(client, connect, pipeline),
+    server: await serverProblems(client, connect, pipeline, use),
     ofTables: await problemsOfTables(client, connect, tables, columns),
   }));
+  if (use === 'copy') return [...server, ...ofTables];
   // The replication protocol is tried last: its refusal says less than what was found before.
   return server.length > 0 ? [...server, ...ofTables] : [...(await protocolProblems(connect)), ...ofTables];
 }
 
-async function serverProblems(client: Client, connect: Connect, pipeline: string): Promise<Problem[]> {
+async function serverProblems(client: Client, connect: Connect, pipeline: string, use: SourceUse): Promise<Problem[]> {
   const facts = await queryJson<ServerFacts>(client, FACTS, [slotPattern(pipeline), publicationName(pipeline)]);
   const { place } = connect;
   const problems: Problem[] = [];
@@ -75,7 +79,7 @@ async function serverProblems(client: Client, connect: Connect, pipeline: string
   add(facts.version < OLDEST, `PostgreSQL ${facts.versionText} at ${place} is too old.`, 'Upgrade to PostgreSQL 14 or newer.');
   add(facts.standby, `PostgreSQL at ${place} is a read-only standby.`, 'Connect to the primary.');
   add(
-    !facts.standby && facts.readOnly,
+    !facts.standby && facts.readOnly && use === 'follow',
     `This user's transactions are read-only at ${place}.`,
     `Run: ALTER ROLE ${quoteIdent(connect.user)} RESET default_transaction_read_only;`,
   );
@@ -84,6 +88,7 @@ async function serverProblems(client: Client, connect: Connect, pipeline: string
     `The database at ${place} has no encoding (SQL_ASCII), so its text may not be text.`,
     'Replicate from a database with an encoding.',
   );
+  if (use === 'copy') return problems;
   const logical = 'Run: ALTER SYSTEM SET wal_level = logical; then restart PostgreSQL.';
   add(facts.walLevel !== 'logical', `wal_level at ${place} is ${facts.walLevel}, not logical.`, logical);
   return [...problems, ...rightProblems(facts, connect, pipeline), ...roomProblems(facts, place)];

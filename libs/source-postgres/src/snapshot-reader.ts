@@ -16,6 +16,7 @@ import type { TableStorage } from './storage.ts';
 import { parseStorage, sameColumns } from './storage.ts';
 import { replicatedColumns, storageNow } from './table-facts.ts';
 import { outputText, readsBinary } from './type-map.ts';
+import { importSql, isViewLost, isViewTooOld, seesView } from './view.ts';
 
 /** The range that is the whole table, whatever its storage: read so when rewrites keep voiding the plan. */
 export const WHOLE = 'whole';
@@ -39,7 +40,8 @@ export interface RangeRequest extends RangeOptions {
 
 /**
  * Reads one range in a transaction of its own: the lock first, so that nothing rewrites the table between check and COPY; then
- * the comparison with what was planned; then the COPY; then COMMIT. Blocks may be yielded before the end is known to be good:
+ * the comparison with what was planned; then the COPY; then COMMIT. In a view the transaction sees the catalog as it was, so a connection beside
+ * it compares while the lock is held. Blocks may be yielded before the end is known to be good:
  * only a reader that returns without an error has read the range.
  */
 export async function* readRange(
@@ -47,23 +49,24 @@ export async function* readRange(
   connect: Connect,
   request: RangeRequest,
 ): AsyncGenerator<RangeOutput, void, void> {
-  const { range, signal, table } = request;
+  const { range, signal, table, view } = request;
   signal.throwIfAborted();
-  const client = await connections.take(beginSql(range)).catch((error: unknown) => {
-    throw connect.explain(error);
+  const client = await connections.take(beginSql(range, view)).catch((error: unknown) => {
+    throw view !== undefined && isViewLost(error) ? changed(table.schema, VIEW_GONE, error) : connect.explain(error);
   });
   const abandon = () => destroy(client);
   signal.addEventListener('abort', abandon);
   let committed = false;
   try {
     signal.throwIfAborted();
-    const storage = await lockAndCompare(client, request);
+    await lock(client, table.schema);
+    const storage = view === undefined ? await compare(client, request) : await compareInView(connections, client, { ...request, view });
     yield* copyRange(client, copySql(table.schema, storage, range), storage, request);
     await client.query('COMMIT');
     committed = true;
   } catch (error) {
     signal.throwIfAborted();
-    throw connect.explain(error);
+    throw isViewTooOld(error) ? changed(table.schema, VIEW_GONE, error) : connect.explain(error);
   } finally {
     signal.removeEventListener('abort', abandon);
     if (committed) connections.give(client);
@@ -71,27 +74,53 @@ export async function* readRange(
   }
 }
 
-function beginSql(range: string): string {
-  const timeout = range === WHOLE ? WHOLE_TIMEOUT_MS : RANGE_TIMEOUT_MS;
-  return `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = ${timeout}`;
+function beginSql(range: string, view: string | undefined): string {
+  const timeout = `SET LOCAL statement_timeout = ${range === WHOLE ? WHOLE_TIMEOUT_MS : RANGE_TIMEOUT_MS}`;
+  if (view === undefined) return `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; ${timeout}`;
+  return `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${importSql(view)}; ${timeout}`;
 }
 
-async function lockAndCompare(client: Client, { table, range, hasher = UNKEYED }: RangeRequest): Promise<TableStorage> {
+const VIEW_GONE = 'the source no longer holds the moment that its rows are read of';
+
+async function lock(client: Client, schema: TableSchema): Promise<void> {
+  try {
+    await client.query(`LOCK TABLE ONLY ${qualifiedName(schema)} IN ACCESS SHARE MODE`);
+  } catch (error) {
+    if (GONE.has(codeOf(error) ?? '')) throw changed(schema, 'it no longer exists', error);
+    throw error;
+  }
+}
+
+/** The reading transaction holds the lock, so what another connection finds now stays so until the COPY is over. */
+async function compareInView(
+  connections: IdleConnections,
+  client: Client,
+  request: RangeRequest & { readonly view: string },
+): Promise<TableStorage> {
+  // Invariant 'cover': a name of a snapshot may come again; ranges of two moments are never mixed.
+  if (!(await seesView(client, request.view))) throw changed(request.table.schema, VIEW_GONE);
+  const other = await connections.take('SELECT 1');
+  try {
+    const storage = await compare(other, request);
+    connections.give(other);
+    return storage;
+  } catch (error) {
+    destroy(other);
+    throw error;
+  }
+}
+
+async function compare(client: Client, { table, range, view, hasher = UNKEYED }: RangeRequest): Promise<TableStorage> {
   // Invariant 'cover': the lock comes before the comparison, or a rewrite fits between that and the COPY.
   const planned = parseStorage(table.storage);
   requireSameKey(table.schema, planned, hasher);
   const { schema, name } = splitTableId(table.schema.table);
-  try {
-    await client.query(`LOCK TABLE ONLY ${qualifiedName(table.schema)} IN ACCESS SHARE MODE`);
-  } catch (error) {
-    if (GONE.has(codeOf(error) ?? '')) throw changed(table.schema, 'it no longer exists', error);
-    throw error;
-  }
   const now = await storageNow(client, schema, name);
   if (now === undefined) throw changed(table.schema, 'it no longer exists');
   if (now.oid !== planned.oid) throw changed(table.schema, 'it is another table of the same name');
   if (!sameColumns(replicatedColumns(now.columns), planned.columns)) throw changed(table.schema, 'its columns changed');
-  if (range !== WHOLE && now.filenode !== planned.filenode) throw changed(table.schema, 'it was rewritten');
+  // In a view the rows of a later file are invisible, also to one read of them all.
+  if ((range !== WHOLE || view !== undefined) && now.filenode !== planned.filenode) throw changed(table.schema, 'it was rewritten');
   return planned;
 }
 

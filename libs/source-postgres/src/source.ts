@@ -16,6 +16,7 @@ import { checkPrerequisites } from './prerequisites.ts';
 import { retentionOf } from './retention.ts';
 import { readRange, WHOLE } from './snapshot-reader.ts';
 import { tableSize } from './table-size.ts';
+import { openView } from './view.ts';
 
 /** What a PostgreSQL source is made of. `dsn` has its secrets resolved. */
 export interface PostgresSourceOptions {
@@ -33,7 +34,7 @@ export async function openPostgresSource({ dsn, hashKey, applicationName, log, c
   const hasher = hasherOf(hashKey);
   const readers = new IdleConnections(connect, clock, 'snapshot');
   return {
-    check: (pipeline, tables, columns): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables, columns),
+    check: (pipeline, tables, columns, use): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables, { columns, use }),
     discover: (tables, columns = {}) =>
       withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables, { columns, hasher })),
     drift: (pipeline, tables) => withConnection(connect, 'drift', (client) => driftOf(client, pipeline, tables, hasher)),
@@ -45,6 +46,7 @@ export async function openPostgresSource({ dsn, hashKey, applicationName, log, c
     release: (pipeline) => releaseAnchors(connect, clock, pipeline),
     fence: (options) => passFence(connect, clock, options),
     partition: (table, options) => partitionTable(connect, table, options),
+    openView: () => openView(connect),
     readRange: (table, range, options) => readRange(readers, connect, { table, range, hasher, ...options }),
     changes: (options) => openChanges(connect, options, { clock, hasher }),
     mark: (marker) => mark(connect, marker),

@@ -3,6 +3,7 @@ import {
   abortWhen,
   describeError,
   followPipelines,
+  followsChanges,
   isKind,
   isReadFrom,
   leaseNames,
@@ -27,7 +28,7 @@ const STEADY_MS = 60_000;
  * keeps a second capture from knocking at the slot again and again; it waits there without a word, and takes over when the first is gone.
  */
 export async function runCapture(ctx: ServiceContext): Promise<void> {
-  await followPipelines(ctx, isReadFrom, (inner, { definition: { name } }) =>
+  await followPipelines(ctx, isCaptured, (inner, { definition: { name } }) =>
     withLease(inner, leaseNames.capture(name), (_, signal) => follow({ ...inner, signal }, name)),
   );
 }
@@ -36,7 +37,7 @@ export async function runCapture(ctx: ServiceContext): Promise<void> {
 async function follow(ctx: ServiceContext, name: string): Promise<void> {
   for (let failures = 0; !ctx.signal.aborted; ) {
     const stored = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name));
-    if (stored === undefined || !isReadFrom(stored.value) || (await hasFailed(ctx, stored.value))) return;
+    if (stored === undefined || !isCaptured(stored.value) || (await hasFailed(ctx, stored.value))) return;
     const known: KnownRecord = { version: () => undefined };
     const startedMs = ctx.clock.monotonicMs();
     try {
@@ -64,7 +65,7 @@ async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, k
   const signal = AbortSignal.any([ctx.signal, ending.signal]);
   const watch = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
     const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
-    return now === undefined || !isReadFrom(now) || now.anchor?.id !== pipeline.anchor?.id || !sameTables(now, pipeline);
+    return now === undefined || !isCaptured(now) || now.anchor?.id !== pipeline.anchor?.id || !sameTables(now, pipeline);
   });
   watch.catch(() => undefined); // Thrown below; not unhandled until then.
   try {
@@ -79,4 +80,8 @@ async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, k
 
 function sameTables(a: PipelineRecord, b: PipelineRecord): boolean {
   return recordedTables(a).join() === recordedTables(b).join();
+}
+
+function isCaptured(pipeline: PipelineRecord): boolean {
+  return followsChanges(pipeline.definition) && isReadFrom(pipeline);
 }

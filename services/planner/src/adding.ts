@@ -1,5 +1,5 @@
 import type { FenceWait, PipelineRecord, ServiceContext, Source, SourceTable, TableId, TableRecord } from '@nanosync/core';
-import { describeError, isKind, PipelineError, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
+import { describeError, followsChanges, isKind, PipelineError, readRecord, sourceUseOf, stateKeys, tablesToAdd } from '@nanosync/core';
 import { createTopics, plannedTable, putTables } from './anchoring.ts';
 import { waitText } from './wait-text.ts';
 
@@ -68,7 +68,7 @@ async function requireFit({ ctx, pipeline, source }: AddingParts, table: TableId
     source: { columns },
     sink: sinkDefinition,
   } = pipeline.definition;
-  const unfit = await source.check(name, [table], columns);
+  const unfit = await source.check(name, [table], columns, sourceUseOf(pipeline.definition));
   const schemas = unfit.length > 0 ? [] : (await source.discover([table], columns)).map(({ schema }) => schema);
   await using sink = await ctx.openSink(sinkDefinition.connection);
   const problems = [...unfit, ...(await sink.check(name, [table], schemas))];
@@ -87,13 +87,14 @@ async function takeIn({ ctx, pipeline, source, fresh, waiting }: AddingParts, ta
     ctx.log.warn('added table waits for open transactions', { pipeline: name, waits: waitText(waits) });
     waiting(`Adding ${tables.join(', ')} waits for transactions that began before: ${waitText(waits)}`).catch(() => undefined);
   };
+  const follows = followsChanges(pipeline.definition);
   // Invariant 'anchor-first': the source streams a table before anything of it is marked or read.
-  await source.extend(name, tables, { signal: ctx.signal, onWait });
+  if (follows) await source.extend(name, tables, { signal: ctx.signal, onWait });
   await waiting(null);
   ctx.failpoint('tables-extended');
   // Only now: what it was like before nobody was told to follow it.
   const found: readonly SourceTable[] = await source.discover(tables, pipeline.definition.source.columns);
-  const busPartitions = await createTopics(ctx, name, found);
+  const busPartitions = await createTopics(ctx, name, follows ? found : []);
   const records = found.map((table) => plannedTable(ctx, { anchor, l0: null, table, busPartitions }));
   await storeAdded(ctx, pipeline, records);
   for (const { epoch, table } of records) {

@@ -13,12 +13,14 @@ import type {
 } from '@nanosync/core';
 import {
   describeError,
+  followsChanges,
   PIPELINE_MACHINE,
   PipelineError,
   RECORD_VERSION,
   ROWS_BUS_PARTITIONS,
   readRecord,
   recordedTables,
+  sourceUseOf,
   stateKeys,
   step,
 } from '@nanosync/core';
@@ -47,16 +49,12 @@ export async function anchorPipeline(
   const tables = await checked(ctx, stored.value, source, sink);
   if (request === null) await refuseLeftovers(ctx, definition.name, tables, sink);
   else await discardUnseen(ctx, stored, tables, sink);
-  const busPartitions = await createTopics(ctx, definition.name, tables);
+  const follows = followsChanges(definition);
+  const busPartitions = await createTopics(ctx, definition.name, follows ? tables : []);
   const begun = await dropAttempts(ctx, stored, source);
-  const anchor = await source.anchor(
-    definition.name,
-    ctx.ids.next(),
-    tables.map((table) => table.schema.table),
-  );
-  ctx.failpoint('slot-created');
+  const anchor = follows ? await slotAnchor(ctx, definition.name, tables, source) : await slotlessAnchor(ctx, definition.name, source);
   // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
-  const records = tables.map((table) => plannedTable(ctx, { anchor, l0: anchor.l0, table, busPartitions }));
+  const records = tables.map((table) => plannedTable(ctx, { anchor, l0: follows ? anchor.l0 : null, table, busPartitions }));
   loose.add(anchor, begun.version);
   if (!(await storeAnchor(ctx, begun, anchor, records))) {
     const now = await readRecord<PipelineRecord>(ctx.state, stored.key);
@@ -68,10 +66,23 @@ export async function anchorPipeline(
   return records.map(({ epoch }) => epoch);
 }
 
+async function slotAnchor(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[], source: Source): Promise<Anchor> {
+  const ids = tables.map(({ schema }) => schema.table);
+  const anchor = await source.anchor(pipeline, ctx.ids.next(), ids);
+  ctx.failpoint('slot-created');
+  return anchor;
+}
+
+/** The anchor of a pipeline that follows nothing: only the name of one life. What an earlier type left at the source goes. */
+async function slotlessAnchor(ctx: ServiceContext, pipeline: string, source: Source): Promise<Anchor> {
+  await source.release(pipeline);
+  return { id: ctx.ids.next(), l0: await source.end(), origin: {} };
+}
+
 async function checked(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, sink: Sink): Promise<readonly SourceTable[]> {
   const { definition } = pipeline;
   const ids = recordedTables(pipeline) as readonly TableId[];
-  const unfit = await source.check(definition.name, ids, definition.source.columns);
+  const unfit = await source.check(definition.name, ids, definition.source.columns, sourceUseOf(definition));
   const tables = unfit.length > 0 ? [] : await source.discover(ids, definition.source.columns);
   const schemas = tables.map(({ schema }) => schema);
   const problems = [...unfit, ...(await sink.check(definition.name, ids, schemas))];
@@ -147,7 +158,10 @@ function changedMeanwhile(pipeline: string): PipelineError {
   return new PipelineError('conflict', `Another planner changed pipeline ${pipeline} meanwhile.`);
 }
 
-/** Makes the topics that are not there and returns the number of bus partitions of each table: pinned when its topic was made. */
+/**
+ * Makes the topics that are not there, with a change topic for each of these tables, and returns the number of its bus partitions: pinned when it
+ * was made.
+ */
 export async function createTopics(
   ctx: ServiceContext,
   pipeline: string,

@@ -2,16 +2,19 @@ import type { Failure, PipelineEvent, PipelineRecord, ServiceContext, Sink, Sour
 import {
   describeError,
   endTrouble,
+  followsChanges,
   isMoving,
   PIPELINE_MACHINE,
   PipelineError,
   readRecord,
   stateKeys,
+  tablesToAdd,
   tellTrouble,
   turned,
   updateRecord,
 } from '@nanosync/core';
 import { anchorPipeline } from './anchoring.ts';
+import { CopyPlanner } from './copying.ts';
 import { collectFailures } from './failures.ts';
 import { LooseAnchors } from './loose-anchors.ts';
 import { TablePlanner } from './table-planner.ts';
@@ -26,7 +29,7 @@ export class PipelinePlanner implements AsyncDisposable {
   private readonly name: string;
   private source: Source | undefined;
   private sink: Sink | undefined;
-  private tables: TablePlanner | undefined;
+  private tables: TablePlanner | CopyPlanner | undefined;
   private tidying: Tidying | undefined;
   private readonly tasks: TaskPublisher;
   private readonly loose: LooseAnchors;
@@ -75,6 +78,10 @@ export class PipelinePlanner implements AsyncDisposable {
     if (pipeline.intent.sink === 'paused') await this.closeSink();
     if (pipeline.request === 'resnapshot' && pipeline.phase !== 'created') return this.begin(stored);
     if (pipeline.phase === 'created') return this.anchor(stored);
+    if (pipeline.phase === 'completed' && tablesToAdd(pipeline).length > 0) {
+      await this.move('plan', (record) => record);
+      return 'busy';
+    }
     if (!isMoving(pipeline)) return 'idle';
     const failure = await collectFailures(this.ctx, this.name, pipeline);
     if (failure !== undefined) {
@@ -160,7 +167,8 @@ export class PipelinePlanner implements AsyncDisposable {
     if (this.tables === undefined) {
       const { ctx, fresh, tasks } = this;
       const waiting = (text: string | null) => this.reportWaiting(text);
-      this.tables = await TablePlanner.open({ ctx, fresh, tasks, source: await this.openSource(pipeline), waiting }, pipeline);
+      const parts = { ctx, fresh, tasks, source: await this.openSource(pipeline), waiting };
+      this.tables = followsChanges(pipeline.definition) ? await TablePlanner.open(parts, pipeline) : new CopyPlanner(parts, pipeline);
       if (!this.resumed) await this.tables.logResuming();
       this.resumed = true;
       this.tidying = new Tidying(ctx, this.name);
@@ -169,12 +177,21 @@ export class PipelinePlanner implements AsyncDisposable {
     const progress = await this.tables.step(pipeline);
     this.unmet = progress.unmet;
     if (pipeline.phase === 'anchored' && progress.planned) await this.move('plan', (record) => record);
-    if (pipeline.phase === 'snapshotting' && progress.allBuilt) {
+    if (!followsChanges(pipeline.definition)) {
+      if (pipeline.phase === 'snapshotting' && progress.allBuilt) await this.complete();
+    } else if (pipeline.phase === 'snapshotting' && progress.allBuilt) {
       await this.move('all-built', (record) => ({ ...record, waiting: null }));
       this.ctx.log.info('pipeline streaming', { name: this.name });
     }
     if (pipeline.phase === 'streaming' && !progress.allBuilt) await this.move('plan', (record) => record); // A table was added.
     return progress.busy ? 'busy' : 'idle';
+  }
+
+  /** Everything is copied and shown: the services let the pipeline go with this, and the source keeps nothing for it. */
+  private async complete(): Promise<void> {
+    await this.move('complete', (record) => ({ ...record, waiting: null }));
+    this.ctx.log.info('pipeline completed', { name: this.name });
+    await this.close();
   }
 
   private async move(event: PipelineEvent, change: (record: PipelineRecord) => PipelineRecord): Promise<void> {

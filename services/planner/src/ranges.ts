@@ -53,14 +53,16 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
 export async function renewEpoch({ ctx, fresh }: Parts, stored: Stored<TableRecord>): Promise<Stored<TableRecord>> {
   if (fresh.has(stored.value.epoch)) return stored;
   const epoch = ctx.ids.next();
-  const value: TableRecord = { ...stored.value, epoch, l0: null, l1Requested: false, partitions: 0 };
+  const { view: _, ...table } = stored.value;
+  const value: TableRecord = { ...table, epoch, l0: null, l1Requested: false, partitions: 0 };
   const version = await ctx.state.put(stored.key, value, stored.version);
   if (version === undefined) throw new PipelineError('conflict', `Another planner changed table ${stored.value.table} meanwhile.`);
   fresh.add(epoch);
   return { ...stored, value, version };
 }
 
-async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stored<TableRecord>): Promise<void> {
+/** Stores a table's ranges under its epoch, and then the table as given. Once an epoch: see {@link renewEpoch}. */
+export async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stored<TableRecord>): Promise<void> {
   const { name, snapshot } = pipeline.definition;
   const { table, epoch, schema, storage, estimatedRows, voids } = stored.value;
   const options = { targetRows: snapshot.targetRowsPerPartition, whole: voids >= VOIDS_BEFORE_WHOLE };
@@ -81,9 +83,11 @@ async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stored<Tabl
 
 /**
  * Voids an epoch whose table was rewritten: ranges of another file cover nothing. The table starts again under a new epoch,
- * whose L0 is the place of its generation marker; changed columns need a person.
+ * whose L0 is the place of its generation marker; changed columns need a person. `voids`: how many then count, where the table is not to blame.
  */
-export async function voidPlan(parts: Parts & { readonly stored: Stored<TableRecord>; readonly reason: string }): Promise<void> {
+export async function voidPlan(
+  parts: Parts & { readonly stored: Stored<TableRecord>; readonly reason: string; readonly voids?: number },
+): Promise<void> {
   const { ctx, source, stored, reason } = parts;
   const { table, schema } = stored.value;
   const [found] = await source.discover([table], parts.pipeline.definition.source.columns);
@@ -93,8 +97,9 @@ export async function voidPlan(parts: Parts & { readonly stored: Stored<TableRec
       hint: `Run: nanosync pipeline resnapshot ${parts.pipeline.definition.name}`,
     });
   // Invariant 'cover': ranges of another file cover nothing, so they are never mixed with those of this one.
+  const { view: _, ...value } = stored.value;
   const next: TableRecord = {
-    ...stored.value,
+    ...value,
     phase: step(TABLE_MACHINE, stored.value.phase, 'void'),
     epoch: ctx.ids.next(),
     storage: found.storage,
@@ -102,7 +107,7 @@ export async function voidPlan(parts: Parts & { readonly stored: Stored<TableRec
     l0: null,
     l1Requested: false,
     partitions: 0,
-    voids: stored.value.voids + 1,
+    voids: parts.voids ?? stored.value.voids + 1,
   };
   if ((await ctx.state.put(stored.key, next, stored.version)) === undefined)
     throw new PipelineError('conflict', `Another planner changed table ${table} meanwhile.`);

@@ -1,11 +1,14 @@
 import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
-import { leaseNames, PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
+import { followsChanges, leaseNames, PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
 import { ChangeApplier } from './change-applier.ts';
+import type { GenerationStart } from './generation-start.ts';
 import { findGenerationStart } from './generation-start.ts';
 import type { TableReport } from './table-report.ts';
 
 /** How often the gate is looked at while a table is being staged, in milliseconds, where the sink does not say it. */
 const GATE_EVERY_MS = 100;
+/** How often it is looked whether a table that is copied is to be copied anew, in milliseconds. */
+const LOOK_EVERY_MS = 250;
 
 /** What a table's writer works on. */
 export interface TableWork {
@@ -44,6 +47,7 @@ async function writeEpoch(work: TableWork, table: TableId, token: string): Promi
   await report.begin(record.epoch);
   await discardOlder(work, built, generation);
   if ((await sink.generation(generation)) === undefined && !(await buildWhenComplete(work, generation))) return;
+  if (!followsChanges(pipeline.definition)) return await showCopy(work, generation);
   const applier = await ChangeApplier.open({ ...work, generation, schema: record.schema, token });
   await applier.run();
 }
@@ -82,6 +86,18 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
   }
 }
 
+/** Nothing follows a copy: users see it at once, and only then is it called built. Then waits until the table gets another epoch. */
+async function showCopy(work: TableWork, generation: GenerationId): Promise<void> {
+  const { ctx, sink, report } = work;
+  await sink.switchTo(generation);
+  const status = await sink.generation(generation);
+  await report.set({ built: true, rowsBuilt: status?.rowsBuilt ?? 0, quarantined: status?.quarantined ?? 0 }, true);
+  while (!ctx.signal.aborted && (await tableRecord(work, generation.table))?.epoch === generation.epoch) {
+    await ctx.clock.sleep(LOOK_EVERY_MS, ctx.signal);
+    await report.flush();
+  }
+}
+
 /** Builds the generation, once its place in the stream is known. False when the signal aborted, or the epoch was given up, before that. */
 async function build(
   { ctx, pipeline, sink, report }: TableWork,
@@ -90,7 +106,8 @@ async function build(
   quarantined: number,
 ): Promise<boolean> {
   const topic = ctx.topics.changes(generation.pipeline, generation.table);
-  const start = await findGenerationStart(ctx, topic, generation);
+  const follows = followsChanges(pipeline.definition);
+  const start = follows ? await findGenerationStart(ctx, topic, generation) : startOfCopy(record);
   if (start === undefined) return false;
   const { rows } = await sink.build({
     generation,
@@ -102,6 +119,10 @@ async function build(
     start: start.partitions,
   });
   ctx.failpoint('generation-built');
+  if (!follows) {
+    ctx.log.info('copied', { table: generation.table, rows });
+    return true;
+  }
   const info = await ctx.bus.topic(topic);
   const waiting = start.partitions.reduce((sum, { next }, partition) => sum + (info?.partitions[partition]?.end ?? next) - next, 0);
   await report.set(
@@ -111,6 +132,12 @@ async function build(
   if (quarantined > 0) ctx.log.warn('table built without its quarantined rows', { table: generation.table, rows: quarantined });
   ctx.log.info('handoff', { table: generation.table, rows, waiting_changes: waiting });
   return true;
+}
+
+/** A copy has no change topic: its rows stand at the view that they were read in, and no progress is kept. */
+function startOfCopy({ table, l0 }: TableRecord): GenerationStart {
+  if (l0 === null) throw new PipelineError('defect', `The copy of ${table} has no position.`);
+  return { l0, topicId: '', partitions: [] };
 }
 
 async function tableRecord({ ctx, pipeline }: TableWork, table: TableId): Promise<TableRecord | undefined> {

@@ -107,7 +107,7 @@ async function publishRange(
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   };
   const targetBytes = Math.min(BLOCK_BYTES, publisher.maxBlockBytes);
-  for await (const output of source.readRange(table, task.range, { targetBytes, origin, signal: ctx.signal })) {
+  for await (const output of source.readRange(table, task.range, { targetBytes, origin, view: table.view, signal: ctx.signal })) {
     if (output.kind === 'rejected') {
       // Invariant 'nothing-skipped': published and counted, then the rest is read.
       await publisher.quarantine(name, output.row);

@@ -6,6 +6,7 @@ import type { Snapshot } from './table.ts';
 import { ModelTable, sees } from './table.ts';
 import type { TransactionHost } from './transaction.ts';
 import { ModelTransaction } from './transaction.ts';
+import { ModelViews } from './view.ts';
 import { WakeUps } from './wake-ups.ts';
 
 /** What a model is made of. */
@@ -56,6 +57,7 @@ export class ModelDatabase implements TransactionHost {
   onConfirm: (lsn: bigint, slot: string) => void = () => {};
   /** Ends all connections of one process, for each process that is connected. */
   readonly sessions = new Set<() => void>();
+  readonly views = new ModelViews();
   readonly wakeUps = new WakeUps();
   readonly random: () => number;
   readonly largeChars: number;
@@ -144,11 +146,11 @@ export class ModelDatabase implements TransactionHost {
     return true;
   }
 
-  /** Makes room where versions lie that no transaction and no open read can see, so that later rows come to lie on early pages. */
+  /** Makes room where versions lie that no transaction, no open read and no view can see, so that later rows come to lie on early pages. */
   vacuum(table: TableId): void {
     const { heap, readers, writers, exclusive } = this.table(table);
     if (exclusive !== undefined) return;
-    const snapshots = [...readers].flatMap(({ snapshot }) => snapshot ?? []);
+    const snapshots = [...this.views.snapshots, ...[...readers].flatMap(({ snapshot }) => snapshot ?? [])];
     heap.vacuum(
       ({ aborted, removedBy }) =>
         aborted || (removedBy !== 0 && !this.isRunning(removedBy) && snapshots.every((snapshot) => sees(snapshot, removedBy))),

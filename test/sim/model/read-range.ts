@@ -27,9 +27,13 @@ export async function* readModelRange(
   planned: { readonly schema: TableSchema; readonly storage: string },
   range: string,
 ): AsyncGenerator<RangeOutput, void, void> {
-  const { db, clock, signal, connection } = parts;
+  const { db, clock, signal, connection, view } = parts;
   const reader: { snapshot: Snapshot | undefined } = { snapshot: undefined };
   check(parts);
+  if (view !== undefined) {
+    reader.snapshot = db.views.of(view);
+    if (reader.snapshot === undefined) throw changed(planned.schema.table, 'the moment that its rows are read of is no longer held');
+  }
   const table = await lock(parts, planned.schema, reader);
   const letGo = () => {
     if (table.readers.delete(reader)) db.wakeUps.wake();
@@ -37,10 +41,10 @@ export async function* readModelRange(
   connection.addEventListener('abort', letGo, { once: true });
   signal.addEventListener('abort', letGo, { once: true });
   try {
-    compare(table, planned, range);
+    compare(table, planned, range === WHOLE && view === undefined);
     await clock.sleep(SNAPSHOT_MS, signal);
     check(parts);
-    reader.snapshot = db.snapshot();
+    reader.snapshot ??= db.snapshot();
     const [from = '0', to = ''] = range === WHOLE ? [] : range.split(':');
     const rows = table.visible(reader.snapshot, Number(from), to === '' ? Number.POSITIVE_INFINITY : Number(to));
     for (let at = 0; at < rows.length; at += BLOCK_ROWS) {
@@ -83,13 +87,13 @@ async function lock(parts: ReadParts, { table }: TableSchema, reader: { snapshot
   }
 }
 
-function compare(table: ModelTable, planned: { readonly schema: TableSchema; readonly storage: string }, range: string): void {
+function compare(table: ModelTable, planned: { readonly schema: TableSchema; readonly storage: string }, anyFile: boolean): void {
   const [oid, file] = planned.storage.split('/');
   const [oidNow, fileNow] = table.storage.split('/');
   const id = planned.schema.table;
   if (oid !== oidNow) throw changed(id, 'it is another table of the same name');
   if (!sameSchema(table.schema, planned.schema)) throw changed(id, 'its columns changed');
-  if (range !== WHOLE && file !== fileNow) throw changed(id, 'it was rewritten');
+  if (!anyFile && file !== fileNow) throw changed(id, 'it was rewritten');
 }
 
 function changed(table: string, what: string): PipelineError {

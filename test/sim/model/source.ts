@@ -38,6 +38,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
       }),
     fence: (options) => passModelFence(db, clock, { ...options, connection: connections.signal }),
     partition: async (table, options) => reached(db, () => partition(db, table.schema.table, options)),
+    openView: async () => db.views.open(db, connections.signal),
     readRange: (table, range, options) => readModelRange({ db, clock, connection: connections.signal, ...options }, table, range),
     changes: (options) => openModelChanges({ db, options, clock, connection: connections.signal }),
     mark: async (marker) => reached(db, () => db.mark(marker)),

@@ -1,5 +1,5 @@
 import type { ConnectionDefinition, PipelineDefinition, Problem, Source, TableId, TableSchema } from '@nanosync/core';
-import { describeError, isKind, PipelineError } from '@nanosync/core';
+import { describeError, isKind, PipelineError, sourceUseOf } from '@nanosync/core';
 
 /** What a pipeline would write. */
 export interface SinkCheckRequest {
@@ -36,11 +36,12 @@ export async function preflight(ports: PreflightPorts, definitions: readonly Pip
 /** Puts the tables' columns into `schemas` for the sink, when the source has no problem. */
 async function sourceProblems(
   ports: PreflightPorts,
-  { name, source: { connection, tables, columns } }: PipelineDefinition,
+  definition: PipelineDefinition,
   schemas: TableSchema[],
 ): Promise<readonly Problem[]> {
+  const { connection, tables, columns } = definition.source;
   await using source = await ports.openSource(connection);
-  const problems = await source.check(name, tables, columns);
+  const problems = await source.check(definition.name, tables, columns, sourceUseOf(definition));
   if (problems.length === 0) for (const { schema } of await source.discover(tables, columns)) schemas.push(schema);
   return problems;
 }

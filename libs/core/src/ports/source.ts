@@ -43,7 +43,25 @@ export interface RangeOptions {
   readonly targetBytes: number;
   /** Encoded bytes that every row begins with, see `rowOrigin`. */
   readonly origin: Uint8Array;
+  /** The view to read in; absent: the range as it is now. */
+  readonly view?: string | undefined;
   readonly signal: AbortSignal;
+}
+
+/** What tables are wanted for: to follow their changes, or only to be read. */
+export type SourceUse = 'follow' | 'copy';
+
+/**
+ * One moment of the source that all readers share, in other processes too. It lasts until it is disposed of, its process dies or its connection breaks;
+ * a read that has begun goes on. The source keeps rows that nobody else needs as long as it lasts.
+ */
+export interface SourceView extends AsyncDisposable {
+  /** Names the moment for `RangeOptions.view`. No other moment ever has this name. */
+  readonly id: string;
+  /** Where the source's log ended just before it. */
+  readonly position: Position;
+  /** Throws PipelineError `unavailable` when the source no longer holds it. */
+  check(): Promise<void>;
 }
 
 /**
@@ -165,7 +183,7 @@ export interface SourceRetention {
 /** An operational database to follow. One per pipeline and process; holds no connection open that it does not need. */
 export interface Source extends AsyncDisposable {
   /** Every problem that would keep these tables from being replicated; touches nothing. Throws `config`/`unavailable` when it cannot even connect. */
-  check(pipeline: string, tables: readonly string[], columns?: TableColumnRules): Promise<readonly Problem[]>;
+  check(pipeline: string, tables: readonly string[], columns?: TableColumnRules, use?: SourceUse): Promise<readonly Problem[]>;
   /**
    * The tables' columns, key and storage, in the order given; throws PipelineError `config` for one that is missing or unfit. What the rules
    * exclude is no column of the schema, what they hash is text there; the storage carries the rules to whatever reads the table.
@@ -210,7 +228,12 @@ export interface Source extends AsyncDisposable {
   fence(options: FenceOptions): Promise<void>;
   /** Ranges that cover the table without overlap, the last one open; one range when `whole`. Sized by rows and bytes, from statistics. */
   partition(table: SourceTable, options: { readonly targetRows: number; readonly whole: boolean }): Promise<readonly string[]>;
-  /** Reads one range as it is now; throws PipelineError `table-changed` when storage or columns are not the planned ones. */
+  /** Holds this moment open. A table can be read in it whose storage was asked for before, and is the same when it is read. */
+  openView(): Promise<SourceView>;
+  /**
+   * Reads one range as it is now, or as it was in the view; throws PipelineError `table-changed` when storage or columns are not the planned ones, or
+   * the view is gone.
+   */
   readRange(
     table: { readonly schema: TableSchema; readonly storage: string },
     range: string,
