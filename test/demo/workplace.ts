@@ -42,6 +42,7 @@ export function writePipelinesFile(
     readonly dsn: string;
     readonly tables: readonly string[];
     readonly targetRows: number;
+    readonly replicationType?: string;
     readonly concurrency?: number;
     readonly maxRowsPerSecond?: number;
     /** Where it writes; the workplace's DuckDB file unless told otherwise. */
@@ -60,7 +61,7 @@ export function writePipelinesFile(
 ${properties.join('\n')}
 pipelines:
   - name: ${pipeline.name}
-    replication_type: cdc_backfill
+    replication_type: ${pipeline.replicationType ?? 'cdc_backfill'}
     source:
       connection: ${pipeline.name}-postgres
       tables: [${pipeline.tables.join(', ')}]

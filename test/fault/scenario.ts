@@ -95,8 +95,8 @@ export class Scenario implements AsyncDisposable {
   }
 
   /** Writes the pipelines file, with these tables. */
-  define(tables: readonly string[]): void {
-    const pipeline = { name: PIPELINE, dsn: this.dsn, tables, targetRows: TARGET_ROWS, concurrency: CONCURRENCY };
+  define(tables: readonly string[], replicationType = 'cdc_backfill'): void {
+    const pipeline = { name: PIPELINE, dsn: this.dsn, tables, replicationType, targetRows: TARGET_ROWS, concurrency: CONCURRENCY };
     writePipelinesFile(this.workplace, pipeline);
   }
 

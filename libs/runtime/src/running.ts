@@ -1,5 +1,5 @@
 import type { PipelinePhase, State } from '@nanosync/core';
-import { leaseNames } from '@nanosync/core';
+import { followsChanges, leaseNames } from '@nanosync/core';
 import type { PipelineStatus } from './status.ts';
 
 /** Phases in which changes are captured and written. */
@@ -9,14 +9,15 @@ const MOVING: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming
  * The services of which no process works on this pipeline just now, by the leases that they hold. One that took over a moment ago may be
  * missing for some seconds. Snapshot workers are needed only while there is something to read; which pipeline one works on is not asked.
  */
-export async function absentServices(state: State, { name, phase, request, intent, tables }: PipelineStatus): Promise<readonly string[]> {
+export async function absentServices(state: State, status: PipelineStatus): Promise<readonly string[]> {
+  const { name, type, phase, request, intent, tables } = status;
   const moving = MOVING.includes(phase) && request === null && intent.run === 'running';
   const isWritten = intent.sink === 'running';
   const needed = [
     { service: 'planner', lease: leaseNames.planner(name) },
     ...(moving
       ? [
-          { service: 'cdc-capture', lease: leaseNames.capture(name) },
+          ...(followsChanges({ replicationType: type }) ? [{ service: 'cdc-capture', lease: leaseNames.capture(name) }] : []),
           ...(isWritten ? [{ service: 'sink-writer', lease: leaseNames.rows(name) }] : []),
         ]
       : []),

@@ -6,13 +6,14 @@ import type {
   PipelinePhase,
   PipelineRecord,
   Position,
+  ReplicationType,
   SinkReport,
   State,
   TableRecord,
   TroubleRecord,
   WatchRecord,
 } from '@nanosync/core';
-import { laterPosition, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
+import { followsChanges, laterPosition, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
 import { systemClock } from './clock.ts';
 import type { FiguresAge, Lag, Rates, Retention } from './figures.ts';
 import { ageOf, retentionOf } from './figures.ts';
@@ -24,6 +25,7 @@ import { needsPerson, troublesOf } from './troubles.ts';
 /** One pipeline for people and programs. */
 export interface PipelineStatus {
   readonly name: string;
+  readonly type: ReplicationType;
   readonly phase: PipelinePhase;
   /** What keeps a service from going on; it tries again. */
   readonly troubles: readonly Trouble[];
@@ -78,7 +80,7 @@ export async function pipelineStatus(
     const stored = await listRecords<PartitionRecord>(state, stateKeys.partitions(name, table.table, table.epoch));
     const ledger = stored.map(({ value }) => value);
     const report = reports.get(stateKeys.sinkReport(name, table.table));
-    tables.push(tableStatus({ table, ledger, capture, report, watch, nowMs }));
+    tables.push(tableStatus({ table, follows: followsChanges(record.definition), ledger, capture, report, watch, nowMs }));
   }
   const troubles = (await listRecords<TroubleRecord>(state, stateKeys.troubles(name))).map(({ value }) => value);
   return summary({ record, capture, watch, troubles, nowMs }, inFileOrder(tables, record.definition.source.tables));
@@ -120,6 +122,7 @@ function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFact
     record.phase === 'failed' || failure !== null || tables.some((table) => table.failure !== null || table.phase === 'failed');
   return {
     name: record.definition.name,
+    type: record.definition.replicationType,
     phase: record.phase,
     troubles,
     // Invariant 'nothing-skipped': what was put aside is not in the sink.

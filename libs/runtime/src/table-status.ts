@@ -24,8 +24,8 @@ export type PartitionCounts = Readonly<Record<PartitionPhase | 'total' | 'done' 
 export interface TableStatus {
   readonly table: string;
   readonly phase: TablePhase;
-  /** The phase in the words of the design: a built table is `catching up` below its L1 and `live` from there on. */
-  readonly state: 'planned' | 'snapshotting' | 'catching up' | 'live' | 'failed';
+  /** The phase in the words of the design: a built table is `catching up` below its L1 and `live` from there on; `copied` where nothing is followed. */
+  readonly state: 'planned' | 'snapshotting' | 'copied' | 'catching up' | 'live' | 'failed';
   readonly epoch: string;
   readonly l0: Position | null;
   readonly l1: Position | null;
@@ -55,6 +55,8 @@ const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChang
 /** The records of one table, as far as there are any. */
 export interface TableFacts {
   readonly table: TableRecord;
+  /** The pipeline follows changes. */
+  readonly follows: boolean;
   readonly ledger: readonly PartitionRecord[];
   readonly capture: CaptureRecord | undefined;
   readonly report: SinkReport | undefined;
@@ -63,7 +65,7 @@ export interface TableFacts {
 }
 
 /** Capture and sink may still report on another epoch of the table; only what belongs to this one is shown. */
-export function tableStatus({ table, ledger, capture, report: anyReport, watch, nowMs }: TableFacts): TableStatus {
+export function tableStatus({ table, follows, ledger, capture, report: anyReport, watch, nowMs }: TableFacts): TableStatus {
   const anyCapture = capture?.tables[table.table];
   const captured = anyCapture?.epoch === table.epoch ? anyCapture : undefined;
   const report = anyReport?.epoch === table.epoch ? anyReport : undefined;
@@ -72,7 +74,7 @@ export function tableStatus({ table, ledger, capture, report: anyReport, watch, 
   return {
     table: table.table,
     phase: table.phase,
-    state: derivedState(table.phase, captured, report),
+    state: table.phase === 'built' && !follows ? 'copied' : derivedState(table.phase, captured, report),
     epoch: table.epoch,
     l0: table.l0 ?? captured?.l0 ?? null,
     l1: captured?.l1 ?? null,

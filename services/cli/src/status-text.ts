@@ -1,4 +1,5 @@
 import type { Failure } from '@nanosync/core';
+import { followsChanges } from '@nanosync/core';
 import type { PipelineStatus, TableStatus } from '@nanosync/runtime';
 
 /** A pipeline's status as lines for a terminal. What needs a person stands right under the name, with its cure. */
@@ -13,7 +14,8 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   if (pipeline.request !== null)
     lines.push(`  asked for: ${pipeline.request}${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
   if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
-  lines.push(`  L0 ${pipeline.l0 ?? '-'}`, `  L1 ${pipeline.l1 ?? '-'}`);
+  if (followsChanges({ replicationType: pipeline.type })) lines.push(`  L0 ${pipeline.l0 ?? '-'}`, `  L1 ${pipeline.l1 ?? '-'}`);
+  else lines.push(`  ${copyText(pipeline)}`);
   return [...lines, ...columns(pipeline.tables.map(tableCells))];
 }
 
@@ -43,6 +45,13 @@ function headline(pipeline: PipelineStatus): string {
   if (pipeline.troubles.some(({ manual }) => manual)) reasons.push('cannot go on');
   if (defects > 0) reasons.push(`${counted(defects, 'defect')} counted`);
   return `${phase}, NEEDS ATTENTION: ${reasons.join(', ')}`;
+}
+
+function copyText({ name, phase, tables }: PipelineStatus): string {
+  const moments = new Set(tables.map(({ l0 }) => l0));
+  const one = moments.size > 1 ? 'each table of one moment, not all of the same' : 'all tables of one moment';
+  if (phase !== 'completed') return `copies once, ${one}: while it reads, the source keeps old row versions from vacuum`;
+  return `copied once, ${one}; to copy again: nanosync pipeline resnapshot ${name}`;
 }
 
 /** Rows that are in quarantine are not at the sink; why stands in the log, their values do not. */

@@ -52,7 +52,9 @@ export async function anchorPipeline(
   const follows = followsChanges(definition);
   const busPartitions = await createTopics(ctx, definition.name, follows ? tables : []);
   const begun = await dropAttempts(ctx, stored, source);
-  const anchor = follows ? await slotAnchor(ctx, definition.name, tables, source) : await slotlessAnchor(ctx, definition.name, source);
+  const anchor = follows
+    ? await slotAnchor(ctx, definition.name, tables, source)
+    : await slotlessAnchor(ctx, definition.name, tables, source);
   // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
   const records = tables.map((table) => plannedTable(ctx, { anchor, l0: follows ? anchor.l0 : null, table, busPartitions }));
   loose.add(anchor, begun.version);
@@ -73,9 +75,13 @@ async function slotAnchor(ctx: ServiceContext, pipeline: string, tables: readonl
   return anchor;
 }
 
-/** The anchor of a pipeline that follows nothing: only the name of one life. What an earlier type left at the source goes. */
-async function slotlessAnchor(ctx: ServiceContext, pipeline: string, source: Source): Promise<Anchor> {
+/** The anchor of a pipeline that follows nothing: only the name of one life. What an earlier type left at the source and on the bus goes. */
+async function slotlessAnchor(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[], source: Source): Promise<Anchor> {
   await source.release(pipeline);
+  for (const { schema } of tables) {
+    const topic = ctx.topics.changes(pipeline, schema.table);
+    if ((await ctx.bus.topic(topic)) !== undefined) await ctx.bus.deleteTopic(topic);
+  }
   return { id: ctx.ids.next(), l0: await source.end(), origin: {} };
 }
 

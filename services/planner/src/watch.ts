@@ -1,5 +1,5 @@
 import type { Anchor, PipelineRecord, ServiceContext, SinkReport, Source, TableId, WatchRecord } from '@nanosync/core';
-import { describeError, listRecords, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
+import { describeError, followsChanges, listRecords, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
 import { captureOf } from './capture-view.ts';
 import type { Answer } from './watch-record.ts';
 import { watched } from './watch-record.ts';
@@ -46,11 +46,14 @@ class Look {
     const { ctx } = this;
     const pipeline = (await readRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name)))?.value;
     const anchor = pipeline?.anchor ?? null;
-    if (pipeline === undefined || anchor === null || pipeline.intent.deletion !== null) return;
-    this.asking ??= this.ask(pipeline, anchor).finally(() => {
-      this.asking = undefined;
-    });
-    await patiently(ctx, this.asking);
+    if (pipeline === undefined || anchor === null || pipeline.intent.deletion !== null || pipeline.phase === 'completed') return;
+    // Without a slot the source keeps no log for the pipeline, and nothing lags.
+    if (followsChanges(pipeline.definition)) {
+      this.asking ??= this.ask(pipeline, anchor).finally(() => {
+        this.asking = undefined;
+      });
+      await patiently(ctx, this.asking);
+    }
     if (!ctx.signal.aborted) await this.store(pipeline, anchor);
   }
 

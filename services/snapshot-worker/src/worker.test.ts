@@ -88,7 +88,7 @@ const PARTITION: PartitionRecord = {
 
 /** A worker's surroundings in memory; `read` stands for the source's read of a range, by pipeline. */
 async function surroundings(
-  read: (pipeline: string, targetBytes: number) => AsyncIterable<unknown>,
+  read: (pipeline: string, targetBytes: number, view: string | undefined) => AsyncIterable<unknown>,
   wrap: (bus: Bus) => Bus = (bus) => bus,
   limits = {},
 ) {
@@ -112,7 +112,7 @@ async function surroundings(
     ids: { next: () => `i${++ids}` },
     openSource: async ({ name }) =>
       ({
-        readRange: (_table: unknown, _range: string, { targetBytes }: RangeOptions) => read(name, targetBytes),
+        readRange: (_table: unknown, _range: string, { targetBytes, view }: RangeOptions) => read(name, targetBytes, view),
         [Symbol.asyncDispose]: async () => {},
       }) as unknown as Source,
     openSink: () => Promise.reject(new Error('a worker opens no sink')),
@@ -260,6 +260,23 @@ describe('a snapshot worker', () => {
     expect(await until(async () => (await partition('q')).phase === 'read')).toBe(true);
     expect((await partition('p')).phase).toBe('planned');
     expect(reads).toBe(1);
+    end();
+    await running;
+  });
+
+  it('reads in the view that the ranges of the table were planned in', async () => {
+    const views: (string | undefined)[] = [];
+    const { ctx, put, send, partition, until, end } = await surroundings((_pipeline, _bytes, view) => {
+      views.push(view);
+      return rows();
+    });
+    await put('p');
+    const key = stateKeys.table('p', ORDERS.table);
+    await ctx.state.put(key, { ...TABLE, view: 'view 1' }, (await ctx.state.get(key))?.version ?? 0);
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('p')).phase === 'read')).toBe(true);
+    expect(views).toEqual(['view 1']);
     end();
     await running;
   });

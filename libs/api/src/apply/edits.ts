@@ -1,5 +1,5 @@
 import type { ConnectionDefinition, PipelineDefinition, PipelineRecord } from '@nanosync/core';
-import { afterCommand, goesOn, recordedTables } from '@nanosync/core';
+import { afterCommand, followsChanges, goesOn, recordedTables } from '@nanosync/core';
 
 /** A stored pipeline and what a file wants of it. */
 export interface Change {
@@ -38,7 +38,7 @@ export type DefinitionPart =
 
 /** Every edit of a pipeline that exists and its effect: what `apply` prints before it acts, and what docs/cli.md lists. */
 export const EDITS: Readonly<Record<DefinitionPart, EditRule>> = {
-  replication_type: { value: ({ replicationType }) => replicationType, outcomes: () => [cannotChange('replication_type')] },
+  replication_type: { value: ({ replicationType }) => replicationType, outcomes: typeOutcomes },
   'source.connection': { value: ({ source }) => leadsTo(source.connection), outcomes: () => [cannotChange('source.connection')] },
   'source.tables': { value: ({ source }) => source.tables, outcomes: tableOutcomes },
   'source.columns': { value: ({ source }) => source.columns, outcomes: columnOutcomes },
@@ -85,6 +85,19 @@ function cannotChange(part: DefinitionPart): Outcome {
   };
 }
 
+/** Where nothing is anchored yet the new type is the first. Otherwise another type is another life: users see what there is until it is copied. */
+function typeOutcomes({ stored, wanted: { replicationType } }: Change): readonly Outcome[] {
+  const from = stored.definition.replicationType;
+  if (from === 'query' || replicationType === 'query' || from === 'cdc' || replicationType === 'cdc')
+    return [cannotChange('replication_type')];
+  if (stored.phase === 'created') return [effect(`begins as ${replicationType}`)];
+  const text =
+    replicationType === 'snapshot'
+      ? 'changes are followed no longer, and slot and publication go: all tables are copied once more, as of one moment, and users see the rows of now until that is done'
+      : 'all tables are copied anew and then followed: users see the rows of the last copy until that is done';
+  return [{ kind: 'effect', effect: text, becomes: (record) => ({ ...record, request: 'resnapshot' }) }];
+}
+
 /** A table that was not taken in yet may go again. */
 function tableOutcomes(change: Change): readonly Outcome[] {
   const { stored, wanted } = change;
@@ -98,7 +111,9 @@ function tableOutcomes(change: Change): readonly Outcome[] {
       },
     ];
   const outcomes = [
-    ...addedTables(change).map((table) => effect(`table ${table} is added: it will be copied and then followed${whenAdded(stored)}`)),
+    ...addedTables(change).map((table) =>
+      effect(`table ${table} is added: it will be copied${followsChanges(wanted) ? ' and then followed' : ''}${whenAdded(stored)}`),
+    ),
     ...gone.map((table) => effect(`table ${table} is not added`)),
   ];
   return outcomes.length > 0 ? outcomes : [effect('its tables are listed in another order')];

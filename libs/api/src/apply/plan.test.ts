@@ -24,7 +24,7 @@ const RECORD: PipelineRecord = {
 
 /** One edit of each part: those that a pipeline takes, with their effect, and those that it does not. */
 const CASES: Readonly<Record<DefinitionPart, readonly (readonly [PipelineDefinition, string])[]>> = {
-  replication_type: [[{ ...OLD, replicationType: 'cdc' }, 'refused: its replication_type differs']],
+  replication_type: [[{ ...OLD, replicationType: 'query' }, 'refused: its replication_type differs']],
   'source.connection': [
     [{ ...OLD, source: { ...OLD.source, connection: connection('c', 'postgres://b/db') } }, 'refused: its source.connection differs'],
   ],
@@ -103,6 +103,30 @@ describe('every edit of a definition', () => {
     expect(await planApply(state, [wanted])).toMatchObject([{ outcome: 'unchanged' }]);
   });
 
+  it.each([
+    ['cdc_backfill', 'snapshot', 'changes are followed no longer'],
+    ['snapshot', 'cdc_backfill', 'all tables are copied anew and then followed'],
+  ] as const)('of replication_type from %s to %s begins another life, once', async (from, to, says) => {
+    const before = { ...RECORD, definition: { ...OLD, replicationType: from }, phase: 'completed' as const };
+    await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);
+    const wanted = { ...OLD, replicationType: to };
+    const plans = await planApply(state, [wanted]);
+    expect(plans[0]?.edits).toMatchObject([{ part: 'replication_type', effect: expect.stringContaining(says), drops: false }]);
+    await storeDefinitions(state, plans, clock);
+    expect(await stored()).toMatchObject({ definition: wanted, request: 'resnapshot' });
+    expect(await planApply(state, [wanted])).toMatchObject([{ outcome: 'unchanged' }]);
+  });
+
+  it('of replication_type before anything is anchored is only another definition', async () => {
+    const before: PipelineRecord = { ...newPipeline(OLD, 5) };
+    await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);
+    const wanted = { ...OLD, replicationType: 'snapshot' as const };
+    const plans = await planApply(state, [wanted]);
+    expect(plans[0]?.edits).toMatchObject([{ effect: 'begins as snapshot' }]);
+    await storeDefinitions(state, plans, clock);
+    expect(await stored()).toEqual({ ...before, definition: wanted });
+  });
+
   it('stands in docs/cli.md', () => {
     const docs = readFileSync(new URL('../../../../docs/cli.md', import.meta.url), 'utf8');
     for (const part of Object.keys(EDITS)) expect(docs).toContain(`| \`${part}\``);
@@ -111,7 +135,7 @@ describe('every edit of a definition', () => {
 
 describe('applying', () => {
   it('tells every edit that is refused at once, and stores nothing of the file', async () => {
-    const wanted = { ...withTables('s.b'), replicationType: 'cdc' as const };
+    const wanted = { ...withTables('s.b'), replicationType: 'query' as const };
     const other = { ...OLD, name: 'new', source: { ...OLD.source, tables: ['s.x'] } };
     const refused = planApply(state, [wanted, other]);
     await expect(refused).rejects.toThrow('its replication_type differs');

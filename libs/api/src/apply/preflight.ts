@@ -34,11 +34,7 @@ export async function preflight(ports: PreflightPorts, definitions: readonly Pip
 }
 
 /** Puts the tables' columns into `schemas` for the sink, when the source has no problem. */
-async function sourceProblems(
-  ports: PreflightPorts,
-  definition: PipelineDefinition,
-  schemas: TableSchema[],
-): Promise<readonly Problem[]> {
+async function sourceProblems(ports: PreflightPorts, definition: PipelineDefinition, schemas: TableSchema[]): Promise<readonly Problem[]> {
   const { connection, tables, columns } = definition.source;
   await using source = await ports.openSource(connection);
   const problems = await source.check(definition.name, tables, columns, sourceUseOf(definition));

@@ -8,6 +8,9 @@ import type { ConfigPath, ConfigProblems } from './yaml-file.ts';
 /** Sinks in which names that differ in case alone are one. */
 const IGNORES_CASE: Readonly<Record<string, string>> = { duckdb: 'DuckDB', bigquery: 'BigQuery' };
 
+/** The replication types that are built. */
+const READY_TYPES: readonly string[] = ['cdc_backfill', 'snapshot'];
+
 const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,39}$/;
 
 /** Checks what the shape of a pipelines file cannot say: names, references between its parts, and what exists so far. */
@@ -78,8 +81,8 @@ function checkPipeline(pipeline: LoosePipeline, path: ConfigPath, connections: r
     problems.add([...path, 'name'], `${JSON.stringify(name)} cannot be a pipeline name; ${rule}`);
   }
   const known = Object.entries(REPLICATION_NAMES).find(([word]) => word === replicationType);
-  if (known !== undefined && known[1] !== 'cdc_backfill')
-    problems.add([...path, 'replication_type'], `${replicationType} is not there yet; use cdc_backfill`);
+  if (known !== undefined && !READY_TYPES.includes(known[1]))
+    problems.add([...path, 'replication_type'], `${replicationType} is not there yet; use ${READY_TYPES.join(' or ')}`);
   if (source !== undefined) checkRole(source, 'source', [...path, 'source', 'connection'], connections, problems);
   if (sink !== undefined) checkRole(sink, 'sink', [...path, 'sink', 'connection'], connections, problems);
   if (tables !== undefined) checkTables(tables, [...path, 'source', 'tables'], problems);

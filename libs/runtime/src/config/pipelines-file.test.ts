@@ -181,9 +181,9 @@ describe('a wrong pipelines file', () => {
     expect(found[0]).toMatch(/^p\.yaml:\d+: /);
   });
 
-  it.each(['cdc', 'cdc_only', 'snapshot', 'snapshot_only', 'query'])('says that replication_type %s is not there yet', (type) => {
+  it.each(['cdc', 'cdc_only', 'query'])('says that replication_type %s is not there yet', (type) => {
     expect(refused('    source:', `    replication_type: ${type}\n    source:`)).toEqual([
-      `p.yaml:11: pipelines[0].replication_type ${type} is not there yet; use cdc_backfill`,
+      `p.yaml:11: pipelines[0].replication_type ${type} is not there yet; use cdc_backfill or snapshot`,
     ]);
   });
 

@@ -83,7 +83,9 @@ export const PIPELINES_FILE = z.strictObject({
         replication_type: z
           .enum(Object.keys(REPLICATION_NAMES) as (keyof typeof REPLICATION_NAMES)[])
           .optional()
-          .describe('How to replicate; default cdc_backfill: copy the rows, then follow every change.'),
+          .describe(
+            'How to replicate; default cdc_backfill: copy the rows, then follow every change. snapshot: copy the rows as of one moment, once.',
+          ),
         source: z.strictObject({
           connection: name.describe('Name of a source connection.'),
           tables: z.array(z.string()).describe('Tables as schema.table.'),
