@@ -31,7 +31,7 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     invariant: 'anchor-first',
     does: 'A table that comes to a pipeline is marked and read before the source streams it.',
     file: `${PLANNER}/adding.ts`,
-    find: '  await source.extend(name, tables, { signal: ctx.signal, onWait });\n',
+    find: '  if (follows) await source.extend(name, tables, { signal: ctx.signal, onWait });\n',
     replace: '  onWait([]);\n',
     test: planner(
       'adding',
