@@ -15,6 +15,8 @@ export interface Options {
   readonly from: number;
   readonly seed: number | undefined;
   readonly plan: Plan | undefined;
+  /** The pipeline copies once and follows nothing. */
+  readonly isCopy: boolean;
   readonly isShrunk: boolean;
   readonly isJson: boolean;
 }
@@ -30,6 +32,7 @@ export function readOptions(args: readonly string[]): Options | string {
         from: { type: 'string' },
         seed: { type: 'string' },
         plan: { type: 'string' },
+        copy: { type: 'boolean' },
         'no-shrink': { type: 'boolean' },
         json: { type: 'boolean' },
       },
@@ -42,7 +45,8 @@ export function readOptions(args: readonly string[]): Options | string {
       from: number('from', values.from) ?? 1,
       seed: number('seed', values.seed),
       plan: values.plan === undefined ? undefined : planFrom(values.plan),
-      isShrunk: values['no-shrink'] !== true,
+      isCopy: values.copy === true,
+      isShrunk: values['no-shrink'] !== true && values.copy !== true,
       isJson: values.json === true,
     };
   } catch (error) {

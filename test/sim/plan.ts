@@ -70,7 +70,8 @@ export function copyPlanOf(seed: number): Plan {
   const plan = planOf(seed);
   const random = randomOf(seed, 'copy');
   const losses = Array.from({ length: random.int(0, 2) }, (): Fault => ({ kind: 'view lost', atMs: random.int(20, BUSY_MS) }));
-  const faults = [...plan.faults.filter(({ kind }) => kind !== 'slot lost'), ...losses].sort((a, b) => a.atMs - b.atMs);
+  const possible = plan.faults.filter(({ kind, onPhase }) => kind !== 'slot lost' && onPhase !== 'streaming');
+  const faults = [...possible, ...losses].sort((a, b) => a.atMs - b.atMs);
   return { ...plan, replicationType: 'snapshot', faults };
 }
 
