@@ -29,7 +29,10 @@ export interface PipelineStatus {
   readonly phase: PipelinePhase;
   /** What keeps a service from going on; it tries again. */
   readonly troubles: readonly Trouble[];
-  /** True while nothing failed, nothing waits for a person or has not worked for a minute, nothing is in quarantine and no defect was counted. */
+  /**
+   * True while nothing failed, nothing waits for a person or has not worked for a minute, nothing is in quarantine, no defect was counted and the
+   * source is not about to drop what is needed.
+   */
   readonly healthy: boolean;
   /** The longest of the tables' lags; null while no table is built. */
   readonly lag: Lag | null;
@@ -114,10 +117,10 @@ function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFact
   const quarantined = sum((table) => table.quarantined);
   const defects = sum((table) => table.defects);
   const failure = record.failure ?? capture?.failure ?? null;
-  const troubles = troublesOf(
-    told.filter(({ service }) => !isAtRest(service, record)),
-    nowMs,
-  );
+  const moving = told.filter(({ service }) => !isAtRest(service, record));
+  const troubles = troublesOf(moving, nowMs);
+  const retention = retentionOf(watch) ?? null;
+  const endangered = isInDanger({ phase: record.phase, retention });
   const failed =
     record.phase === 'failed' || failure !== null || tables.some((table) => table.failure !== null || table.phase === 'failed');
   return {
@@ -126,9 +129,9 @@ function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFact
     phase: record.phase,
     troubles,
     // Invariant 'nothing-skipped': what was put aside is not in the sink.
-    healthy: !failed && quarantined === 0 && defects === 0 && !troubles.some(needsPerson),
+    healthy: !failed && quarantined === 0 && defects === 0 && !endangered && !troubles.some(needsPerson),
     ...figuresOf(tables),
-    retention: retentionOf(watch) ?? null,
+    retention,
     figures: ageOf(watch, nowMs),
     l0: record.anchor?.l0 ?? null,
     l1: latestL1(tables),
@@ -175,6 +178,14 @@ function isAtRest(service: string, { intent }: PipelineRecord): boolean {
   if (service === 'sink-writer') return intent.sink === 'paused';
   return service === 'cdc-capture' && intent.run === 'paused';
 }
+
+/** True while the source may drop what this pipeline needs, or has. */
+export function isInDanger({ phase, retention }: Pick<PipelineStatus, 'phase' | 'retention'>): boolean {
+  return MOVING.includes(phase) && retention !== null && (retention.state === 'at risk' || retention.state === 'lost');
+}
+
+/** Phases in which the source's log is needed. */
+const MOVING: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming', 'paused'];
 
 function latestL1(tables: readonly TableStatus[]): Position | null {
   let latest: Position | undefined;

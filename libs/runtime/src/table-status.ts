@@ -93,7 +93,7 @@ export function tableStatus({ table, follows, ledger, capture, report: anyReport
             ...{ estimated: table.estimatedRows, rows: report?.rowsStaged ?? 0, durable: partitions.durable, total: partitions.total },
             rowsPerSecond: perSecond?.rows,
           }),
-    lag: lagOf(watch, table.table, appliedUpTo(capture, report), nowMs) ?? null,
+    lag: follows ? (lagOf(watch, table.table, appliedUpTo(capture, report), nowMs) ?? null) : null,
     perSecond,
     watermark: report?.watermark ?? null,
     changesPublished: captured?.changes ?? 0,

@@ -66,9 +66,11 @@ test('with a limit what is left falls until the server drops the log, which is s
   });
 });
 
-test('of a slot that is gone nothing is kept', async () => {
+test('a slot that is gone has lost its log; an anchor without a slot needs none', async () => {
   const gone = { ...anchor, origin: { ...anchor.origin, slot: 'nobody' } };
-  expect(await retentionOf(connect, gone)).toMatchObject({ state: 'none', keptBytes: 0 });
+  expect(await retentionOf(connect, gone)).toMatchObject({ state: 'lost', keptBytes: 0, leftBytes: 0 });
+  const { slot: _, ...origin } = anchor.origin;
+  expect(await retentionOf(connect, { ...anchor, origin })).toMatchObject({ state: 'none', keptBytes: 0, leftBytes: null });
 });
 
 test('a slot whose log may go at the next checkpoint is at risk', () => {

@@ -28,17 +28,17 @@ export async function retentionOf(connect: Connect, anchor: Anchor): Promise<Sou
   const facts = await withConnection(connect, 'retention', (client) => queryJson<Facts>(client, FACTS, [anchor.origin.slot ?? '']), {
     statementTimeoutMs: TIMEOUT_MS,
   });
-  return retentionFrom(facts);
+  return retentionFrom(facts, anchor.origin.slot !== undefined);
 }
 
 /** The answer in the port's words (pure). A server that has dropped what was needed no longer knows from where. */
-export function retentionFrom({ end, limit, found, restart, status, safe }: Facts): SourceRetention {
+export function retentionFrom({ end, limit, found, restart, status, safe }: Facts, hasSlot = true): SourceRetention {
   const megabytes = Number(limit);
   const limitBytes = megabytes < 0 ? null : megabytes * 1024 * 1024;
   const at = parseLsn(end);
   const place = { end: positionOfLsn(at), limitBytes, setting: SETTING };
-  if (!found) return { ...place, state: 'none', keptBytes: 0, leftBytes: null };
-  if (status === 'lost' || restart === null) return { ...place, state: 'lost', keptBytes: 0, leftBytes: 0 };
+  if (!hasSlot) return { ...place, state: 'none', keptBytes: 0, leftBytes: null };
+  if (!found || status === 'lost' || restart === null) return { ...place, state: 'lost', keptBytes: 0, leftBytes: 0 };
   const keptBytes = bytesBetween(parseLsn(restart), at);
   if (limitBytes === null) return { ...place, state: 'unlimited', keptBytes, leftBytes: null };
   // The server's own figure; it goes below zero until the next checkpoint drops the log.

@@ -80,7 +80,6 @@ describe('a cluster', () => {
     expect(cli.out.slice(0, 3)).toEqual([
       'orders-pipeline  streaming, live',
       '  no cdc-capture works on it: start nanosync service cdc-capture',
-      '  L0 -',
     ]);
   });
 

@@ -1,22 +1,26 @@
 import type { Failure } from '@nanosync/core';
 import { followsChanges } from '@nanosync/core';
-import type { PipelineStatus, TableStatus } from '@nanosync/runtime';
+import type { PipelineStatus, TableStatus, Trouble } from '@nanosync/runtime';
+import { isInDanger, needsPerson } from '@nanosync/runtime';
+import { figuresLines, lagText, shortPosition } from './figures-text.ts';
+import { counted, countText, durationText, rateText } from './units-text.ts';
 
 /** A pipeline's status as lines for a terminal. What needs a person stands right under the name, with its cure. */
 export function statusText(pipeline: PipelineStatus): readonly string[] {
   const lines = [`${pipeline.name}  ${headline(pipeline)}`];
   if (pipeline.failure !== null) lines.push(...failureLines('  ', pipeline.failure));
   for (const table of pipeline.tables) if (table.failure !== null) lines.push(...failureLines(`  ${table.table}: `, table.failure));
-  for (const { service, reason } of pipeline.troubles) if (reason !== pipeline.waiting) lines.push(`  ${service} tries again: ${reason}`);
+  for (const { service, reason, seconds } of pipeline.troubles)
+    if (reason !== pipeline.waiting) lines.push(`  ${service} tries again: ${reason}${sinceText(seconds)}`);
   if (pipeline.quarantined > 0) lines.push(`  ${quarantineCure(pipeline)}`);
   if (pipeline.waiting !== null) lines.push(`  waiting: ${pipeline.waiting}`);
   lines.push(...pauseLines(pipeline));
   if (pipeline.request !== null)
     lines.push(`  asked for: ${pipeline.request}${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
   if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
-  if (followsChanges({ replicationType: pipeline.type })) lines.push(`  L0 ${pipeline.l0 ?? '-'}`, `  L1 ${pipeline.l1 ?? '-'}`);
-  else lines.push(`  ${copyText(pipeline)}`);
-  return [...lines, ...columns(pipeline.tables.map(tableCells))];
+  const follows = followsChanges({ replicationType: pipeline.type });
+  lines.push(...(follows ? figuresLines(pipeline) : [`  ${copyText(pipeline)}`]));
+  return [...lines, ...tableLines(pipeline.tables, follows)];
 }
 
 /** What stands still because users want it so, what that means meanwhile, and the way back. */
@@ -42,7 +46,8 @@ function headline(pipeline: PipelineStatus): string {
   const failedTables = pipeline.tables.filter((table) => table.failure !== null || table.phase === 'failed').length;
   if (failedTables > 0) reasons.push(`${counted(failedTables, 'table')} failed`);
   if (quarantined > 0) reasons.push(`${counted(quarantined, 'row')} in quarantine`);
-  if (pipeline.troubles.some(({ manual }) => manual)) reasons.push('cannot go on');
+  for (const trouble of pipeline.troubles) if (needsPerson(trouble)) reasons.push(troubleText(trouble, toAdd.length));
+  if (pipeline.retention !== null && isInDanger(pipeline)) reasons.push('the source drops what was not read');
   if (defects > 0) reasons.push(`${counted(defects, 'defect')} counted`);
   return `${phase}, NEEDS ATTENTION: ${reasons.join(', ')}`;
 }
@@ -54,6 +59,15 @@ function copyText({ name, phase, tables }: PipelineStatus): string {
   return `copied once, ${one}; to copy again: nanosync pipeline resnapshot ${name}`;
 }
 
+function troubleText({ partial, service, manual }: Trouble, toAdd: number): string {
+  if (partial) return `${counted(toAdd, 'new table')} cannot be added, the others go on`;
+  return `${service} ${manual ? 'cannot go on' : 'does not work'}`;
+}
+
+function sinceText(seconds: number | null): string {
+  return seconds === null || seconds < 10 ? '' : ` (for ${durationText(seconds)})`;
+}
+
 /** Rows that are in quarantine are not at the sink; why stands in the log, their values do not. */
 function quarantineCure({ name }: PipelineStatus): string {
   return `rows in quarantine are not at the sink: the log's "quarantined" lines say why; correct them at the source, then run: nanosync pipeline resnapshot ${name}`;
@@ -63,33 +77,59 @@ function failureLines(lead: string, failure: Failure): readonly string[] {
   return [`${lead}${failure.reason}`, `${' '.repeat(4)}cure: ${failure.cure}`];
 }
 
-function tableCells(table: TableStatus): readonly string[] {
-  const { partitions, rows } = table;
-  const building = table.state === 'snapshotting' || table.state === 'planned';
+/** Two lines a table: how it moves, and how far it is. */
+function tableLines(tables: readonly TableStatus[], follows: boolean): readonly string[] {
+  const name = Math.max(...tables.map(({ table }) => table.length), 0);
+  const state = Math.max(...tables.map((table) => table.state.length), 0);
+  return tables.flatMap((table) => {
+    const isCopied = table.state !== 'snapshotting' && table.state !== 'planned';
+    const moving = !isCopied ? copied(table) : follows ? followed(table) : [];
+    const counts = !isCopied ? copiedCounts(table) : follows ? followedCounts(table) : rowsText(table);
+    return [
+      `  ${table.table.padEnd(name)}  ${table.state.padEnd(state)}  ${[...putAside(table), ...moving].join(', ')}`.trimEnd(),
+      `    ${counts}; ${follows ? places(table) : `as of ${place(table.l0)}`}`,
+    ];
+  });
+}
+
+function putAside({ quarantined, defects }: TableStatus): readonly string[] {
+  return [...(quarantined > 0 ? [`QUARANTINED ${countText(quarantined)}`] : []), ...(defects > 0 ? [`DEFECTS ${countText(defects)}`] : [])];
+}
+
+function copied({ partitions, perSecond, secondsLeft }: TableStatus): readonly string[] {
   return [
-    table.table,
-    table.state,
-    partitionsText(partitions),
-    building ? `rows ${Math.max(rows.staged, rows.read)} of about ${rows.estimated}` : `rows ${rows.built} copied`,
-    `waiting ${table.waitingChanges}`,
-    `applied ${table.changesApplied}`,
-    `watermark ${table.watermark ?? '-'}`,
-    ...(table.quarantined > 0 ? [`QUARANTINED ${table.quarantined}`] : []),
-    ...(table.defects > 0 ? [`DEFECTS ${table.defects}`] : []),
+    `${partitions.done} of ${counted(partitions.total, 'partition')}`,
+    ...(perSecond === null ? [] : [`${rateText(perSecond.rows)} rows/s`]),
+    ...(secondsLeft === null ? [] : [`${durationText(secondsLeft)} left`]),
   ];
 }
 
-function partitionsText({ done, total, durable, repeated }: TableStatus['partitions']): string {
+function copiedCounts({ partitions: { durable, done, repeated }, rows }: TableStatus): string {
   const notes = [...(durable < done ? [`${durable} durable`] : []), ...(repeated > 0 ? [`${repeated} repeated`] : [])];
-  return `partitions ${done}/${total}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+  const partitions = notes.length === 0 ? '' : ` (partitions: ${notes.join(', ')})`;
+  return `${countText(Math.max(rows.staged, rows.read))} of about ${counted(rows.estimated, 'row')}${partitions}`;
 }
 
-function columns(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths: number[] = [];
-  for (const row of rows) for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
-  return rows.map((row) => `  ${row.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  ')}`.trimEnd());
+function followed({ lag, perSecond, waitingChanges }: TableStatus): readonly string[] {
+  return [
+    ...(lag === null ? [] : [`lag ${lagText(lag)}`]),
+    ...(perSecond === null ? [] : [`${rateText(perSecond.applied)} changes/s`]),
+    `${countText(waitingChanges)} waiting`,
+  ];
 }
 
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+function followedCounts(table: TableStatus): string {
+  return `${rowsText(table)}, ${counted(table.changesApplied, 'change')} applied`;
+}
+
+function rowsText({ rows, partitions: { done, total } }: TableStatus): string {
+  return `${counted(rows.built, 'row')} copied (${done} of ${counted(total, 'partition')})`;
+}
+
+function places({ l0, l1, watermark }: TableStatus): string {
+  return `L0 ${place(l0)}, L1 ${place(l1)}, watermark ${place(watermark)}`;
+}
+
+function place(position: string | null): string {
+  return position === null ? '-' : shortPosition(position);
 }

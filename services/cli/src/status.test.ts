@@ -53,9 +53,12 @@ it('shows a healthy pipeline and exits with 0', async () => {
   expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(0);
   expect(cli.out).toEqual([
     'orders-pipeline  streaming, live',
-    `  L0 ${L0}`,
-    '  L1 -',
-    `  public.orders  live  partitions 128/128  rows 12 copied  waiting 0  applied 3  watermark ${L0}`,
+    '  lag         - (the source was not asked yet)',
+    '  changes     -',
+    '  source log  -',
+    '  L0, L1      10+0, not reached',
+    '  public.orders  live  0 waiting',
+    '    12 rows copied (128 of 128 partitions), 3 changes applied; L0 10+0, L1 -, watermark 10+0',
   ]);
 });
 
@@ -90,7 +93,7 @@ it('names what needs a person, with the cure, and exits with 1', async () => {
     '    cure: nanosync pipeline resnapshot orders-pipeline',
     expect.stringMatching(/^ {2}rows in quarantine are not at the sink: .* then run: nanosync pipeline resnapshot orders-pipeline$/),
   ]);
-  expect(cli.out.at(-1)).toContain('QUARANTINED 2  DEFECTS 1');
+  expect(cli.out.at(-2)).toContain('QUARANTINED 2, DEFECTS 1');
 });
 
 it('shows why a service tries again, and is not green for what does not pass by itself', async () => {
@@ -104,7 +107,7 @@ it('shows why a service tries again, and is not green for what does not pass by 
   expect(cli.out).toContain('  sink-writer tries again: w.duckdb is open in another process. End it.');
   await tellTrouble(cli.state(), 'orders-pipeline', 'sink-writer', new PipelineError('prerequisite', 'the folder is gone.'));
   expect(await status()).toBe(1);
-  expect(cli.out).toContain('orders-pipeline  created, NEEDS ATTENTION: cannot go on');
+  expect(cli.out).toContain('orders-pipeline  created, NEEDS ATTENTION: sink-writer cannot go on');
   expect(cli.out).toContain('  sink-writer tries again: the folder is gone.');
   await endTrouble(cli.state(), 'orders-pipeline', 'sink-writer');
   expect(await status()).toBe(0);

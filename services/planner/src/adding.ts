@@ -1,7 +1,7 @@
 import type { FenceWait, PipelineRecord, ServiceContext, Source, SourceTable, TableId, TableRecord } from '@nanosync/core';
 import { describeError, followsChanges, isKind, PipelineError, readRecord, sourceUseOf, stateKeys, tablesToAdd } from '@nanosync/core';
 import { createTopics, plannedTable, putTables } from './anchoring.ts';
-import { waitText } from './wait-text.ts';
+import { WaitLog, waitText } from './wait-text.ts';
 
 /** What tables are added with. */
 export interface AddingParts {
@@ -82,9 +82,10 @@ async function takeIn({ ctx, pipeline, source, fresh, waiting }: AddingParts, ta
   const { name } = pipeline.definition;
   const { anchor } = pipeline;
   if (anchor === null) throw new PipelineError('defect', `A table is added to pipeline ${name}, which has no anchor.`);
+  const log = new WaitLog(ctx);
   const onWait = (waits: readonly FenceWait[]) => {
     if (waits.length === 0) return;
-    ctx.log.warn('added table waits for open transactions', { pipeline: name, waits: waitText(waits) });
+    log.warn('added table waits for open transactions', { pipeline: name, table: tables.join() }, waits);
     waiting(`Adding ${tables.join(', ')} waits for transactions that began before: ${waitText(waits)}`).catch(() => undefined);
   };
   const follows = followsChanges(pipeline.definition);

@@ -1,6 +1,6 @@
 import type { PartitionRecord, PipelineRecord, ServiceContext, Source, Stored, TableRecord } from '@nanosync/core';
 import { PipelineError, RECORD_VERSION, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
-import { waitText } from './wait-text.ts';
+import { WaitLog, waitText } from './wait-text.ts';
 
 /** After this many rewrites a table is read as one range, which no rewrite can void. */
 const VOIDS_BEFORE_WHOLE = 2;
@@ -28,13 +28,14 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
   // Invariant 'anchor-first': a later epoch's L0 is in the log before anything is read under it.
   for (const { value } of tables)
     if (value.l0 === null) await source.mark({ kind: 'generation', pipeline: name, table: value.table, epoch: value.epoch });
+  const log = new WaitLog(ctx);
   // Invariant 'visibility-fence': ranges, and with them reads, come after it.
   await source.fence({
     signal: ctx.signal,
     onWait: (waits) => {
       if (waits.length === 0) return; // Nobody is named yet, or the last one has just ended.
       const text = waitText(waits);
-      ctx.log.warn('snapshot waits for open transactions', { pipeline: name, waits: text });
+      log.warn('snapshot waits for open transactions', { pipeline: name, table: tables.map(({ value }) => value.table).join() }, waits);
       waiting(`The snapshot waits for transactions that began before it: ${text}`).catch(() => undefined);
     },
   });

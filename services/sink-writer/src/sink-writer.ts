@@ -20,8 +20,10 @@ import { runTableWriter } from './table-writer.ts';
 
 /** How often the sink-writer looks whether a pipeline still goes on, in milliseconds. */
 const LOOK_EVERY_MS = 250;
-/** A pipeline whose loops have run this long is past what kept it from being written. */
+/** A pipeline whose loops have run this long, and twice as long as until they broke last, is past what kept it from being written ... */
 const STEADY_MS = 5000;
+/** ... or this long, however long they had run. */
+const SURELY_STEADY_MS = 60_000;
 /** The longest wait before a pipeline that could not be written is tried again. */
 const LONGEST_WAIT_MS = 10_000;
 /** How often a table that stands still says why. */
@@ -39,7 +41,7 @@ export async function runSinkWriter(ctx: ServiceContext): Promise<void> {
   const share = new Share(inner, SERVICE);
   const keeping = share.keep().finally(() => ending.abort());
   keeping.catch(() => undefined); // Awaited below.
-  const failures = new Map<string, number>();
+  const failures = new Map<string, Failures>();
   try {
     await followPipelines(inner, isWrittenTo, (context, pipeline) => runPipeline(context, { pipeline, share, failures }));
   } finally {
@@ -53,7 +55,13 @@ interface PipelineWork {
   readonly pipeline: PipelineRecord;
   readonly share: Share;
   /** How often in a row each pipeline's loops have broken. */
-  readonly failures: Map<string, number>;
+  readonly failures: Map<string, Failures>;
+}
+
+/** How often in a row a pipeline's loops have broken, and how long they had run the last time. */
+interface Failures {
+  readonly count: number;
+  readonly ranMs: number;
 }
 
 /**
@@ -63,6 +71,7 @@ interface PipelineWork {
 async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: PipelineWork): Promise<void> {
   const { name, sink: sinkDefinition } = pipeline.definition;
   const ending = new AbortController();
+  const beganMs = ctx.clock.monotonicMs();
   const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) };
   const end = () => ending.abort();
   ctx.signal.addEventListener('abort', end, { once: true });
@@ -103,7 +112,9 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
     if (ctx.signal.aborted) return;
     end();
     await steady;
-    await beginAgain(ctx, pipeline, error, failures);
+    const count = failures.get(name)?.count ?? 0;
+    failures.set(name, { count: count + 1, ranMs: ctx.clock.monotonicMs() - beganMs });
+    await beginAgain(ctx, pipeline, error, count);
   } finally {
     end();
     ctx.signal.removeEventListener('abort', end);
@@ -112,15 +123,13 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
 }
 
 /** Says what broke the pipeline's loops and waits, longer each time, before they begin again; throws what must not be retried. */
-async function beginAgain(ctx: ServiceContext, pipeline: PipelineRecord, error: unknown, failures: Map<string, number>): Promise<void> {
+async function beginAgain(ctx: ServiceContext, pipeline: PipelineRecord, error: unknown, count: number): Promise<void> {
   const { name } = pipeline.definition;
   if (isKind(error, 'gap', 'table-changed')) await reportBroken(ctx, pipeline, error);
   else if (isKind(error, 'unavailable', 'conflict', 'prerequisite', 'config'))
     await tellTrouble(ctx.state, name, SERVICE, error, { nowMs: ctx.clock.nowMs() });
   else throw error;
   ctx.log.warn('sink writer begins again', { pipeline: name, err: describeError(error) });
-  const count = failures.get(name) ?? 0;
-  failures.set(name, count + 1);
   await ctx.clock.sleep(Math.min(LONGEST_WAIT_MS, 1000 * 2 ** count), ctx.signal);
 }
 
@@ -135,8 +144,10 @@ async function reportBroken(ctx: ServiceContext, pipeline: PipelineRecord, error
 }
 
 /** Ends the pipeline's trouble once its loops have run for a while. */
-async function whenSteady(ctx: ServiceContext, pipeline: string, failures: Map<string, number>): Promise<void> {
-  await ctx.clock.sleep(STEADY_MS, ctx.signal);
+async function whenSteady(ctx: ServiceContext, pipeline: string, failures: Map<string, Failures>): Promise<void> {
+  // A sink that hangs for a while before each refusal has not recovered meanwhile.
+  const steadyMs = Math.max(STEADY_MS, Math.min(SURELY_STEADY_MS, 2 * (failures.get(pipeline)?.ranMs ?? 0)));
+  await ctx.clock.sleep(steadyMs, ctx.signal);
   if (ctx.signal.aborted) return;
   failures.delete(pipeline);
   await endTrouble(ctx.state, pipeline, SERVICE);

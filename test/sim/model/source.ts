@@ -44,7 +44,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     mark: async (marker) => reached(db, () => db.mark(marker)),
     retention: async (anchor) =>
       reached(db, () => ({
-        ...{ end: positionOf(db.end, 0n), state: db.slots.has(anchor.origin.slot ?? '') ? 'unlimited' : 'none', setting: 'none' },
+        ...{ end: positionOf(db.end, 0n), state: db.slots.has(anchor.origin.slot ?? '') ? 'unlimited' : 'lost', setting: 'none' },
         ...{ keptBytes: 0, limitBytes: null, leftBytes: null },
       })),
     end: async () => reached(db, () => positionOf(db.end, 0n)),

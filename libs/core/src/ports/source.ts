@@ -165,7 +165,8 @@ export interface FenceOptions {
 
 /**
  * How much of its log a source keeps for an anchor, and how much more may be written before it drops what is still needed.
- * `lost`: it has. `at risk`: it may at any moment. `unlimited`: nothing but the disk bounds it. `none`: nothing is kept for this anchor.
+ * `lost`: it has, or it no longer knows of the anchor. `at risk`: it may at any moment. `unlimited`: nothing but the disk bounds it. `none`: this
+ * anchor needs no log.
  */
 export interface SourceRetention {
   /** The end of the log at this moment. */

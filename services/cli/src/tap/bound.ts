@@ -24,10 +24,19 @@ export function parseBound(flag: string, text: string, nowMs: number): Bound {
     if (!Number.isNaN(ms)) return { at: 'time', ms };
   }
   try {
-    return { at: 'position', position: parsePosition(text.toUpperCase()) };
+    return { at: 'position', position: parsePosition(canonical(text.toUpperCase())) };
   } catch {
     throw new PipelineError('config', `${flag} ${JSON.stringify(text.slice(0, 80))} is neither a time nor a position.`, {
       hint: 'Write beginning, now, 10m, 2026-01-31T12:00:00Z, a position as status prints it, or an LSN like 0/575E220.',
     });
   }
+}
+
+/** A position as status shows it, without leading zeros, in full. */
+function canonical(text: string): string {
+  if (!text.includes('+')) return text;
+  return text
+    .split('+')
+    .map((section) => section.padStart(16, '0'))
+    .join('/');
 }

@@ -1,0 +1,128 @@
+import type { Position } from '@nanosync/core';
+import { RUNNING } from '@nanosync/core';
+import type { PipelineStatus, TableStatus } from '@nanosync/runtime';
+import { describe, expect, it } from 'vitest';
+import { statusText } from './status-text.ts';
+import { parseBound } from './tap/bound.ts';
+
+const at = (lsn: string) => `${lsn.padStart(16, '0')}/${'5'.padStart(16, '0')}` as Position;
+const lag = { seconds: 7, atLeast: false, bytes: 4_100_000 };
+const perSecond = { rows: 0, published: 120.4, applied: 118.2 };
+
+const live: TableStatus = {
+  ...{
+    table: 'public.orders',
+    phase: 'following',
+    state: 'live',
+    epoch: 'e',
+    l0: at('575E220'),
+    l1: at('575E2F8'),
+    watermark: at('57A0000'),
+  },
+  partitions: { planned: 0, reading: 0, read: 0, durable: 5, total: 5, done: 5, repeated: 0 },
+  rows: { estimated: 20_000, read: 20_000, staged: 20_000, built: 20_000 },
+  ...{ bytesRead: 1, secondsLeft: null, lag, perSecond, changesPublished: 9, changesApplied: 3211, waitingChanges: 12, waitedAtHandoff: 0 },
+  overlap: { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 },
+  ...{ quarantined: 0, defects: 0, lastAppliedMs: 0, failure: null },
+};
+
+const copying: TableStatus = {
+  ...live,
+  ...{ table: 'public.order_items', phase: 'snapshotting', state: 'snapshotting', l1: null, watermark: null, lag: null, secondsLeft: 113 },
+  partitions: { planned: 92, reading: 2, read: 4, durable: 30, total: 128, done: 34, repeated: 2 },
+  rows: { estimated: 8_000_000, read: 2_100_000, staged: 1_900_000, built: 0 },
+  perSecond: { rows: 52_000, published: 0, applied: 0 },
+};
+
+const pipeline = {
+  ...{
+    name: 'orders-pipeline',
+    type: 'cdc_backfill',
+    phase: 'snapshotting',
+    troubles: [],
+    healthy: true,
+    l0: at('575E220'),
+    l1: null,
+    published: null,
+    session: 1,
+  },
+  ...{ lag, perSecond: { rows: 52_000, published: 120.4, applied: 118.2 }, secondsLeft: 113 },
+  retention: {
+    ...{ state: 'safe', keptBytes: 48e6, limitBytes: 1e9, leftBytes: 976e6, growthBytesPerSecond: 80_000, secondsLeft: 12_200 },
+    setting: 'max_slot_wal_keep_size',
+  },
+  figures: { sourceSeconds: 2, plannerSeconds: 2, old: false, failure: null },
+  ...{
+    intent: RUNNING,
+    waiting: null,
+    request: null,
+    toAdd: [],
+    failure: null,
+    rowsBuilt: 0,
+    changesPublished: 0,
+    changesApplied: 0,
+    waitingChanges: 0,
+  },
+  ...{ partitionsRepeated: 0, quarantined: 0, defects: 0, tables: [live, copying] },
+} as unknown as PipelineStatus;
+
+const text = (change: Partial<PipelineStatus> = {}) => statusText({ ...pipeline, ...change });
+const retention = (change: Partial<NonNullable<PipelineStatus['retention']>>) => ({
+  retention: { ...(pipeline.retention as NonNullable<PipelineStatus['retention']>), ...change },
+});
+
+describe('the text of a status', () => {
+  it('says what moves, how far behind it is and how long the source keeps its log, in lines of a terminal', () => {
+    expect(text()).toEqual([
+      'orders-pipeline  snapshotting',
+      '  lag         7 s (4.1 MB) behind the source',
+      '  changes     118/s applied, 120/s published, 52,000 rows/s copied',
+      '  source log  48 MB kept for this pipeline, growing 80 kB/s; 976 MB (about 3 h 23 min) until it drops what is needed',
+      '  L0, L1      575E220+5, not reached',
+      '  public.orders       live          lag 7 s (4.1 MB), 118 changes/s, 12 waiting',
+      '    20,000 rows copied (5 of 5 partitions), 3,211 changes applied; L0 575E220+5, L1 575E2F8+5, watermark 57A0000+5',
+      '  public.order_items  snapshotting  34 of 128 partitions, 52,000 rows/s, 1 min 53 s left',
+      '    2,100,000 of about 8,000,000 rows (partitions: 30 durable, 2 repeated); L0 575E220+5, L1 -, watermark -',
+    ]);
+    for (const line of text()) expect(line.length).toBeLessThanOrEqual(120);
+  });
+
+  it('shows positions as tap takes them', () => {
+    expect(parseBound('--from', '575E220+5', 0)).toEqual({ at: 'position', position: at('575E220') });
+  });
+
+  it.each([
+    [
+      'without a limit',
+      { state: 'unlimited', limitBytes: null, leftBytes: null },
+      /no limit is set \(max_slot_wal_keep_size\): the disk is$/,
+    ],
+    ['that does not grow', { growthBytesPerSecond: 0, secondsLeft: null }, /48 MB kept for this pipeline; 976 MB \(not growing\) until/],
+    ['at risk', { state: 'at risk', leftBytes: 0 }, /AT ANY MOMENT. Raise max_slot_wal_keep_size now$/],
+    ['lost', { state: 'lost' }, /LOST: .* Run: nanosync pipeline resnapshot orders-pipeline$/],
+  ] as const)('says what becomes of a log %s', (_, change, expected) => {
+    expect(text(retention(change)).find((line) => line.includes('source log'))).toMatch(expected);
+  });
+
+  it('says that figures are old, and why', () => {
+    const figures = { sourceSeconds: 42, plannerSeconds: 1, old: true, failure: 'away' };
+    expect(text({ figures })[1]).toBe('  lag         7 s (4.1 MB) behind the source (AS OF 42 s AGO: the source does not answer)');
+    expect(text({ figures: { ...figures, failure: null, plannerSeconds: 42 } })[1]).toContain('(AS OF 42 s AGO: no planner looks)');
+    const never = { sourceSeconds: null, plannerSeconds: null, old: true, failure: null };
+    expect(text({ figures: never, lag: null })[1]).toBe('  lag         - (the source was not asked yet)');
+  });
+
+  it('says of a table that cannot be added that the others go on, and of a service since when it does not work', () => {
+    const trouble = { service: 'planner', reason: 'Table b has no key.', manual: true, partial: true, seconds: 5 };
+    expect(text({ healthy: false, troubles: [trouble], toAdd: ['b'] }).slice(0, 3)).toEqual([
+      'orders-pipeline  snapshotting, NEEDS ATTENTION: 1 new table cannot be added, the others go on',
+      '  planner tries again: Table b has no key.',
+      '  to be added: b',
+    ]);
+    const steady = { service: 'sink-writer', reason: 'It is away.', manual: false, partial: false, seconds: 130 };
+    expect(text({ healthy: false, troubles: [steady] }).slice(0, 2)).toEqual([
+      'orders-pipeline  snapshotting, NEEDS ATTENTION: sink-writer does not work',
+      '  sink-writer tries again: It is away. (for 2 min 10 s)',
+    ]);
+  });
+});
