@@ -125,6 +125,7 @@ export function sourceOf(process: Process, source: Source): Source {
       'release',
       'fence',
       'partition',
+      'readRows',
       'changes',
       'mark',
       'end',
@@ -183,5 +184,5 @@ export function sinkOf(process: Process, sink: Sink): Sink {
     process.held.require(bytesOfChanges(request.changes));
     return wrapped.apply(request);
   };
-  return { ...wrapped, apply, pace: sink.pace };
+  return { ...wrapped, apply, scan: (request) => sink.scan(request), pace: sink.pace };
 }

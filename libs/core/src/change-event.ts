@@ -3,7 +3,7 @@ import { AvroReader } from './avro/reader.ts';
 import { readStrings, writeStrings } from './avro/record.ts';
 import { WIRE_HEADER_BYTES } from './avro/wire.ts';
 import { AvroWriter } from './avro/writer.ts';
-import type { Cell, Row } from './cell.ts';
+import type { Cell, CellValue, Row } from './cell.ts';
 import { UNCHANGED } from './cell.ts';
 import type { Position } from './position.ts';
 import { parsePosition } from './position.ts';
@@ -70,6 +70,15 @@ export class ChangeCodec {
         throw new RangeError(`a change of ${this.schema.table} has no value for key column ${column?.name ?? index}`);
       writeValue(writer, column.type, cell);
     }
+    return writer.copy();
+  }
+
+  /** The canonical key bytes of the key's cells alone, in key order. */
+  keyOfCells(cells: Row): Buffer {
+    const { writer } = this;
+    writer.reset();
+    for (const [place, index] of this.keyAt.entries())
+      writeValue(writer, (this.schema.columns[index] as (typeof this.schema.columns)[0]).type, cells[place] as CellValue);
     return writer.copy();
   }
 

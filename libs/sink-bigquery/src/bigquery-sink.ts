@@ -7,6 +7,7 @@ import { claim, discard, generationStatus, generationsOf, switchTo } from './gen
 import { explain, GoogleError } from './google-error.ts';
 import { claimRows } from './loader.ts';
 import { hashOf } from './names.ts';
+import { scan } from './scan.ts';
 import type { BlockCodec } from './stage.ts';
 import { Stager } from './stage.ts';
 import { staged } from './staged-ledger.ts';
@@ -91,6 +92,7 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
       }),
     apply: (request) => step(() => applierOf(request.generation).apply(request)),
     switchTo: (generation) => step(() => switchTo(warehouse, generation)),
+    scan: (request) => scan(warehouse, request, told),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(beside);
       warehouse[Symbol.dispose]();

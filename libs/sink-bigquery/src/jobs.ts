@@ -156,20 +156,25 @@ export class Jobs {
 
   /** The rows of a query. */
   async query(sql: string): Promise<ResultRow[]> {
-    const job = await this.run(this.freshId('read'), sql);
     const rows: ResultRow[] = [];
+    for await (const page of this.pages(sql)) rows.push(...page);
+    return rows;
+  }
+
+  /** The rows of a query, a page at a time; all pages are of the moment at which the query ran. */
+  async *pages(sql: string): AsyncGenerator<ResultRow[]> {
+    const job = await this.run(this.freshId('read'), sql);
     let pageToken: string | undefined;
     do {
-      const page = await this.api.call<ResultPage>({
+      const page: ResultPage = await this.api.call<ResultPage>({
         method: 'GET',
         path: `/queries/${job.jobReference.jobId}`,
         query: { ...this.at(), maxResults: PAGE_ROWS, ...(pageToken === undefined ? {} : { pageToken }) },
       });
       const names = page.schema?.fields.map((field) => field.name) ?? [];
-      for (const { f } of page.rows ?? []) rows.push(Object.fromEntries(names.map((name, index) => [name, f[index]?.v ?? null])));
+      yield (page.rows ?? []).map(({ f }) => Object.fromEntries(names.map((name, index) => [name, f[index]?.v ?? null])));
       pageToken = page.pageToken;
     } while (pageToken !== undefined);
-    return rows;
   }
 
   private at(): Record<string, string> {

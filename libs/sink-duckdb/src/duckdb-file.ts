@@ -120,6 +120,24 @@ export class DuckdbFile {
     });
   }
 
+  /**
+   * A connection of its own for reading, beside the steps and never waited for by them; undefined where there is no file or it has none of our tables. Who asks closes
+   * it, and keeps the file acquired until then. What it reads in one statement is of one moment; a statement that lasts keeps the file from being checkpointed.
+   */
+  async reader(): Promise<Session | undefined> {
+    return this.look(async (session, known) => {
+      if (!known || this.instance === undefined) return undefined;
+      const connection = await this.instance.connect();
+      await connection.run("SET TimeZone = 'UTC'");
+      return { ...session, connection };
+    }, undefined);
+  }
+
+  /** The error of a statement outside the steps, as one of a step is told. */
+  explain(error: unknown): unknown {
+    return this.translate(error);
+  }
+
   private async enqueue<T>(work: () => Promise<T>): Promise<T> {
     if (this.closing !== undefined) throw new PipelineError('defect', `${this.options.path} is used after it was closed.`);
     const result = this.tail.then(async () => {

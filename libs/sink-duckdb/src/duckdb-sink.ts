@@ -6,6 +6,7 @@ import type { FileOptions } from './duckdb-file.ts';
 import { DuckdbFile } from './duckdb-file.ts';
 import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
 import { nameProblem, reservedProblem } from './names.ts';
+import { scan } from './scan.ts';
 import type { ResultValue } from './sql.ts';
 import { query } from './sql.ts';
 import { claimRows, openBatches, stage, staged } from './stage.ts';
@@ -47,6 +48,7 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
     claim: (generation, owner) => file.transaction((session) => claim(session, generation, owner)),
     apply: (request) => file.transaction((session) => apply(session, request)),
     switchTo: (generation) => file.transaction((session) => switchTo(session, generation)),
+    scan: (request) => scan(options, request),
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
       open = false;

@@ -14,6 +14,7 @@ import { pageRanges } from './partitioner.ts';
 import { lsnOf, parseLsn, positionOfLsn } from './position.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { retentionOf } from './retention.ts';
+import { readRows } from './rows-reader.ts';
 import { readRange, WHOLE } from './snapshot-reader.ts';
 import { tableSize } from './table-size.ts';
 import { openView } from './view.ts';
@@ -48,6 +49,7 @@ export async function openPostgresSource({ dsn, hashKey, applicationName, log, c
     partition: (table, options) => partitionTable(connect, table, options),
     openView: () => openView(connect),
     readRange: (table, range, options) => readRange(readers, connect, { table, range, hasher, ...options }),
+    readRows: (table, keys, signal) => readRows(connect, { table, hasher }, keys, signal),
     changes: (options) => openChanges(connect, options, { clock, hasher }),
     mark: (marker) => mark(connect, marker),
     retention: (anchor) => retentionOf(connect, anchor),

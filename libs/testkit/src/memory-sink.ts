@@ -1,7 +1,10 @@
-import type { ApplyRequest, GenerationId, Row, Sink, StagedPartition, StageRequest, TableId } from '@nanosync/core';
+import type { ApplyRequest, GenerationId, Row, ScanRequest, Sink, SinkRow, StagedPartition, StageRequest, TableId } from '@nanosync/core';
 import { ChangeCodec, PipelineError, sameSchema } from '@nanosync/core';
 import type { Decoded, Epoch, Generation, StoredRow } from './memory-tables.ts';
 import { applyChanges, decode, isOver, moveProgress, remove, statusOf } from './memory-tables.ts';
+
+/** Rows of a scan that are of one moment. */
+const PIECE = 7;
 
 /** A warehouse in memory, which outlives the sinks that are opened on it as a real one outlives the processes that write it. */
 export interface MemoryWarehouse {
@@ -49,6 +52,7 @@ class MemoryStore {
       },
       apply: async (request) => this.apply(request),
       switchTo: async (id) => this.switchTo(this.epochOf(id)),
+      scan: (request) => this.scan(request),
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
@@ -212,6 +216,19 @@ class MemoryStore {
     if (epoch.generation.current) return;
     for (const other of this.others(epoch.id)) remove(other);
     epoch.generation.current = true;
+  }
+
+  /** In pieces of a few rows, so that changes can come between them. */
+  private async *scan({ generation: id, keys, signal }: ScanRequest): AsyncGenerator<readonly SinkRow[]> {
+    const { generation } = this.epochOf(id);
+    if (generation === undefined) throw new PipelineError('conflict', `the generation of ${id.table} does not exist.`);
+    const { codec, rows } = generation;
+    const wanted = keys?.map((key) => codec.keyOfCells(key).toString('latin1')) ?? [...rows.keys()];
+    const step = keys === undefined ? PIECE : Math.max(1, wanted.length);
+    for (let at = 0; at < wanted.length; at += step) {
+      signal.throwIfAborted();
+      yield wanted.slice(at, at + step).flatMap((key) => rows.get(key) ?? []);
+    }
   }
 
   private discard(epoch: Epoch): void {

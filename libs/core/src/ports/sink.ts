@@ -1,3 +1,4 @@
+import type { Row } from '../cell.ts';
 import type { ChangeEvent } from '../change-event.ts';
 import type { EndMarker, RowBatch } from '../messages.ts';
 import type { Position } from '../position.ts';
@@ -85,6 +86,22 @@ export interface StagedPartition {
   readonly quarantined: number;
 }
 
+/** A row of a generation, and the position of the change that wrote it last; for rows of the copy the epoch's L0. */
+export interface SinkRow {
+  readonly cells: Row;
+  readonly position: Position | null;
+}
+
+/** What to read of a generation. */
+export interface ScanRequest {
+  readonly generation: GenerationId;
+  /** The columns that it was built with. */
+  readonly schema: TableSchema;
+  /** Only the rows of these keys (cells in key order, at most some hundreds), all that there are of each; absent: all rows. */
+  readonly keys?: readonly Row[];
+  readonly signal: AbortSignal;
+}
+
 /** How much a sink wants of a step: where each costs much however little it holds, more is gathered before it. */
 export interface SinkPace {
   /** Bytes of row batches, and of changes, that are worth a step. */
@@ -157,4 +174,11 @@ export interface Sink extends AsyncDisposable {
    * else exists then is newer, and a writer that was stopped for long must not drop it.
    */
   switchTo(generation: GenerationId): Promise<void>;
+
+  /**
+   * Reads the rows of a built generation, in pieces and in any order, and changes nothing. Writers need not wait for it: each piece is as
+   * the table was when the piece was read, so a row that moves meanwhile may be missed or come twice. What is there of one of the `keys` is of one
+   * moment, after the call. Throws `conflict` when the generation is not there (any more).
+   */
+  scan(request: ScanRequest): AsyncIterable<readonly SinkRow[]>;
 }

@@ -64,6 +64,12 @@ export interface SourceView extends AsyncDisposable {
   check(): Promise<void>;
 }
 
+/** A row as one statement saw it. Equal versions of a key are the same row, not written in between; unequal ones may be. */
+export interface VersionedRow {
+  readonly cells: Row;
+  readonly version: string;
+}
+
 /**
  * A message of ours in the source's own log, so that its place in the stream is exact.
  * - `generation`: from here on the table's events belong to this epoch (its L0).
@@ -240,6 +246,15 @@ export interface Source extends AsyncDisposable {
     range: string,
     options: RangeOptions,
   ): AsyncIterable<RangeOutput>;
+  /**
+   * The rows of some keys (cells in key order, at most some hundreds) as they are now, in the order of the keys; undefined where there is
+   * none. Cells are what the stream would carry. Throws `table-changed` when the columns are not those of the schema any more.
+   */
+  readRows(
+    table: { readonly schema: TableSchema; readonly storage: string },
+    keys: readonly Row[],
+    signal: AbortSignal,
+  ): Promise<readonly (VersionedRow | undefined)[]>;
   changes(options: ChangesOptions): Promise<ChangeReader>;
   /** Commits a marker into the source's log. */
   mark(marker: Marker): Promise<void>;
