@@ -5,6 +5,7 @@ import { WRITER_MUTANTS } from './catalog/sink-writer.ts';
 import { SNAPSHOT_MUTANTS } from './catalog/snapshot.ts';
 import { SOURCE_MUTANTS } from './catalog/source.ts';
 import { STORE_MUTANTS } from './catalog/stores.ts';
+import { VERIFY_MUTANTS } from './catalog/verify.ts';
 import type { Mutant } from './mutant.ts';
 
 const TESTED: readonly Mutant[] = [
@@ -14,6 +15,7 @@ const TESTED: readonly Mutant[] = [
   ...WRITER_MUTANTS,
   ...SINK_MUTANTS,
   ...STORE_MUTANTS,
+  ...VERIFY_MUTANTS,
 ];
 
 /** Every mutant, in the order in which they are run. */

@@ -1,11 +1,10 @@
-import { storedPipelines } from '@nanosync/api';
+import { instantText, storedPipelines } from '@nanosync/api';
 import type { PipelineRecord, TableRecord } from '@nanosync/core';
 import { listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { listenForShutdown } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
 import { answering, existingPlace, topicsAt } from '../place.ts';
-import { instantText } from '../tap/cell-json.ts';
 import { entryJson } from '../tap/entry.ts';
 import { entryText } from '../tap/entry-text.ts';
 import { readTap } from '../tap/read.ts';

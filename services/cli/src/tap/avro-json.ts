@@ -1,6 +1,6 @@
+import { cellJson } from '@nanosync/api';
 import type { AvroReader, ColumnType } from '@nanosync/core';
 import { readCell } from '@nanosync/core';
-import { cellJson } from './cell-json.ts';
 import type { Json, JsonRecord } from './entry.ts';
 
 /** Reads one value of a schema. */

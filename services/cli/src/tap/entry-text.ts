@@ -1,4 +1,4 @@
-import { instantText } from './cell-json.ts';
+import { instantText } from '@nanosync/api';
 import type { Json, JsonRecord, TapEntry } from './entry.ts';
 
 /** Longer values are cut in the human form; `--json` has all of them. */

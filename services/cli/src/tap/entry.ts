@@ -1,4 +1,4 @@
-import { instantText } from './cell-json.ts';
+import { instantText } from '@nanosync/api';
 
 /** Any value of JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };

@@ -1,6 +1,6 @@
+import { cellJson } from '@nanosync/api';
 import type { Column, ColumnType, TableSchema } from '@nanosync/core';
 import { AvroWriter, type CellValue, DATE_INFINITY, PipelineError, parseDecimal, TIMESTAMP_INFINITY, writeValue } from '@nanosync/core';
-import { cellJson } from './cell-json.ts';
 import type { Json, TapEntry } from './entry.ts';
 
 /** A key as the bus has it, and as a decoded row shows it. */

@@ -1,5 +1,5 @@
+import { instantText } from '@nanosync/api';
 import type { Bus, Clock, Registry } from '@nanosync/core';
-import { instantText } from './cell-json.ts';
 import { MessageDecoder } from './decoder.ts';
 import type { TapEntry } from './entry.ts';
 import { isWanted } from './filter.ts';

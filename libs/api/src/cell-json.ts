@@ -1,6 +1,8 @@
 import type { CellValue, ColumnType } from '@nanosync/core';
 import { DATE_INFINITY, formatDecimal, TIMESTAMP_INFINITY, unreachable } from '@nanosync/core';
-import type { Json } from './entry.ts';
+
+/** What a cell is in JSON. */
+export type CellJson = string | number | boolean | null;
 
 const DAY_MICROS = 86_400_000_000n;
 
@@ -8,7 +10,7 @@ const DAY_MICROS = 86_400_000_000n;
  * A cell as JSON can say it without loss: integers of 64 bits, decimals and times as text, bytes as base64, doubles that JSON
  * has no number for by their name.
  */
-export function cellJson(type: ColumnType, value: CellValue | null): Json {
+export function cellJson(type: ColumnType, value: CellValue | null): CellJson {
   if (value === null) return null;
   switch (type.kind) {
     case 'bool':
