@@ -4,7 +4,12 @@ import { FAILPOINTS } from '@nanosync/core';
 /** Reached where a table is added to a pipeline. */
 export const OF_AN_ADDITION = ['tables-extended', 'tables-added'] as const satisfies readonly FailpointName[];
 
+/** Reached where a table is copied anew beside its stream. */
+export const OF_A_COPY = ['copy-begun', 'generation-switched'] as const satisfies readonly FailpointName[];
+
+const ELSEWHERE: readonly FailpointName[] = [...OF_AN_ADDITION, ...OF_A_COPY];
+
 /** Reached in the life of every pipeline. */
 export const OF_EVERY_PIPELINE = FAILPOINTS.filter(
-  (name): name is Exclude<FailpointName, (typeof OF_AN_ADDITION)[number]> => !OF_AN_ADDITION.some((other) => other === name),
+  (name): name is Exclude<FailpointName, (typeof OF_AN_ADDITION)[number] | (typeof OF_A_COPY)[number]> => !ELSEWHERE.includes(name),
 );

@@ -1,6 +1,18 @@
 import type { OutMessage, Position, TableId } from '@nanosync/core';
-import { ChangeCodec, CONTROL_EVENT, comparePositions, decodeMessage, parsePosition, schemaIdOf, sectionsOf } from '@nanosync/core';
+import {
+  ChangeCodec,
+  CONTROL_EVENT,
+  comparePositions,
+  decodeMessage,
+  parsePosition,
+  positionOf,
+  schemaIdOf,
+  sectionsOf,
+} from '@nanosync/core';
 import type { ModelDatabase } from './model/database.ts';
+
+/** Behind every place of a log. */
+const NOWHERE = positionOf(0xffff_ffff_ffff_ffffn, 0n);
 
 /** The positions of changes of one epoch that capture has published, by the place of their commit. */
 type Published = Map<bigint, Set<Position>>;
@@ -10,7 +22,7 @@ export class BusOracle {
   private readonly db: ModelDatabase;
   private readonly schemaOf: (id: number) => string;
   private readonly tableOf: (topic: string) => TableId | undefined;
-  private readonly epochOf: (slot: string, table: TableId) => string | undefined;
+  private readonly epochsOf: (slot: string, table: TableId) => readonly string[];
   private readonly violated: (what: string) => void;
   private readonly codecs = new Map<number, ChangeCodec | null>();
   /** By epoch: what belongs to one anchor says nothing of another. */
@@ -25,14 +37,14 @@ export class BusOracle {
     readonly db: ModelDatabase;
     readonly schemaOf: (id: number) => string;
     readonly tableOf: (topic: string) => TableId | undefined;
-    /** The epoch that a table has under the anchor of a slot. */
-    readonly epochOf: (slot: string, table: TableId) => string | undefined;
+    /** The epoch that a table has under the anchor of a slot, and the one that goes on beside it. */
+    readonly epochsOf: (slot: string, table: TableId) => readonly string[];
     readonly violated: (what: string) => void;
   }) {
     this.db = parts.db;
     this.schemaOf = parts.schemaOf;
     this.tableOf = parts.tableOf;
-    this.epochOf = parts.epochOf;
+    this.epochsOf = parts.epochsOf;
     this.violated = parts.violated;
   }
 
@@ -77,12 +89,12 @@ export class BusOracle {
     for (const { lsn: commit, writes } of this.db.log) {
       if (commit < checked || commit >= lsn) continue;
       for (const table of new Set(writes.map((write) => write.table))) {
-        // What comes before the generation event of the epoch that the table has is for no generation.
-        const epoch = this.epochOf(slot, table) ?? '';
-        const l0 = this.l0s.get(epoch);
-        if (l0 === undefined || commit < (sectionsOf(l0)[0] as bigint)) continue;
+        // What comes before the generation events of the epochs that the table has is for no generation.
+        const epochs = this.epochsOf(slot, table);
+        const isFor = (epoch: string) => commit >= (sectionsOf(this.l0s.get(epoch) ?? NOWHERE)[0] as bigint);
+        if (!epochs.some(isFor)) continue;
         const wanted = writes.filter((write) => write.table === table).length;
-        const found = this.published.get(epoch)?.get(commit)?.size ?? 0;
+        const found = new Set(epochs.flatMap((epoch) => [...(this.published.get(epoch)?.get(commit) ?? [])])).size;
         if (found < wanted) this.violated(`the source was told to forget ${wanted} changes of ${table} when ${found} were on the bus`);
       }
     }

@@ -49,5 +49,13 @@ function transitions(): readonly string[] {
       }),
     ),
   );
-  return [...new Set([...names.filter((name) => !NEVER.includes(name)), 'table anchored anew', 'table plan void', 'table epoch renewed'])];
+  return [
+    ...new Set([
+      ...names.filter((name) => !NEVER.includes(name)),
+      'table anchored anew',
+      'table plan void',
+      'table epoch renewed',
+      'table copied anew',
+    ]),
+  ];
 }

@@ -34,7 +34,8 @@ export type Fault = {
   /** Somebody ends the session that holds a view. Only where there is one: no seed of a pipeline that follows changes has it. */
   | { readonly kind: 'view lost' }
   /** What operators do. */
-  | { readonly kind: 'resnapshot' | 'table added' }
+  | { readonly kind: 'resnapshot' | 'table added' | 'tables copied anew' }
+  | { readonly kind: 'table copied anew'; readonly table: number }
   | { readonly kind: 'pipeline paused' | 'sink paused'; readonly forMs: number }
   /** Nothing breaks, but there is work long after the snapshot, when topics are trimmed. */
   | { readonly kind: 'long run' }
@@ -74,6 +75,8 @@ export const FAULT_NAMES: readonly FaultName[] = [
     'source restarted',
     'resnapshot',
     'table added',
+    'tables copied anew',
+    'table copied anew',
     'pipeline paused',
     'sink paused',
     'long run',

@@ -53,7 +53,7 @@ export class Oracle {
       db,
       schemaOf: (id) => busStore.schemas[id - 1] ?? '',
       tableOf: (topic) => topics.get(topic),
-      epochOf: (slot, table) => this.state.epochUnder(slot, table),
+      epochsOf: (slot, table) => this.state.epochsOf(slot, table),
       violated,
     });
     this.sink = new SinkOracle({

@@ -78,6 +78,7 @@ function faultOf(name: FaultName, random: Random, mayLoseMs: number): Fault {
       return { kind: name, atMs, byMs: random.int(1, 1000) };
     case 'table rewritten':
     case 'table vacuumed':
+    case 'table copied anew':
       return { kind: name, atMs, table: random.int(0, 1) };
     case 'long run':
       return { kind: name, atMs: LATE_MS };

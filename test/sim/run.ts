@@ -149,7 +149,7 @@ class Run {
   }
 
   private async isRight(pipeline: PipelineRecord): Promise<boolean> {
-    if (pipeline.request !== null) return false;
+    if (pipeline.request !== null || pipeline.intent.copyAnew.length > 0) return false;
     if (!followsChanges(pipeline.definition)) return pipeline.phase === 'completed' && (await this.isCopied(pipeline));
     if (pipeline.phase !== 'streaming') return false;
     const tables = await listRecords<{ v: 1; phase: string }>(this.world.state(), stateKeys.tables(PIPELINE));
@@ -202,6 +202,7 @@ class Run {
       faults: this.striker.isOver,
       phase: pipeline?.phase,
       request: pipeline?.request,
+      copyAnew: pipeline?.intent.copyAnew,
       waiting: pipeline?.waiting,
       failure: pipeline?.failure?.reason,
       tables: tables.map(({ value }) => value.phase),

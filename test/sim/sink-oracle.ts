@@ -62,8 +62,9 @@ export class SinkOracle {
       },
       switchTo: async (generation) => {
         wrote('switchTo');
-        await sink.switchTo(generation);
+        const shown = await sink.switchTo(generation);
         await look(generation);
+        return shown;
       },
     };
   }

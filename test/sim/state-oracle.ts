@@ -32,8 +32,8 @@ export class StateOracle {
   private readonly anchors = new Map<string, Position>();
   private readonly epochs = new Map<string, Position>();
   private readonly tables = new Map<TableId, string>();
-  /** The epoch of each table under each anchor, and the anchor of each slot. */
-  private readonly epochsUnder = new Map<string, string>();
+  /** The epochs of each table under each anchor, and the anchor of each slot. */
+  private readonly epochsUnder = new Map<string, readonly string[]>();
   private readonly slots = new Map<string, string>();
   private readonly excused = new Map<string, number>();
   private readonly seenEpochs = new Set<string>();
@@ -56,9 +56,9 @@ export class StateOracle {
     return this.tables.get(table);
   }
 
-  /** The epoch that a table was last seen to have under the anchor of a slot. */
-  epochUnder(slot: string, table: TableId): string | undefined {
-    return this.epochsUnder.get(`${this.slots.get(slot)} ${table}`);
+  /** The epoch that a table was last seen to have under the anchor of a slot, the one that goes on beside it, and those in between. */
+  epochsOf(slot: string, table: TableId): readonly string[] {
+    return this.epochsUnder.get(`${this.slots.get(slot)} ${table}`) ?? [];
   }
 
   /** All epochs that tables were ever seen to have. */
@@ -96,13 +96,17 @@ export class StateOracle {
     if (record.anchor !== null) this.fixed(this.anchors, `anchor ${record.anchor.id}`, record.anchor.id, record.anchor.l0);
   }
 
-  private table(record: TableRecord, before: TableRecord | undefined): void {
+  private table(record: TableRecord, was: TableRecord | undefined): void {
     this.tables.set(record.table, record.epoch);
     this.seenEpochs.add(record.epoch);
-    this.epochsUnder.set(`${record.anchor} ${record.table}`, record.epoch);
-    this.moved('table', record.phase, before?.phase);
-    if (before !== undefined && before.epoch !== record.epoch) {
-      const why = before.anchor !== record.anchor ? 'anchored anew' : before.voids !== record.voids ? 'plan void' : 'epoch renewed';
+    const under = `${record.anchor} ${record.table}`;
+    const before = record.older === null ? [] : [...(this.epochsUnder.get(under) ?? []), record.older.epoch];
+    this.epochsUnder.set(under, [...new Set([...before, record.epoch])]);
+    this.moved('table', record.phase, was?.phase);
+    if (was !== undefined && was.epoch !== record.epoch) {
+      const isCopy = record.older !== null && was.older === null;
+      const why =
+        was.anchor !== record.anchor ? 'anchored anew' : isCopy ? 'copied anew' : was.voids < record.voids ? 'plan void' : 'epoch renewed';
       this.occurrences.count('transition', `table ${why}`);
     }
     if (record.l0 !== null) this.fixed(this.epochs, `epoch ${record.epoch} of ${record.table}`, record.epoch, record.l0);
@@ -121,7 +125,12 @@ export class StateOracle {
     known.set(id, l0);
   }
 
-  private report({ epoch, watermark }: SinkReport): void {
+  private report(report: SinkReport): void {
+    this.reported(report);
+    if (report.older !== null) this.reported(report.older);
+  }
+
+  private reported({ epoch, watermark }: Pick<SinkReport, 'epoch' | 'watermark'>): void {
     if (watermark === null) return;
     const before = this.watermarks.get(epoch);
     const untilMs = this.excused.get(epoch) ?? 0;

@@ -1,4 +1,4 @@
-import type { PipelineCommand } from '@nanosync/core';
+import type { PipelineCommand, TableId } from '@nanosync/core';
 import { forgetDone } from './bus-losses.ts';
 import type { Fault } from './faults.ts';
 import { nameOf } from './faults.ts';
@@ -161,6 +161,9 @@ export class Striker {
         this.ask({ kind: 'pause', part });
         return world.clock.after(fault.forMs, () => this.ask({ kind: 'resume', part }));
       }
+      case 'tables copied anew':
+      case 'table copied anew':
+        return this.copyAnew(fault, fault.kind === 'table copied anew' ? tableId(fault.table) : null);
       case 'table added':
         this.happened(fault);
         world.apply(TABLES.map((_, table) => table)).catch((error: unknown) => world.violate(String(error)));
@@ -170,6 +173,15 @@ export class Striker {
 
   private ask(command: PipelineCommand): void {
     this.world.ask(command).catch((error: unknown) => this.world.violate(String(error)));
+  }
+
+  /** What an operator asks for; where the pipeline cannot be asked now, nothing happens. */
+  private copyAnew(fault: Fault, table: TableId | null): void {
+    const { world } = this;
+    world.ask({ kind: 'resnapshot', table }).then(
+      (isAsked) => isAsked && this.happened(fault),
+      (error: unknown) => world.violate(String(error)),
+    );
   }
 
   private rewrite(fault: Fault, table: number, tries: number): void {

@@ -1,5 +1,5 @@
 import type { Log, PipelineCommand, PipelineRecord, SinkPace, TableId } from '@nanosync/core';
-import { afterCommand, newPipeline, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import { afterCommand, isKind, newPipeline, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import type { MemoryBusStore } from '@nanosync/testkit';
 import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { loseTopic, restoreBus } from './bus-losses.ts';
@@ -116,9 +116,20 @@ export class World {
     await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => ({ ...record, request: 'resnapshot' }));
   }
 
-  /** What the commands of an operator store; a pipeline that is not there is asked nothing. */
-  async ask(command: PipelineCommand): Promise<void> {
-    await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => afterCommand(record, command));
+  /** What the commands of an operator store; false where nothing was, or the pipeline, as it stands, cannot be asked that. */
+  async ask(command: PipelineCommand): Promise<boolean> {
+    let isNew = false;
+    try {
+      await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => {
+        const next = afterCommand(record, command);
+        isNew = next !== undefined;
+        return next;
+      });
+    } catch (error) {
+      if (!isKind(error, 'config')) throw error;
+      return false;
+    }
+    return isNew;
   }
 
   async pipeline(): Promise<PipelineRecord | undefined> {

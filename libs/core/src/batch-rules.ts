@@ -1,7 +1,7 @@
 import { PipelineError } from './errors.ts';
 import type { KeyChanges, Quarantine } from './fold.ts';
 import { NO_BASE_ROW, outcomeOf } from './fold.ts';
-import type { ApplyRequest, SinkChange } from './ports/sink.ts';
+import type { ApplyRequest, BusProgress, SinkChange } from './ports/sink.ts';
 import type { Position } from './position.ts';
 import { comparePositions } from './position.ts';
 
@@ -43,6 +43,12 @@ export function withoutBase(keys: readonly KeyChanges[], bases: ReadonlyMap<numb
       change.event.rowless ? [] : [{ change, reason: NO_BASE_ROW }],
     ),
   );
+}
+
+/** True when one generation has still to read what another one of the same stream has passed, in any bus partition. */
+export function isBehind(one: readonly BusProgress[], other: readonly BusProgress[]): boolean {
+  const next = new Map(one.map((part) => [part.busPartition, part.next]));
+  return other.some((part) => (next.get(part.busPartition) ?? 0) < part.next);
 }
 
 /** What is quarantined, in the order of the batch's changes. */

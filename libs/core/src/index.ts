@@ -5,7 +5,7 @@ export type { FieldType, RecordOf } from './avro/record.ts';
 export { RecordCodec } from './avro/record.ts';
 export { decodeMessage, encodeMessage, schemaIdOf, WIRE_HEADER_BYTES, wireHeader } from './avro/wire.ts';
 export { AvroWriter } from './avro/writer.ts';
-export { aboveBases, checkMoves, inBatchOrder, withoutBase } from './batch-rules.ts';
+export { aboveBases, checkMoves, inBatchOrder, isBehind, withoutBase } from './batch-rules.ts';
 export { busPartitionOf } from './bus-partition.ts';
 export type { Cell, CellValue, Row } from './cell.ts';
 export { isComplete, UNCHANGED } from './cell.ts';
@@ -44,6 +44,8 @@ export type {
   CaptureRecord,
   CaptureTable,
   Failure,
+  OlderEpoch,
+  OlderReport,
   OverlapCounts,
   PartitionRecord,
   PipelineIntent,

@@ -80,7 +80,16 @@ export interface TableRecord {
   readonly voids: number;
   readonly estimatedRows: number;
   readonly busPartitions: number;
+  /** The generation that users see while this epoch is copied beside it, under the same anchor; null when there is none, or they see this one. */
+  readonly older: OlderEpoch | null;
   readonly failure: Failure | null;
+}
+
+/** An epoch that goes on receiving changes until another one of its anchor takes its place. For display: which one users see is known to the sink. */
+export interface OlderEpoch {
+  readonly epoch: string;
+  /** Its {@link CaptureTable.quarantinedBefore}: what capture put aside since then is missing in it. */
+  readonly quarantinedBefore: number;
 }
 
 /** One range in the ledger. Key `partitions/<pipeline>/<table>/<epoch>/<number, 8 digits>`; by compare-and-set only. */
@@ -134,6 +143,8 @@ export interface CaptureTable {
   readonly overlap: OverlapCounts;
   /** Changes that could not be decoded or keyed and went to the quarantine topic. */
   readonly quarantined: number;
+  /** Those of earlier epochs under this anchor. */
+  readonly quarantinedBefore: number;
   /** Why the table's changes are no longer published, or null. */
   readonly failure: Failure | null;
 }
@@ -156,6 +167,8 @@ export interface SinkReport {
   /** Random id of the writer that began the report last; only it tells how far the table is. */
   readonly writer: string;
   readonly built: boolean;
+  /** Users see this epoch under the table's name. */
+  readonly current: boolean;
   readonly rowsBuilt: number;
   readonly rowsStaged: number;
   readonly partitionsDurable: number;
@@ -171,8 +184,16 @@ export interface SinkReport {
   /** Lower positions that arrived for a row: must be 0. */
   readonly defects: number;
   readonly lastAppliedMs: number;
+  /** The generation that users see while this epoch is copied beside it, or null. */
+  readonly older: OlderReport | null;
   readonly failure: Failure | null;
 }
+
+/** What a table's owner reports of the generation that it feeds beside a newer one. */
+export type OlderReport = Pick<
+  SinkReport,
+  'epoch' | 'rowsBuilt' | 'watermark' | 'changesApplied' | 'waiting' | 'quarantined' | 'defects' | 'lastAppliedMs' | 'failure'
+>;
 
 /** What keeps a service from working on a pipeline now. Key `trouble/<pipeline>/<service>`; for display, gone when it works again. */
 export interface TroubleRecord {

@@ -5,8 +5,21 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** What each version added to the records before it, by the version that it leads to. */
 const STEPS: Readonly<Record<number, (key: string, value: Json) => Json>> = {
-  2: (key, value) => (key.startsWith(stateKeys.pipelines) ? { ...value, intent: RUNNING } : value),
+  2: (key, value) => {
+    if (key.startsWith(stateKeys.pipelines)) return { ...value, intent: RUNNING };
+    if (key.startsWith('tables/')) return { ...value, older: null };
+    if (key.startsWith('capture/')) return { ...value, tables: withQuarantinedBefore(value.tables) };
+    // Which one users see is told again by whoever writes the table.
+    if (key.startsWith('sink/')) return { ...value, current: false, older: null };
+    return value;
+  },
 };
+
+function withQuarantinedBefore(tables: unknown): Json {
+  return Object.fromEntries(
+    Object.entries((tables ?? {}) as Json).map(([table, value]) => [table, { quarantinedBefore: 0, ...(value as Json) }]),
+  );
+}
 
 /**
  * A record as this version writes it, whatever version wrote it (pure). It is stored so with its next write; until then an older nanosync can

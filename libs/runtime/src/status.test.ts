@@ -50,6 +50,7 @@ const table: TableRecord = {
   voids: 0,
   estimatedRows: 300,
   busPartitions: 4,
+  older: null,
   failure: null,
 };
 
@@ -63,7 +64,7 @@ const capture: CaptureRecord = {
   acknowledged: at(29n),
   ends: {},
   topics: {},
-  tables: { [TABLE]: { epoch: 'e1', l0: at(10n), l1: at(20n), changes: 9, overlap, quarantined: 0, failure: null } },
+  tables: { [TABLE]: { epoch: 'e1', l0: at(10n), l1: at(20n), changes: 9, overlap, quarantined: 0, quarantinedBefore: 0, failure: null } },
   eventsPublished: 9,
   lastCommitMs: 5,
   failure: null,
@@ -74,6 +75,7 @@ const report: SinkReport = {
   epoch: 'e1',
   writer: 'w1',
   built: true,
+  current: true,
   rowsBuilt: 250,
   rowsStaged: 250,
   partitionsDurable: 3,
@@ -84,6 +86,7 @@ const report: SinkReport = {
   quarantined: 0,
   defects: 0,
   lastAppliedMs: 5,
+  older: null,
   failure: null,
 };
 

@@ -53,6 +53,8 @@ export interface PipelineStatus {
   readonly intent: PipelineIntent;
   /** Tables that came to the definition and were not taken in yet. */
   readonly toAdd: readonly string[];
+  /** Tables that are to be copied anew, of which no copy was begun yet. */
+  readonly toCopy: readonly string[];
   readonly failure: Failure | null;
   readonly rowsBuilt: number;
   readonly changesPublished: number;
@@ -114,8 +116,8 @@ interface PipelineFacts {
 
 function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFacts, tables: readonly TableStatus[]): PipelineStatus {
   const sum = (count: (table: TableStatus) => number) => tables.reduce((total, table) => total + count(table), 0);
-  const quarantined = sum((table) => table.quarantined);
-  const defects = sum((table) => table.defects);
+  const quarantined = sum((table) => table.quarantined + (table.older?.quarantined ?? 0));
+  const defects = sum((table) => table.defects + (table.older?.defects ?? 0));
   const failure = record.failure ?? capture?.failure ?? null;
   const moving = told.filter(({ service }) => !isAtRest(service, record));
   const troubles = troublesOf(moving, nowMs);
@@ -141,6 +143,7 @@ function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFact
     request: record.request,
     intent: record.intent,
     toAdd: tablesToAdd(record),
+    toCopy: record.intent.copyAnew,
     failure,
     rowsBuilt: sum((table) => table.rows.built),
     changesPublished: sum((table) => table.changesPublished),

@@ -2,6 +2,7 @@ import type {
   CaptureRecord,
   CaptureTable,
   Failure,
+  OlderReport,
   OverlapCounts,
   PartitionPhase,
   PartitionRecord,
@@ -47,6 +48,8 @@ export interface TableStatus {
   readonly quarantined: number;
   readonly defects: number;
   readonly lastAppliedMs: number;
+  /** What users see while this epoch is copied anew beside it, as it goes on; null when they see this one, or nothing yet. */
+  readonly older: OlderReport | null;
   readonly failure: Failure | null;
 }
 
@@ -104,7 +107,26 @@ export function tableStatus({ table, follows, ledger, capture, report: anyReport
     quarantined: (report?.quarantined ?? 0) + (captured?.quarantined ?? 0),
     defects: report?.defects ?? 0,
     lastAppliedMs: report?.lastAppliedMs ?? 0,
+    older: olderStatus(table, anyCapture, anyReport),
     failure: table.failure ?? captured?.failure ?? report?.failure ?? null,
+  };
+}
+
+/** As its owner reports it beside the newer epoch, or still alone. What capture put aside since it began is missing in it. */
+function olderStatus({ older }: TableRecord, captured: CaptureTable | undefined, report: SinkReport | undefined): OlderReport | null {
+  if (older === null) return null;
+  const known = report?.epoch === older.epoch ? report : report?.older?.epoch === older.epoch ? report.older : undefined;
+  const aside = captured === undefined ? 0 : captured.quarantinedBefore + captured.quarantined - older.quarantinedBefore;
+  return {
+    epoch: older.epoch,
+    rowsBuilt: known?.rowsBuilt ?? 0,
+    watermark: known?.watermark ?? null,
+    changesApplied: known?.changesApplied ?? 0,
+    waiting: known?.waiting ?? 0,
+    quarantined: (known?.quarantined ?? 0) + Math.max(0, aside),
+    defects: known?.defects ?? 0,
+    lastAppliedMs: known?.lastAppliedMs ?? 0,
+    failure: known?.failure ?? null,
   };
 }
 

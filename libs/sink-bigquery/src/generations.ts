@@ -1,4 +1,5 @@
 import type { GenerationId, GenerationStatus, TableId } from '@nanosync/core';
+import { tableSchemaOf } from '@nanosync/core';
 import { epochState, notThere, of, readProgress, whereEpoch } from './epochs.ts';
 import { physicalName, progressName, stagingName } from './names.ts';
 import { demand, text, transaction } from './sql.ts';
@@ -18,6 +19,7 @@ export async function generationStatus(warehouse: Warehouse, id: GenerationId): 
     quarantined: progress.quarantined,
     defects: progress.defects,
     topicId: epoch.topicId,
+    schema: tableSchemaOf(epoch.rowSchema),
     progress: progress.parts,
   };
 }
@@ -64,15 +66,17 @@ export async function claim(warehouse: Warehouse, id: GenerationId, owner: strin
   return status;
 }
 
-/** Gives the table's name to a generation and drops the table's other ones. */
-export async function switchTo(warehouse: Warehouse, id: GenerationId): Promise<void> {
+/** Gives the table's name to a generation and drops the table's other ones. False when what users see has passed it. */
+export async function switchTo(warehouse: Warehouse, id: GenerationId): Promise<boolean> {
   if ((await epochState(warehouse, id)).state !== 'built') throw notThere(id);
   const before = await giveName(warehouse, id, 'switch');
+  if (before === undefined) return false;
   await showView(warehouse, id.table);
-  if (before === id.epoch) return; // What else exists is newer.
+  if (before === id.epoch) return true; // What else exists is newer.
   await sweep(warehouse, id.pipeline, id.table);
   // A view that somebody stopped long ago put back in between would now be over a table that is gone.
   await showView(warehouse, id.table);
+  return true;
 }
 
 /** Gives up an epoch: its staging goes, and its physical table unless users see it. */

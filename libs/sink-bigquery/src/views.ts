@@ -1,9 +1,10 @@
 import type { GenerationId, Problem, TableId } from '@nanosync/core';
-import { PipelineError, tableSchemaOf } from '@nanosync/core';
-import { epochState, notThere, of, whereEpoch } from './epochs.ts';
+import { isBehind, PipelineError, tableSchemaOf } from '@nanosync/core';
+import type { ProgressRow } from './epochs.ts';
+import { epochState, notThere, of, readProgress, whereEpoch } from './epochs.ts';
 import { GoogleError, raisedBy } from './google-error.ts';
-import { hash, physicalName, viewName } from './names.ts';
-import { column, demand, META, text, transaction } from './sql.ts';
+import { hash, physicalName, progressName, viewName } from './names.ts';
+import { column, demand, META, moveRow, text, transaction } from './sql.ts';
 import type { Warehouse } from './warehouse.ts';
 
 /** Which generation has a name; `id` changes with each change of the row. */
@@ -21,9 +22,10 @@ export async function currentEpoch(warehouse: Warehouse, pipeline: string, table
 
 /**
  * Gives the table's name to a generation: in any case (`switch`), and then the table's other generations are gone from the same moment, or only
- * where no other one has it (`if free`). Returns the epoch that had the name before. The view is another step: {@link showView}.
+ * where no other one has it (`if free`). Returns the epoch that had the name before; undefined when the one that has it may not be replaced yet,
+ * see {@link passed}. The view is another step: {@link showView}.
  */
-export async function giveName(warehouse: Warehouse, id: GenerationId, how: 'switch' | 'if free'): Promise<string> {
+export async function giveName(warehouse: Warehouse, id: GenerationId, how: 'switch' | 'if free'): Promise<string | undefined> {
   for (;;) {
     const rows = await rowsOfName(warehouse, id.table);
     requireNone(await problemOf(warehouse, rows, id.pipeline, id.table));
@@ -31,18 +33,43 @@ export async function giveName(warehouse: Warehouse, id: GenerationId, how: 'swi
     const { owner } = row;
     if (owner.pipeline === id.pipeline && owner.table === id.table && owner.epoch === id.epoch) return id.epoch;
     if (how === 'if free' && (await isBuilt(warehouse, owner))) return owner.epoch;
+    const shown = how === 'switch' ? await passed(warehouse, id, owner) : undefined;
+    if (shown === 'not yet') return undefined;
     try {
-      await warehouse.alone(() => moveName(warehouse, id, row, how));
+      await warehouse.alone(() => moveName(warehouse, id, row, { how, shown }));
       return owner.epoch;
     } catch (error) {
       const raised = raisedBy(error);
       if (raised === 'not there') throw notThere(id);
+      if (raised === 'overtaken') return undefined; // What users see has moved on.
       if (raised !== 'name moved') throw error;
     }
   }
 }
 
-async function moveName(warehouse: Warehouse, id: GenerationId, row: NameRow, how: 'switch' | 'if free'): Promise<void> {
+/** The generation that has the name, and exactly how far it was when another one had passed it. */
+interface Passed {
+  readonly id: GenerationId;
+  readonly progress: ProgressRow;
+}
+
+/** Where a generation has read all that the one with the name has, if the same stream feeds both; undefined where there is nothing to wait for. */
+async function passed(warehouse: Warehouse, id: GenerationId, shown: GenerationId): Promise<Passed | 'not yet' | undefined> {
+  if (shown.pipeline !== id.pipeline || shown.table !== id.table) return undefined;
+  const [theirs, ours] = [await epochState(warehouse, shown), await epochState(warehouse, id)];
+  if (theirs.state !== 'built' || ours.state !== 'built') return undefined;
+  if (theirs.anchor !== ours.anchor || theirs.topicId !== ours.topicId) return undefined;
+  const [before, now] = [await readProgress(warehouse, shown), await readProgress(warehouse, id)];
+  if (before === undefined || now === undefined) return undefined;
+  return isBehind(now.parts, before.parts) ? 'not yet' : { id: shown, progress: before };
+}
+
+async function moveName(
+  warehouse: Warehouse,
+  id: GenerationId,
+  row: NameRow,
+  { how, shown }: { readonly how: 'switch' | 'if free'; readonly shown: Passed | undefined },
+): Promise<void> {
   const { ids } = warehouse.api.options;
   const [names, generations] = [warehouse.meta('names'), warehouse.meta('generations')];
   const same = `name = ${text(row.name)} AND id = ${text(row.id)}`;
@@ -53,6 +80,8 @@ async function moveName(warehouse: Warehouse, id: GenerationId, row: NameRow, ho
     transaction([
       demand(`(SELECT COUNT(*) FROM ${names} WHERE ${same}) = 1`, 'name moved'),
       demand(`${events('built')} > 0 AND ${events('gone')} = 0`, 'not there'),
+      // Invariant 'gate': nothing that users have seen is taken back. Its owner is gone from here on, and a batch under way meets this row.
+      ...(shown === undefined ? [] : moveRow(warehouse.table(progressName(shown.id)), shown.progress, [`owner = ''`])),
       `UPDATE ${names} SET pipeline = ${text(id.pipeline)}, tbl = ${text(id.table)}, epoch = ${text(id.epoch)}, id = ${text(ids.next())} WHERE ${same}`,
       ...(how === 'if free'
         ? []

@@ -1,5 +1,5 @@
 import type { GenerationId, GenerationStatus, Position, TableId } from '@nanosync/core';
-import { PipelineError, parsePosition, tableSchemaOf } from '@nanosync/core';
+import { isBehind, PipelineError, parsePosition, tableSchemaOf } from '@nanosync/core';
 import type { Session } from './duckdb-file.ts';
 import { physicalName, showUnderName, whereGeneration } from './names.ts';
 import { name, query, run, text } from './sql.ts';
@@ -17,6 +17,7 @@ export async function generationStatus({ connection, meta }: Session, id: Genera
     quarantined: Number(row.quarantined),
     defects: Number(row.defects),
     topicId: String(row.topic_id),
+    schema: tableSchemaOf(String(row.row_schema)),
     progress: progress.map((part) => ({
       busPartition: Number(part.bus_partition),
       next: Number(part.next),
@@ -59,20 +60,30 @@ export async function claim(session: Session, id: GenerationId, owner: string): 
   return status;
 }
 
-/** Gives the table's name to a generation and drops the table's other ones: one transaction. */
-export async function switchTo(session: Session, id: GenerationId): Promise<void> {
+/** Gives the table's name to a generation and drops the table's other ones: one transaction. False when what users see has passed it. */
+export async function switchTo(session: Session, id: GenerationId): Promise<boolean> {
   const { connection, meta } = session;
   const [row] = await query(
     connection,
-    `SELECT row_schema, is_current FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state = 'built'`,
+    `SELECT row_schema, is_current, anchor FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state = 'built'`,
   );
   if (row === undefined) throw new PipelineError('conflict', `the generation ${id.epoch} of ${id.table} does not exist at the sink.`);
   const others = (await builtOf(session, id.pipeline, id.table)).filter((other) => other.epoch !== id.epoch);
+  const shown = others.find((other) => other.current && other.anchor === row.anchor);
+  // Invariant 'gate': nothing that users have seen is taken back.
+  if (shown !== undefined && (await hasPassed(session, { ...id, epoch: shown.epoch }, id))) return false;
   const columns = tableSchemaOf(String(row.row_schema)).columns.map((column) => column.name);
   await showUnderName(session, id, columns);
-  if (row.is_current === true) return; // What else exists is newer.
+  if (row.is_current === true) return true; // What else exists is newer.
   await run(connection, `UPDATE ${meta}.generations SET is_current = true WHERE ${whereGeneration(id)}`);
   for (const other of others) await drop(session, { ...id, epoch: other.epoch });
+  return true;
+}
+
+/** True when a generation has read on where the other one has still to, in the same topic. */
+async function hasPassed(session: Session, id: GenerationId, other: GenerationId): Promise<boolean> {
+  const [theirs, ours] = [await generationStatus(session, id), await generationStatus(session, other)];
+  return theirs !== undefined && ours !== undefined && theirs.topicId === ours.topicId && isBehind(ours.progress, theirs.progress);
 }
 
 /** Gives up an epoch: its staging goes, and its physical table unless users see it. */

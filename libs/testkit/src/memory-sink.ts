@@ -1,5 +1,5 @@
 import type { ApplyRequest, GenerationId, Row, ScanRequest, Sink, SinkRow, StagedPartition, StageRequest, TableId } from '@nanosync/core';
-import { ChangeCodec, PipelineError, sameSchema } from '@nanosync/core';
+import { ChangeCodec, isBehind, PipelineError, sameSchema } from '@nanosync/core';
 import type { Decoded, Epoch, Generation, StoredRow } from './memory-tables.ts';
 import { applyChanges, decode, isOver, moveProgress, remove, statusOf } from './memory-tables.ts';
 
@@ -25,6 +25,10 @@ export function memoryWarehouse(): MemoryWarehouse {
       store.occupied.add(table.toLowerCase());
     },
   };
+}
+
+function isFedAlike(a: Generation, b: Generation): boolean {
+  return a.anchor === b.anchor && a.topicId === b.topicId;
 }
 
 class MemoryStore {
@@ -210,12 +214,17 @@ class MemoryStore {
     return applied;
   }
 
-  private switchTo(epoch: Epoch): void {
-    if (epoch.generation === undefined) throw new PipelineError('conflict', `the generation of ${epoch.id.table} does not exist.`);
+  private switchTo(epoch: Epoch): boolean {
+    const { generation } = epoch;
+    if (generation === undefined) throw new PipelineError('conflict', `the generation of ${epoch.id.table} does not exist.`);
     this.requireName(epoch.id);
-    if (epoch.generation.current) return;
+    if (generation.current) return true;
+    const shown = this.others(epoch.id).find((other) => other.generation?.current === true)?.generation;
+    // Invariant 'gate': nothing that users have seen is taken back.
+    if (shown !== undefined && isFedAlike(shown, generation) && isBehind(generation.progress, shown.progress)) return false;
     for (const other of this.others(epoch.id)) remove(other);
-    epoch.generation.current = true;
+    generation.current = true;
+    return true;
   }
 
   /** In pieces of a few rows, so that changes can come between them. */

@@ -90,8 +90,8 @@ export function remove(epoch: Epoch): void {
 /** The status of an epoch's generation, or undefined when it is not built. */
 export function statusOf({ generation }: Epoch) {
   if (generation === undefined) return undefined;
-  const { rowsBuilt, current, changesApplied, quarantined, defects, topicId, progress } = generation;
-  return { rowsBuilt, current, changesApplied, quarantined, defects, topicId, progress: [...progress] };
+  const { rowsBuilt, current, changesApplied, quarantined, defects, topicId, schema, progress } = generation;
+  return { rowsBuilt, current, changesApplied, quarantined, defects, topicId, schema, progress: [...progress] };
 }
 
 /** Moves the progress of a generation; the caller has checked that it stands where the moves begin. */

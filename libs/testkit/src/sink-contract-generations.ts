@@ -37,6 +37,41 @@ export function describeGenerations(the: Scenario): void {
       expect(await the.seen()).toEqual(rowsOf(order(1, 'fresh'), order(3), order(4)));
     });
 
+    test('one that the same stream feeds takes the name only where it has read all that users have seen', async () => {
+      await setUp(the.sink, [order(1)]);
+      const first = await writerOf(the.sink, 'w');
+      await loaderOf(the.sink, 'loader', 1).stage([], [endOf(ORDERS, { epoch: 'e2', partition: 0, attempt: 'x', batches: 0, rows: 0 })]);
+      await build(the.sink, E2, 1, ORDERS, at(200, 0));
+      const second = await writerOf(the.sink, 'w', E2);
+      await first.apply(changeOf(ORDERS, 'c', order(3), at(201)), changeOf(ORDERS, 'c', order(4), at(201), { busPartition: 1 }));
+      expect(await the.sink.switchTo(E2)).toBe(false);
+      await second.apply(changeOf(ORDERS, 'c', order(3), at(201), { epoch: 'e2' }));
+      expect(await the.sink.switchTo(E2)).toBe(false);
+      expect(await the.seen()).toEqual(rowsOf(order(1), order(3), order(4)));
+      expect(await the.sink.generations('shop', ORDERS.table)).toHaveLength(2);
+      await first.apply(changeOf(ORDERS, 'd', order(1), at(202))); // Both go on.
+      await second.apply(
+        changeOf(ORDERS, 'd', order(1), at(202), { epoch: 'e2' }),
+        changeOf(ORDERS, 'c', order(4), at(201), { busPartition: 1, epoch: 'e2' }),
+      );
+      expect(await the.sink.switchTo(E2)).toBe(true);
+      await expectKind('conflict', first.apply(changeOf(ORDERS, 'c', order(9), at(300))));
+      expect(await the.seen()).toEqual(rowsOf(order(3), order(4)));
+      expect(await the.sink.switchTo(E2)).toBe(true);
+    });
+
+    test.each([
+      ['another anchor', { anchor: 'another' }],
+      ['another life of the topic', { topicId: 'another' }],
+    ])('one of %s takes the name however far the other one came', async (_, stream) => {
+      await setUp(the.sink, [order(1)]);
+      await (await writerOf(the.sink, 'w')).apply(changeOf(ORDERS, 'c', order(3), at(201)));
+      await loaderOf(the.sink, 'loader', 1).stage([], [endOf(ORDERS, { epoch: 'e2', partition: 0, attempt: 'x', batches: 0, rows: 0 })]);
+      await build(the.sink, E2, 1, ORDERS, at(200, 0), stream);
+      expect(await the.sink.switchTo(E2)).toBe(true);
+      expect(await the.seen()).toEqual([]);
+    });
+
     test('a discarded epoch is gone for good, the current one stays', async () => {
       await setUp(the.sink, [order(1)]);
       const loader = loaderOf(the.sink, 'loader', 1);

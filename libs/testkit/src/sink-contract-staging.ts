@@ -104,6 +104,7 @@ export function describeStaging(the: Scenario): void {
       expect(['early', 'late']).toContain(rows[1]?.[1]);
       expect(await the.sink.generation(E1)).toEqual({
         rowsBuilt: 3,
+        schema: ORDERS,
         current: true,
         changesApplied: 0,
         quarantined: 0,

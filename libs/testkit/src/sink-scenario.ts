@@ -63,12 +63,19 @@ export function loaderOf(sink: Sink, owner: string, from = 0) {
 }
 
 /** Builds a generation with two bus partitions of changes. */
-export function build(sink: Sink, generation: GenerationId, partitions: number, schema = ORDERS, l0 = L0) {
+export function build(
+  sink: Sink,
+  generation: GenerationId,
+  partitions: number,
+  schema = ORDERS,
+  l0 = L0,
+  stream: { readonly anchor?: string; readonly topicId?: string } = {},
+) {
   const start = [
     { next: 5, session: 1 },
     { next: 7, session: 1 },
   ];
-  return sink.build({ generation, anchor: 'anchor', schema, partitions, l0, topicId: TOPIC, start });
+  return sink.build({ generation, anchor: 'anchor', schema, partitions, l0, topicId: TOPIC, ...stream, start });
 }
 
 /** Builds E1 out of these rows, loaded as `loader` up to offset 1. */

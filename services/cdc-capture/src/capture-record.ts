@@ -32,7 +32,7 @@ export function freshRecord(anchor: Anchor, session: number): CaptureRecord {
 
 /** A table from its generation event on. */
 export function freshTable(epoch: string, l0: Position): CaptureTable {
-  return { epoch, l0, l1: null, changes: 0, overlap: NO_OVERLAP, quarantined: 0, failure: null };
+  return { epoch, l0, l1: null, changes: 0, overlap: NO_OVERLAP, quarantined: 0, quarantinedBefore: 0, failure: null };
 }
 
 /** What earlier sessions of this anchor stored, and the version that a new session must find unchanged. */

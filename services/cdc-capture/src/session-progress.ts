@@ -110,7 +110,9 @@ export class SessionProgress {
   beginTable(table: TableId, epoch: string, l0: Position): void {
     const before = this.tables.get(table);
     const fresh = freshTable(epoch, l0);
-    this.tables.set(table, { ...fresh, changes: before?.changes ?? 0, overlap: { ...fresh.overlap } });
+    // An epoch that was begun before may go on at the sink: what it lacks is still counted.
+    const quarantinedBefore = (before?.quarantinedBefore ?? 0) + (before?.quarantined ?? 0);
+    this.tables.set(table, { ...fresh, changes: before?.changes ?? 0, overlap: { ...fresh.overlap }, quarantinedBefore });
     this.at(table, l0);
   }
 

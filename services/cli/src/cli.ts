@@ -99,10 +99,11 @@ function addStateCommands(context: CliContext, program: Command, common: (comman
     .command('resnapshot')
     .description('Copy the tables anew, beside the old ones until the new ones are complete.')
     .argument('<name>', 'the pipeline')
+    .option('--table <table>', 'only this table of it')
     .addOption(dataDir())
     .addOption(serverFile())
-    .action((name: string) => run(() => resnapshot(context, name, common(again))));
-  example(again, 'nanosync pipeline resnapshot orders-pipeline');
+    .action((name: string) => run(() => resnapshot(context, name, { ...common(again), ...again.opts<{ table?: string }>() })));
+  example(again, 'nanosync pipeline resnapshot orders-pipeline --table public.orders');
   for (const kind of ['pause', 'resume'] as const) {
     const turning = pipeline
       .command(kind)

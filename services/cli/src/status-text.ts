@@ -1,4 +1,4 @@
-import type { Failure } from '@nanosync/core';
+import type { Failure, OlderReport } from '@nanosync/core';
 import { followsChanges } from '@nanosync/core';
 import type { PipelineStatus, TableStatus, Trouble } from '@nanosync/runtime';
 import { isInDanger, needsPerson } from '@nanosync/runtime';
@@ -10,6 +10,8 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   const lines = [`${pipeline.name}  ${headline(pipeline)}`];
   if (pipeline.failure !== null) lines.push(...failureLines('  ', pipeline.failure));
   for (const table of pipeline.tables) if (table.failure !== null) lines.push(...failureLines(`  ${table.table}: `, table.failure));
+  for (const { table, older } of pipeline.tables)
+    if (older !== null && older.failure !== null) lines.push(...failureLines(`  ${table}, as it is until the switch: `, older.failure));
   for (const { service, reason, seconds } of pipeline.troubles)
     if (reason !== pipeline.waiting) lines.push(`  ${service} tries again: ${reason}${sinceText(seconds)}`);
   if (pipeline.quarantined > 0) lines.push(`  ${quarantineCure(pipeline)}`);
@@ -17,6 +19,7 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   lines.push(...pauseLines(pipeline));
   if (pipeline.request !== null)
     lines.push(`  asked for: ${pipeline.request}${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
+  if (pipeline.toCopy.length > 0) lines.push(`  to be copied anew: ${pipeline.toCopy.join(', ')}`);
   if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
   const follows = followsChanges({ replicationType: pipeline.type });
   lines.push(...(follows ? figuresLines(pipeline) : [`  ${copyText(pipeline)}`]));
@@ -77,22 +80,37 @@ function failureLines(lead: string, failure: Failure): readonly string[] {
   return [`${lead}${failure.reason}`, `${' '.repeat(4)}cure: ${failure.cure}`];
 }
 
-/** Two lines a table: how it moves, and how far it is. */
+/** Two lines a table: how it moves, and how far it is; two more for a copy that is made beside it. */
 function tableLines(tables: readonly TableStatus[], follows: boolean): readonly string[] {
   const name = Math.max(...tables.map(({ table }) => table.length), 0);
-  const state = Math.max(...tables.map((table) => table.state.length), 0);
+  const state = Math.max(...tables.map((table) => shownState(table).length), 0);
   return tables.flatMap((table) => {
     const isCopied = table.state !== 'snapshotting' && table.state !== 'planned';
     const moving = !isCopied ? copied(table) : follows ? followed(table) : [];
     const counts = !isCopied ? copiedCounts(table) : follows ? followedCounts(table) : rowsText(table);
+    const line = (...moves: readonly string[]) =>
+      `  ${table.table.padEnd(name)}  ${shownState(table).padEnd(state)}  ${moves.join(', ')}`.trimEnd();
+    const figures = `${counts}; ${follows ? places(table) : `as of ${place(table.l0)}`}`;
+    if (table.older === null) return [line(...putAside(table), ...moving), `    ${figures}`];
     return [
-      `  ${table.table.padEnd(name)}  ${table.state.padEnd(state)}  ${[...putAside(table), ...moving].join(', ')}`.trimEnd(),
-      `    ${counts}; ${follows ? places(table) : `as of ${place(table.l0)}`}`,
+      line(...putAside(table.older), `${countText(table.older.waiting)} waiting`),
+      `    ${olderCounts(table.older)}`,
+      `    copying anew: ${[table.state, ...putAside(table), ...moving].join(', ')}`,
+      `      ${figures}`,
     ];
   });
 }
 
-function putAside({ quarantined, defects }: TableStatus): readonly string[] {
+/** What users see of a table that is copied anew goes on. */
+function shownState({ state, older }: TableStatus): string {
+  return older === null ? state : older.failure === null ? 'live' : 'stopped';
+}
+
+function olderCounts({ rowsBuilt, changesApplied, watermark }: OlderReport): string {
+  return `${counted(rowsBuilt, 'row')} copied, ${counted(changesApplied, 'change')} applied; watermark ${place(watermark)}`;
+}
+
+function putAside({ quarantined, defects }: Pick<TableStatus, 'quarantined' | 'defects'>): readonly string[] {
   return [...(quarantined > 0 ? [`QUARANTINED ${countText(quarantined)}`] : []), ...(defects > 0 ? [`DEFECTS ${countText(defects)}`] : [])];
 }
 

@@ -26,7 +26,7 @@ async function addTable(cli: TestCli, report: Readonly<Record<string, unknown>>)
       storage: '',
       l0: L0,
     },
-    ...{ l1Requested: true, partitions: 128, voids: 0, estimatedRows: 10, busPartitions: 4, failure: null },
+    ...{ l1Requested: true, partitions: 128, voids: 0, estimatedRows: 10, busPartitions: 4, older: null, failure: null },
   };
   await cli.state().put(stateKeys.table('orders-pipeline', table), record, 0);
   const whole = {

@@ -28,7 +28,7 @@ function pipelineOf(tables: readonly string[], change: Partial<PipelineRecord> =
 
 const FOLLOWING: TableRecord = {
   ...{ v: RECORD_VERSION, table: ORDERS.table, phase: 'following', anchor: 'a', epoch: 'e1', schema: ORDERS, storage: 's', l0: L0 },
-  ...{ l1Requested: true, partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, failure: null },
+  ...{ l1Requested: true, partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, older: null, failure: null },
 };
 
 /** A live pipeline to which tables come, and planners for it. */

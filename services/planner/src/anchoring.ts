@@ -193,7 +193,8 @@ async function storeAnchor(
 ): Promise<boolean> {
   const phase = step(PIPELINE_MACHINE, stored.value.phase, 'anchor');
   const recorded = tables.map(({ table }) => table);
-  const pipeline: PipelineRecord = { ...stored.value, anchor, recorded, phase, request: null, failure: null, waiting: null };
+  const intent = { ...stored.value.intent, copyAnew: [] }; // All of them are.
+  const pipeline: PipelineRecord = { ...stored.value, anchor, recorded, phase, intent, request: null, failure: null, waiting: null };
   return putTables(ctx, { key: stored.key, value: pipeline, version: stored.version }, tables);
 }
 
@@ -239,6 +240,7 @@ export function plannedTable(
     voids: 0,
     estimatedRows: table.estimatedRows,
     busPartitions: busPartitions.get(table.schema.table) ?? ctx.changesBusPartitions,
+    older: null,
     failure: null,
   };
 }

@@ -183,7 +183,7 @@ export class PipelinePlanner implements AsyncDisposable {
       await this.move('all-built', (record) => ({ ...record, waiting: null }));
       this.ctx.log.info('pipeline streaming', { name: this.name });
     }
-    if (pipeline.phase === 'streaming' && !progress.allBuilt) await this.move('plan', (record) => record); // A table was added.
+    if (pipeline.phase === 'streaming' && !progress.allBuilt) await this.move('plan', (record) => record); // A table was added, or is copied anew.
     return progress.busy ? 'busy' : 'idle';
   }
 

@@ -67,6 +67,7 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
       voids: 0,
       estimatedRows: 30,
       busPartitions: 1,
+      older: null,
       failure: null,
     },
   } as const;

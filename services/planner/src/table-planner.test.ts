@@ -8,7 +8,7 @@ import type {
   Source,
   TableRecord,
 } from '@nanosync/core';
-import { PipelineError, positionOf, RECORD_VERSION, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { PipelineError, positionOf, RECORD_VERSION, RUNNING, readRecord, stateKeys, topicsOf } from '@nanosync/core';
 import { at, FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { TablePlanner } from './table-planner.ts';
@@ -17,11 +17,11 @@ import { TaskPublisher } from './task-publisher.ts';
 const L0 = positionOf(100n, 0n);
 const PIPELINE = {
   ...{ definition: { name: 'p', source: { tables: [ORDERS.table] }, snapshot: { concurrency: 1, targetRowsPerPartition: 10 } } },
-  ...{ phase: 'snapshotting', anchor: { id: 'a', l0: L0, origin: {} } },
+  ...{ phase: 'snapshotting', anchor: { id: 'a', l0: L0, origin: {} }, intent: RUNNING },
 } as unknown as PipelineRecord;
 const TABLE: TableRecord = {
   ...{ v: RECORD_VERSION, table: ORDERS.table, phase: 'snapshotting', anchor: 'a', epoch: 'e1', schema: ORDERS, storage: 's', l0: L0 },
-  ...{ l1Requested: true, partitions: 0, voids: 0, estimatedRows: 1, busPartitions: 1, failure: null },
+  ...{ l1Requested: true, partitions: 0, voids: 0, estimatedRows: 1, busPartitions: 1, older: null, failure: null },
 };
 
 const PARTITION: PartitionRecord = {
@@ -77,8 +77,8 @@ async function planning(
     put,
     step: () => planner.step(pipeline),
     table: async () => (await readRecord<TableRecord>(state, stateKeys.table('p', ORDERS.table)))!.value,
-    report: (epoch: string, watermark: SinkReport['watermark'], built = true) =>
-      state.put(stateKeys.sinkReport('p', ORDERS.table), { epoch, built, watermark }, 0),
+    report: (epoch: string, watermark: SinkReport['watermark'], built = true, current = built) =>
+      state.put(stateKeys.sinkReport('p', ORDERS.table), { epoch, built, current, watermark }, 0),
     forget: (partition: number) => state.remove(stateKeys.partition('p', ORDERS.table, 'e1', partition)),
     capture: (epoch: string, l1: SinkReport['watermark']) =>
       state.put(stateKeys.capture('p'), { anchor: 'a', tables: { [ORDERS.table]: { epoch, l1 } } }, 0),

@@ -13,6 +13,7 @@ import {
 import { addTables } from './adding.ts';
 import { Beside } from './beside.ts';
 import { captureOf } from './capture-view.ts';
+import { beginCopies } from './copying-anew.ts';
 import { Ledger } from './ledger.ts';
 import { planRanges, renewEpoch, voidPlan } from './ranges.ts';
 import type { TaskPublisher } from './task-publisher.ts';
@@ -96,7 +97,8 @@ export class TablePlanner implements AsyncDisposable {
     this.pipeline = pipeline;
     this.beside.rethrow();
     this.held = null;
-    let busy = await this.planTables();
+    const begun = await beginCopies({ ...this.parts, pipeline });
+    let busy = (await this.planTables()) || begun;
     this.startAdding();
     const tables = await this.records();
     await this.lookForDrift(tables);
@@ -221,7 +223,7 @@ export class TablePlanner implements AsyncDisposable {
     const captured = (await captureOf(this.parts.ctx, name, this.pipeline))?.tables[table];
     const l1 = captured?.epoch === epoch ? captured.l1 : null;
     if (l1 === null) await this.markAgain(stored.value, captured?.epoch);
-    if (l1 === null || report.watermark === null || comparePositions(report.watermark, l1) < 0) return false;
+    if (l1 === null || report.watermark === null || !report.current || comparePositions(report.watermark, l1) < 0) return false;
     await this.move(stored, 'caught-up');
     this.parts.ctx.log.info('table live', { table, l1 });
     return true;
@@ -245,7 +247,8 @@ export class TablePlanner implements AsyncDisposable {
 
   private async move(stored: Stored<TableRecord>, event: TableEvent): Promise<void> {
     const phase = step(TABLE_MACHINE, stored.value.phase, event);
-    const written = await this.parts.ctx.state.put(stored.key, { ...stored.value, phase }, stored.version);
+    const older = event === 'caught-up' ? null : stored.value.older; // Replaced by this one.
+    const written = await this.parts.ctx.state.put(stored.key, { ...stored.value, phase, older }, stored.version);
     if (written === undefined) throw new PipelineError('conflict', `Another planner changed table ${stored.value.table} meanwhile.`);
     this.parts.ctx.log.debug('table moved', { table: stored.value.table, phase });
   }

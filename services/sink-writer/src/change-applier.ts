@@ -1,5 +1,5 @@
-import type { BusProgress, CaptureRecord, GenerationId, GenerationStatus, Message, Position, TableSchema, TopicInfo } from '@nanosync/core';
-import { comparePositions, leastPosition, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import type { BusProgress, CaptureRecord, GenerationId, GenerationStatus, Message, Position, TopicInfo } from '@nanosync/core';
+import { comparePositions, isBehind, leastPosition, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { ChangeDecoder } from './change-decoder.ts';
 import { gather } from './gather.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
@@ -7,17 +7,38 @@ import { PartitionsReader } from './partitions-reader.ts';
 import type { Step } from './progress-step.ts';
 import { takeMessages } from './progress-step.ts';
 import { publishQuarantined } from './quarantine.ts';
+import type { GenerationReport } from './table-report.ts';
 import type { TableWork } from './table-writer.ts';
 import { Trimmer } from './trimmer.ts';
 
 /** Bytes read of each bus partition for one batch. */
 const READ_BYTES = 2_000_000;
 const WAIT_MS = 500;
+/** How often an applier that has much to do looks whether the table has got another epoch, in milliseconds. */
+const LOOK_EVERY_MS = 500;
+/** An older generation waits for the switch once the newer one has no more messages to read than this to be as far. */
+const NEAR = 10_000;
 
-interface ApplierParts extends TableWork {
+/** The generation that users see while another one is to take its place. */
+export interface OlderApplier {
+  /** How far it is at the sink. */
+  readonly progress: readonly BusProgress[];
+  /** A batch of it is under way. */
+  readonly isApplying: boolean;
+  /** Whether it is to apply nothing more. */
+  hold(held: boolean): void;
+}
+
+interface ApplierParts extends Omit<TableWork, 'report'> {
   readonly generation: GenerationId;
-  readonly schema: TableSchema;
   readonly token: string;
+  readonly report: GenerationReport;
+  /** The table is wanted in this epoch: it ends when that changes, trims, and takes the name. */
+  readonly isWanted: boolean;
+  /** The generation whose place it is to take. */
+  readonly older?: OlderApplier | undefined;
+  /** Waited for before each batch. */
+  readonly turn?: () => Promise<void>;
 }
 
 /**
@@ -28,15 +49,20 @@ export class ChangeApplier {
   private readonly parts: ApplierParts;
   private readonly topic: string;
   private readonly decoder: ChangeDecoder;
-  private readonly progress: BusProgress[];
+  readonly progress: BusProgress[];
+  /** A batch is under way. */
+  isApplying = false;
+  private readonly trimmer: Trimmer;
   private status: GenerationStatus;
   private lastAppliedMs = 0;
+  private lookAtMs = 0;
 
   private constructor(parts: ApplierParts, topic: string, decoder: ChangeDecoder, status: GenerationStatus) {
     this.parts = parts;
     this.topic = topic;
     this.decoder = decoder;
     this.status = status;
+    this.trimmer = new Trimmer(parts.ctx, topic);
     this.progress = [...status.progress].sort((a, b) => a.busPartition - b.busPartition);
   }
 
@@ -49,26 +75,38 @@ export class ChangeApplier {
     return new ChangeApplier(parts, topic, await ChangeDecoder.open(ctx), status);
   }
 
-  /** Applies until the signal aborts, the table gets another epoch, or something breaks. */
+  /** Applies until the signal aborts, the table gets another epoch, an older generation was replaced, or something breaks. */
   async run(): Promise<void> {
     const { ctx, sink } = this.parts;
     const enough = { bytes: sink.pace?.applyBytes ?? READ_BYTES, waitMs: sink.pace?.applyWaitMs ?? 0 };
     const offsets = this.progress.map(({ next }) => next);
-    const trimmer = new Trimmer(ctx, this.topic);
     await using reader = await PartitionsReader.open(ctx.bus, this.topic, offsets, { maxBytes: READ_BYTES, signal: ctx.signal });
     await this.report(true);
     while (!ctx.signal.aborted) {
       const read = await gather(reader, { clock: ctx.clock, signal: ctx.signal, idleMs: WAIT_MS }, enough);
-      if (read.length > 0) await this.apply(read);
-      else if (await this.isSuperseded()) return;
-      if (!this.status.current && (await this.hasReachedL1())) await this.switchOver();
-      await trimmer.trim(this.progress.map(({ next }) => next));
-      await this.report(read.length === 0);
+      if (read.length > 0) await this.applyInTurn(read);
+      if (await this.isSuperseded(read.length === 0)) return;
+      const switched = !this.status.current && (await this.switchOver());
+      await this.trim();
+      await this.report(switched || read.length === 0);
+      if (switched && this.parts.older !== undefined) return;
+    }
+  }
+
+  private async applyInTurn(read: readonly PartitionMessages[]): Promise<void> {
+    await this.parts.turn?.();
+    if (this.parts.ctx.signal.aborted) return;
+    this.isApplying = true;
+    try {
+      await this.apply(read);
+    } finally {
+      this.isApplying = false;
     }
   }
 
   private async apply(read: readonly PartitionMessages[]): Promise<void> {
-    const { ctx, generation, schema, sink, token } = this.parts;
+    const { ctx, generation, sink, token } = this.parts;
+    const { schema } = this.status;
     const steps: Step[] = [];
     for (const { busPartition, messages } of read) steps.push(await this.take(busPartition, messages));
     const changes = steps.flatMap((step) => step.changes);
@@ -112,18 +150,41 @@ export class ChangeApplier {
     return leastPosition(this.progress.map(({ last }) => last));
   }
 
-  /** The new generation has reached its L1: users see it from here on, and the older ones go. */
-  private async switchOver(): Promise<void> {
-    const { ctx, generation, sink } = this.parts;
-    await sink.switchTo(generation);
+  /**
+   * Once the generation has reached its L1, and all that the older one has shown: users see it from here on, and the older ones go. The sink looks
+   * again in the same step; here it is asked only when it will say yes, and the older one rests while this one catches up with it.
+   */
+  private async switchOver(): Promise<boolean> {
+    const { ctx, generation, sink, older } = this.parts;
+    if (!(await this.hasReachedL1())) return false;
+    if (older !== undefined) {
+      older.hold(distance(this.progress, older.progress) <= NEAR);
+      if (older.isApplying || isBehind(this.progress, older.progress)) return false;
+    }
+    if (!(await sink.switchTo(generation))) return false;
     this.status = { ...this.status, current: true };
+    ctx.failpoint('generation-switched');
     ctx.log.info('table switched', { table: generation.table, epoch: generation.epoch });
+    return true;
   }
 
-  private async isSuperseded(): Promise<boolean> {
-    const { ctx, generation } = this.parts;
+  private async isSuperseded(isIdle: boolean): Promise<boolean> {
+    const { ctx, generation, isWanted } = this.parts;
+    const nowMs = ctx.clock.monotonicMs();
+    if (!isWanted || (!isIdle && nowMs < this.lookAtMs)) return false;
+    this.lookAtMs = nowMs + LOOK_EVERY_MS;
     const epoch = await epochOf(this.parts);
     return epoch !== generation.epoch || ctx.signal.aborted;
+  }
+
+  /** What any generation still needs stays. A newer epoch is stored before its place in the stream is made, so that is behind these offsets. */
+  private async trim(): Promise<void> {
+    const { generation, isWanted, older } = this.parts;
+    if (!isWanted || !this.trimmer.isDue) return;
+    const needed = new Map(older?.progress.map(({ busPartition, next }) => [busPartition, next]));
+    // Invariant 'gate': the least of both generations.
+    const offsets = this.progress.map(({ busPartition, next }) => Math.min(next, needed.get(busPartition) ?? next));
+    if ((await epochOf(this.parts)) === generation.epoch) await this.trimmer.trim(offsets);
   }
 
   private async report(now: boolean): Promise<void> {
@@ -131,9 +192,10 @@ export class ChangeApplier {
     if (!now && !report.isDue) return;
     const info = report.isDue ? await ctx.bus.topic(this.topic) : undefined;
     const waiting = info?.partitions.reduce((sum, { end }, index) => sum + Math.max(0, end - (this.progress[index]?.next ?? end)), 0);
-    const { changesApplied, quarantined, defects, rowsBuilt } = this.status;
+    const { changesApplied, quarantined, defects, rowsBuilt, current } = this.status;
     await report.set({
       built: true,
+      current,
       rowsBuilt,
       changesApplied,
       quarantined,
@@ -150,6 +212,12 @@ export class ChangeApplier {
 async function epochOf({ ctx, generation }: ApplierParts): Promise<string | undefined> {
   const record = await readRecord<{ readonly epoch: string }>(ctx.state, stateKeys.table(generation.pipeline, generation.table));
   return record?.value.epoch;
+}
+
+/** Messages that one generation has still to read to be as far as another one. */
+function distance(one: readonly BusProgress[], other: readonly BusProgress[]): number {
+  const next = new Map(one.map((part) => [part.busPartition, part.next]));
+  return other.reduce((sum, part) => sum + Math.max(0, part.next - (next.get(part.busPartition) ?? 0)), 0);
 }
 
 /** Throws `gap` unless it is the same topic, with as many partitions, and the last applied message is still there. */

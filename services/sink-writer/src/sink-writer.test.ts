@@ -38,7 +38,7 @@ const TABLE: TableRecord = {
     l0: L0,
     l1Requested: true,
   },
-  ...{ partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, failure: null },
+  ...{ partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, older: null, failure: null },
 };
 const PARTITION: PartitionRecord = {
   ...{

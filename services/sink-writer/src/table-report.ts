@@ -1,4 +1,4 @@
-import type { Failure, Position, ServiceContext, SinkReport, TableRecord } from '@nanosync/core';
+import type { Failure, OlderReport, Position, ServiceContext, SinkReport, TableRecord } from '@nanosync/core';
 import { PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 /** A live table's report is stored at most this often, in milliseconds; steps are stored at once. */
@@ -6,11 +6,21 @@ const REPORT_EVERY_MS = 200;
 /** It is stored again after this time although nothing changed: a state store that lost its newest writes must learn of it again. */
 const REPEAT_EVERY_MS = 5000;
 
+/** What an applier says of its generation. */
+export interface GenerationReport {
+  /** True when figures that are set now are sent at once. */
+  readonly isDue: boolean;
+  /** Changes figures; sent now when `now`, else soon. */
+  set(change: Partial<SinkReport>, now?: boolean): Promise<void>;
+  /** Sends what was held back, or all of it again after a while. */
+  flush(): Promise<void>;
+}
+
 /**
  * Tells the state store how far a table is at the sink. For display and for the planner's steps; never read back as truth. Whoever began last
  * alone tells: a writer that was stopped for long must not tell what was true before another one took the table over.
  */
-export class TableReport {
+export class TableReport implements GenerationReport {
   private readonly ctx: ServiceContext;
   private readonly key: string;
   private readonly writer: string;
@@ -29,14 +39,38 @@ export class TableReport {
     return this.ctx.clock.monotonicMs() - this.lastSentMs >= REPORT_EVERY_MS;
   }
 
-  /** Starts the report of an epoch under this writer; figures of another epoch are forgotten, figures of the same one go on. */
-  async begin(epoch: string): Promise<void> {
+  /**
+   * Starts the report of an epoch under this writer, with the older one that goes on beside it; figures of other epochs are forgotten, figures
+   * of the same ones go on.
+   */
+  async begin(epoch: string, older: string | null = null): Promise<void> {
     this.sending();
     this.current = await writeReport(this.ctx, this.key, (stored) => ({
       ...(stored?.epoch === epoch ? stored : emptyReport(epoch)),
+      older: older === null ? null : olderOf(stored, older),
       failure: null,
       writer: this.writer,
     }));
+  }
+
+  /** The part of the report that is about the older generation. */
+  older(): GenerationReport & { fail(failure: Failure): Promise<void> } {
+    let sentMs = Number.NEGATIVE_INFINITY;
+    const isDue = () => this.ctx.clock.monotonicMs() - sentMs >= REPORT_EVERY_MS;
+    const set = async (change: Partial<SinkReport>, now = false) => {
+      const older = this.current?.older ?? null;
+      if (older === null) return;
+      sentMs = this.ctx.clock.monotonicMs();
+      await this.set({ older: olderFigures({ ...older, ...change }) }, now);
+    };
+    return {
+      get isDue() {
+        return isDue();
+      },
+      set,
+      flush: () => this.flush(),
+      fail: (failure) => set({ failure }, true),
+    };
   }
 
   /** Changes figures; sent now when `now`, else soon. */
@@ -72,9 +106,11 @@ export class TableReport {
 
   private async send(): Promise<void> {
     this.sending();
-    const { current } = this;
-    if (current === undefined) return;
+    if (this.current === undefined) return;
     await writeReport(this.ctx, this.key, (stored) => {
+      // As it is when it is written: two generations of the table tell beside one another.
+      const { current } = this;
+      if (current === undefined) return undefined;
       if (stored?.writer !== this.writer)
         throw new PipelineError('conflict', 'The state store knows another writer of the table, or has lost what this one told it.');
       // What others said of this epoch stays; what was said late of an earlier one is over.
@@ -111,12 +147,23 @@ async function writeReport<T extends SinkReport | undefined>(
   }
 }
 
+/** What is known of an older generation: as it was reported while it was the only one, or beside an epoch that was given up. */
+function olderOf(stored: SinkReport | undefined, epoch: string): OlderReport {
+  const known = stored?.epoch === epoch ? stored : stored?.older?.epoch === epoch ? stored.older : emptyReport(epoch);
+  return { ...olderFigures(known), failure: null };
+}
+
+function olderFigures({ epoch, rowsBuilt, watermark, changesApplied, waiting, quarantined, defects, lastAppliedMs, failure }: OlderReport) {
+  return { epoch, rowsBuilt, watermark, changesApplied, waiting, quarantined, defects, lastAppliedMs, failure };
+}
+
 function emptyReport(epoch: string): SinkReport {
   return {
     v: RECORD_VERSION,
     epoch,
     writer: '',
     built: false,
+    current: false,
     rowsBuilt: 0,
     rowsStaged: 0,
     partitionsDurable: 0,
@@ -127,6 +174,7 @@ function emptyReport(epoch: string): SinkReport {
     quarantined: 0,
     defects: 0,
     lastAppliedMs: 0,
+    older: null,
     failure: null,
   };
 }

@@ -1,8 +1,10 @@
 import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
 import { followsChanges, leaseNames, PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
+import type { OlderApplier } from './change-applier.ts';
 import { ChangeApplier } from './change-applier.ts';
 import type { GenerationStart } from './generation-start.ts';
 import { findGenerationStart } from './generation-start.ts';
+import { besideOlder } from './older-generation.ts';
 import type { TableReport } from './table-report.ts';
 
 /** How often the gate is looked at while a table is being staged, in milliseconds, where the sink does not say it. */
@@ -24,7 +26,8 @@ export interface TableWork {
 /**
  * Owns one table at the sink: waits until every partition of its epoch is complete there (the gate), builds the generation once,
  * and then applies the changes that waited on the bus and those that follow, until the signal aborts or the table is no longer
- * wanted here. A new epoch of the table starts it again.
+ * wanted here. A new epoch of the table starts it again. What users see of an earlier epoch of the same anchor gets its changes beside all of
+ * that, until the new one takes its place.
  */
 export async function runTableWriter(work: TableWork): Promise<void> {
   const { ctx, pipeline } = work;
@@ -44,11 +47,20 @@ async function writeEpoch(work: TableWork, table: TableId, token: string): Promi
     return;
   }
   const generation: GenerationId = { pipeline: pipeline.definition.name, table, epoch: record.epoch };
-  await report.begin(record.epoch);
+  // Invariant 'gate': the sink says what users see, and a generation of this anchor goes on until another one has its name.
+  const shown = built.find(({ epoch, anchor, current }) => current && epoch !== record.epoch && anchor === record.anchor);
+  await report.begin(record.epoch, shown?.epoch ?? null);
   await discardOlder(work, built, generation);
-  if ((await sink.generation(generation)) === undefined && !(await buildWhenComplete(work, generation))) return;
-  if (!followsChanges(pipeline.definition)) return await showCopy(work, generation);
-  const applier = await ChangeApplier.open({ ...work, generation, schema: record.schema, token });
+  if (shown === undefined) await writeWanted(work, generation, token);
+  else
+    await besideOlder(work, { ...generation, epoch: shown.epoch }, token, (inner, older) => writeWanted(inner, generation, token, older));
+}
+
+/** Builds the generation if it is not built yet, and applies its changes. */
+async function writeWanted(work: TableWork, generation: GenerationId, token: string, older?: OlderApplier): Promise<void> {
+  if ((await work.sink.generation(generation)) === undefined && !(await buildWhenComplete(work, generation))) return;
+  if (!followsChanges(work.pipeline.definition)) return await showCopy(work, generation);
+  const applier = await ChangeApplier.open({ ...work, generation, token, older, isWanted: true });
   await applier.run();
 }
 
@@ -91,7 +103,7 @@ async function showCopy(work: TableWork, generation: GenerationId): Promise<void
   const { ctx, sink, report } = work;
   await sink.switchTo(generation);
   const status = await sink.generation(generation);
-  await report.set({ built: true, rowsBuilt: status?.rowsBuilt ?? 0, quarantined: status?.quarantined ?? 0 }, true);
+  await report.set({ built: true, current: true, rowsBuilt: status?.rowsBuilt ?? 0, quarantined: status?.quarantined ?? 0 }, true);
   while (!ctx.signal.aborted && (await tableRecord(work, generation.table))?.epoch === generation.epoch) {
     await ctx.clock.sleep(LOOK_EVERY_MS, ctx.signal);
     await report.flush();

@@ -18,9 +18,14 @@ export class Trimmer {
     this.next = ctx.clock.monotonicMs() + TRIM_EVERY_MS;
   }
 
+  /** It is time to trim. */
+  get isDue(): boolean {
+    return this.ctx.clock.monotonicMs() >= this.next;
+  }
+
   /** Trims when it is time; `offsets` are the next offset to apply of each bus partition, durable at the sink. */
   async trim(offsets: readonly number[]): Promise<void> {
-    if (this.ctx.clock.monotonicMs() < this.next) return;
+    if (!this.isDue) return;
     this.next = this.ctx.clock.monotonicMs() + TRIM_EVERY_MS;
     const info = await this.ctx.bus.topic(this.topic);
     const youngest = this.ctx.clock.nowMs() - this.ctx.keepMs;

@@ -69,6 +69,7 @@ const TABLE: TableRecord = {
   voids: 0,
   estimatedRows: 1,
   busPartitions: 1,
+  older: null,
   failure: null,
 };
 

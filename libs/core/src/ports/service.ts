@@ -25,6 +25,7 @@ export const FAILPOINTS = [
   'anchor-stored',
   'tables-extended',
   'tables-added',
+  'copy-begun',
   'plan-stored',
   'task-emitted',
   'partition-taken',
@@ -37,6 +38,7 @@ export const FAILPOINTS = [
   'published-stored',
   'acknowledged',
   'changes-applied',
+  'generation-switched',
 ] as const;
 export type FailpointName = (typeof FAILPOINTS)[number];
 

@@ -33,6 +33,8 @@ export interface GenerationStatus {
   readonly quarantined: number;
   readonly defects: number;
   readonly topicId: string;
+  /** The columns and key that it was built with, and that changes must have. */
+  readonly schema: TableSchema;
   readonly progress: readonly BusProgress[];
 }
 
@@ -170,10 +172,12 @@ export interface Sink extends AsyncDisposable {
   /** Applies a batch in one transaction whose first statement moves the progress, or throws `conflict`. */
   apply(request: ApplyRequest): Promise<Applied>;
   /**
-   * Gives the table's name to this generation and drops the others of the table, all at once. Does nothing when it has the name already: what
-   * else exists then is newer, and a writer that was stopped for long must not drop it.
+   * Gives the table's name to this generation and drops the others of the table, all at once; true when users see it then. Does nothing when
+   * it has the name already: what else exists then is newer, and a writer that was stopped for long must not drop it. Nothing is done either,
+   * and the answer is false, while the generation that has the name is fed by the same stream (its anchor and topic are the same) and has
+   * passed an offset of a bus partition that this one has not: what users see would go back. That is decided in the same step.
    */
-  switchTo(generation: GenerationId): Promise<void>;
+  switchTo(generation: GenerationId): Promise<boolean>;
 
   /**
    * Reads the rows of a built generation, in pieces and in any order, and changes nothing. Writers need not wait for it: each piece is as

@@ -62,7 +62,7 @@ export const PIPELINE: PipelineRecord = {
 
 const TABLE: TableRecord = {
   ...{ v: RECORD_VERSION, table: ORDERS.table, phase: 'snapshotting', anchor: 'a1', epoch: 'e1', schema: ORDERS, storage: 's', l0: L0 },
-  ...{ l1Requested: false, partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, failure: null },
+  ...{ l1Requested: false, partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, older: null, failure: null },
 };
 
 /** What the bus holds of the table, decoded. */

@@ -255,7 +255,7 @@ export async function storeShop(state: MemoryState): Promise<void> {
         l0: null,
         l1Requested: true,
       },
-      ...{ partitions: 5, voids: 0, estimatedRows: 0, busPartitions: BUS_PARTITIONS, failure: null },
+      ...{ partitions: 5, voids: 0, estimatedRows: 0, busPartitions: BUS_PARTITIONS, older: null, failure: null },
     };
     await state.put(stateKeys.table('shop', schema.table), record, 0);
   }

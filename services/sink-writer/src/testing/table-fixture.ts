@@ -55,7 +55,7 @@ export const PIPELINE: PipelineRecord = {
 
 export const TABLE: TableRecord = {
   ...{ v: RECORD_VERSION, table: ORDERS.table, phase: 'snapshotting', anchor: 'a', epoch: 'e1', schema: ORDERS, storage: 's', l0: L0 },
-  ...{ l1Requested: false, partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, failure: null },
+  ...{ l1Requested: false, partitions: 1, voids: 0, estimatedRows: 1, busPartitions: 1, older: null, failure: null },
 };
 
 /** A sink-writer's surroundings in memory: one table, its change topic with one bus partition, and a warehouse. */
@@ -162,9 +162,9 @@ export async function tableFixture() {
     report: async () => (await state.get(stateKeys.sinkReport('p', ORDERS.table)))?.value as SinkReport | undefined,
     quarantined: async () => (await bus.topic(topics.quarantine('p')))?.partitions[0]?.end,
     /** Starts a table's writer; `outcome` says how it ended. */
-    write: () => {
+    write: (settings: Partial<Pick<ServiceContext, 'keepMs'>> = {}) => {
       const ending = new AbortController();
-      const own = ctx(ending.signal);
+      const own = { ...ctx(ending.signal), ...settings };
       let outcome: { readonly error?: unknown } | undefined;
       const report = new TableReport(own, 'p', ORDERS.table);
       const running = runTableWriter({ ctx: own, pipeline: PIPELINE, sink, table: ORDERS.table, report, wanted: () => true }).then(

@@ -1,0 +1,87 @@
+import type { OlderEpoch, PipelineRecord, ServiceContext, Source, Stored, TableId, TableRecord } from '@nanosync/core';
+import { PipelineError, readRecord, recordedTables, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
+import { captureOf } from './capture-view.ts';
+
+/** What copies are begun with. */
+interface CopyParts {
+  readonly ctx: ServiceContext;
+  readonly pipeline: PipelineRecord;
+  readonly source: Source;
+  /** Epochs that this planner chose and under which no ranges were stored yet. */
+  readonly fresh: Set<string>;
+}
+
+/**
+ * Begins the copies that users asked for beside the stream: a table goes from the list in the one write that gives it its new epoch, `planned`
+ * and without L0. From there it goes the way of any later epoch: marker, fence, ranges. What users see of it goes on until the sink has the new
+ * epoch where the older one is. A table of which nothing was read yet is copied anyway. One that is still below its L1 waits, so that there
+ * are never more than two generations of it. True when one began.
+ */
+export async function beginCopies(parts: CopyParts): Promise<boolean> {
+  let begun = false;
+  for (const table of parts.pipeline.intent.copyAnew as readonly TableId[]) {
+    const stored = await readRecord<TableRecord>(parts.ctx.state, stateKeys.table(parts.pipeline.definition.name, table));
+    const ofThis = stored?.value.anchor === parts.pipeline.anchor?.id ? stored : undefined;
+    const isRecorded = recordedTables(parts.pipeline).includes(table);
+    if (!isRecorded || ofThis?.value.phase === 'planned') await takeFromList(parts, table, []);
+    else if (ofThis !== undefined && ofThis.value.phase !== 'built') begun = (await beginCopy(parts, ofThis)) || begun;
+  }
+  return begun;
+}
+
+async function beginCopy(parts: CopyParts, stored: Stored<TableRecord>): Promise<boolean> {
+  const { ctx, pipeline } = parts;
+  const before = stored.value;
+  const next = await nextEpoch(parts, before);
+  if (!(await takeFromList(parts, before.table, [{ ...stored, value: next }]))) return false;
+  parts.fresh.add(next.epoch);
+  ctx.log.info('table is copied anew', { pipeline: pipeline.definition.name, table: before.table, epoch: next.epoch });
+  ctx.failpoint('copy-begun');
+  return true;
+}
+
+async function nextEpoch({ ctx, pipeline, source }: CopyParts, before: TableRecord): Promise<TableRecord> {
+  const { name } = pipeline.definition;
+  const { table, schema } = before;
+  const hint = `Run: nanosync pipeline resnapshot ${name}`;
+  const [drift] = await source.drift(name, [before]);
+  if (drift !== undefined) throw new PipelineError('table-changed', drift.reason, { hint });
+  const [found] = await source.discover([table]);
+  if (found === undefined || JSON.stringify(found.schema) !== JSON.stringify(schema))
+    throw new PipelineError('table-changed', `The columns of ${table} are no longer those that it was copied with.`, { hint });
+  return {
+    ...before,
+    phase: step(TABLE_MACHINE, before.phase, 'resnapshot'),
+    epoch: ctx.ids.next(),
+    storage: found.storage,
+    estimatedRows: found.estimatedRows,
+    l0: null,
+    l1Requested: false,
+    partitions: 0,
+    voids: 0,
+    older: before.phase === 'following' ? await olderEpoch(ctx, pipeline, before) : before.older,
+  };
+}
+
+async function olderEpoch(ctx: ServiceContext, pipeline: PipelineRecord, { table, epoch }: TableRecord): Promise<OlderEpoch> {
+  const captured = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables[table];
+  return { epoch, quarantinedBefore: captured?.epoch === epoch ? captured.quarantinedBefore : 0 };
+}
+
+/** Takes a table from the list, all or nothing with its record. False when it is not on the list any more. */
+async function takeFromList({ ctx, pipeline }: CopyParts, table: TableId, records: readonly Stored<TableRecord>[]): Promise<boolean> {
+  const key = stateKeys.pipeline(pipeline.definition.name);
+  for (let beatenAt: number | undefined; ; ) {
+    const stored = await readRecord<PipelineRecord>(ctx.state, key);
+    if (beatenAt !== undefined && beatenAt === stored?.version)
+      throw new PipelineError('conflict', `Another planner changed table ${table} meanwhile.`);
+    if (stored === undefined || stored.value.anchor?.id !== pipeline.anchor?.id) return false;
+    const { intent } = stored.value;
+    if (!intent.copyAnew.includes(table)) return false;
+    const value = { ...stored.value, intent: { ...intent, copyAnew: intent.copyAnew.filter((one) => one !== table) } };
+    // Invariant 'anchor-first': asked for and chosen in one write, before anything of the epoch is marked or read.
+    const tables = records.map((record) => ({ key: record.key, value: record.value, expected: record.version }));
+    if (await ctx.state.putAll([{ key, value, expected: stored.version }, ...tables])) return true;
+    beatenAt = stored.version;
+  }
+}
