@@ -73,6 +73,7 @@ export function isLive({ pipeline, tables }: Facts): boolean {
   return (
     pipeline.phase === 'streaming' &&
     pipeline.request === null &&
+    pipeline.intent.copyAnew.length === 0 &&
     tables.length === pipeline.definition.source.tables.length &&
     tables.every(({ record }) => record.phase === 'following')
   );

@@ -19,6 +19,27 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     test: writer('table-writer', 'builds and applies nothing before every partition is complete at the sink'),
   },
   {
+    name: 'older-generation-not-fed',
+    invariant: 'gate',
+    does: 'What users see gets no more changes while a copy is made beside it.',
+    file: `${WRITER}/table-writer.ts`,
+    find: 'if (shown === undefined) await writeWanted(work, generation, token);',
+    replace: 'if (shown !== null) await writeWanted(work, generation, token);',
+    test: writer(
+      'older-generation',
+      'goes on receiving changes until the copy has all of them, and then users see that: rows that are gone disappear',
+    ),
+  },
+  {
+    name: 'trimmed-below-the-slower-generation',
+    invariant: 'gate',
+    does: 'A topic is trimmed by what the newer of two generations has applied alone.',
+    file: `${WRITER}/change-applier.ts`,
+    find: 'Math.min(next, needed.get(busPartition) ?? next)',
+    replace: 'Math.max(next, needed.size * 0)',
+    test: writer('older-generation', 'keeps on the bus what the slower of two generations has still to read'),
+  },
+  {
     name: 'unplanned-table-built',
     invariant: 'gate',
     does: 'A table whose ranges are not planned yet is taken for one that has none, and is built empty.',

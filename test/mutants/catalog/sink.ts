@@ -67,6 +67,15 @@ export const SINK_MUTANTS: readonly Mutant[] = [
     test: memory('staging', COMPLETE),
   },
   {
+    name: 'duckdb-switch-does-not-wait',
+    invariant: 'gate',
+    does: 'DuckDB shows a generation that has still to read what users have seen in the older one.',
+    file: `${DUCKDB}/generations.ts`,
+    find: 'if (shown !== undefined && (await hasPassed(',
+    replace: 'if (shown === null && (await hasPassed(',
+    test: duckdb('generations', 'one that the same stream feeds takes the name only where it has read all that users have seen'),
+  },
+  {
     name: 'duckdb-built-twice',
     invariant: 'one-build',
     does: 'DuckDB builds an epoch again that is built, out of staging that is gone.',
