@@ -23,7 +23,7 @@ const live: TableStatus = {
   rows: { estimated: 20_000, read: 20_000, staged: 20_000, built: 20_000 },
   ...{ bytesRead: 1, secondsLeft: null, lag, perSecond, changesPublished: 9, changesApplied: 3211, waitingChanges: 12, waitedAtHandoff: 0 },
   overlap: { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 },
-  ...{ quarantined: 0, defects: 0, lastAppliedMs: 0, failure: null },
+  ...{ quarantined: 0, defects: 0, lastAppliedMs: 0, older: null, failure: null },
 };
 
 const copying: TableStatus = {
@@ -57,6 +57,7 @@ const pipeline = {
     waiting: null,
     request: null,
     toAdd: [],
+    toCopy: [],
     failure: null,
     rowsBuilt: 0,
     changesPublished: 0,
@@ -85,6 +86,28 @@ describe('the text of a status', () => {
       '    2,100,000 of about 8,000,000 rows (partitions: 30 durable, 2 repeated); L0 575E220+5, L1 -, watermark -',
     ]);
     for (const line of text()) expect(line.length).toBeLessThanOrEqual(120);
+  });
+
+  it('shows a table that is copied anew as users see it, and its copy', () => {
+    const older = {
+      ...{ epoch: 'e0', rowsBuilt: 7_900_000, watermark: at('57A0000'), changesApplied: 812, waiting: 3, quarantined: 1, defects: 0 },
+      ...{ lastAppliedMs: 0, failure: null },
+    };
+    expect(text({ tables: [{ ...copying, older }], toCopy: ['public.orders'] }).slice(1)).toEqual([
+      '  to be copied anew: public.orders',
+      expect.stringContaining('lag'),
+      expect.stringContaining('changes'),
+      expect.stringContaining('source log'),
+      expect.stringContaining('L0, L1'),
+      '  public.order_items  live  QUARANTINED 1, 3 waiting',
+      '    7,900,000 rows copied, 812 changes applied; watermark 57A0000+5',
+      '    copying anew: snapshotting, 34 of 128 partitions, 52,000 rows/s, 1 min 53 s left',
+      '      2,100,000 of about 8,000,000 rows (partitions: 30 durable, 2 repeated); L0 575E220+5, L1 -, watermark -',
+    ]);
+    const failure = { reason: 'A column was added.', cure: 'The copy takes its place.' };
+    const stopped = text({ tables: [{ ...copying, older: { ...older, failure } }] });
+    expect(stopped[1]).toBe('  public.order_items, as it is until the switch: A column was added.');
+    expect(stopped).toContainEqual(expect.stringMatching(/^ {2}public.order_items {2}stopped /));
   });
 
   it('shows positions as tap takes them', () => {
