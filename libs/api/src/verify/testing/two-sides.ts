@@ -155,7 +155,7 @@ export class TwoSides {
         self.meanwhile();
         self.apply(self.applied + 3);
         const progress = [{ busPartition: 0, next: self.applied, session: 1, last: at(self.applied, 0n), floor: null }];
-        return { rowsBuilt: 0, current: true, changesApplied: 0, quarantined: 0, defects: 0, topicId: '', progress };
+        return { rowsBuilt: 0, current: true, changesApplied: 0, quarantined: 0, defects: 0, topicId: '', schema: THINGS, progress };
       },
     };
   }
