@@ -6,3 +6,7 @@ export type { PreflightPorts, SinkCheckRequest } from './apply/preflight.ts';
 export { preflight } from './apply/preflight.ts';
 export type { CellJson } from './cell-json.ts';
 export { cellJson, instantText } from './cell-json.ts';
+export type { CellsByName, Difference, DifferenceKind, TableVerified, VerifyLimits, VerifyProgress } from './verify/ports.ts';
+export { VERIFY_LIMITS } from './verify/ports.ts';
+export type { TableOutcome, VerifyEvent, VerifyRequest } from './verify/verify-pipeline.ts';
+export { verifyPipeline } from './verify/verify-pipeline.ts';

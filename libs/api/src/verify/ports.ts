@@ -41,7 +41,7 @@ export const VERIFY_LIMITS: VerifyLimits = {
   rowsPerSecond: 0,
   listed: 100,
   asIs: false,
-  rowsAtOnce: 200_000,
+  rowsAtOnce: 100_000,
   candidates: 10_000,
   patienceMs: 60_000,
 };

@@ -8,7 +8,7 @@ import type { RowBytes, RowForm } from './row-form.ts';
 const unzstd = promisify(zstdDecompress);
 
 /** Bytes of a block before compression, and rows of a range: small ranges are short transactions, which hold back no vacuum. */
-const BLOCK_BYTES = 1024 * 1024;
+const BLOCK_BYTES = 256 * 1024;
 const RANGE_ROWS = 100_000;
 /** The source's blocks have an origin in front of each row; nobody reads this one. */
 const ORIGIN = rowOrigin(0, '');

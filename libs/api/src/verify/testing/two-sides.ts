@@ -90,7 +90,7 @@ export class TwoSides {
   }
 
   /** Moves the clock on until the promise is settled. */
-  private async passTime(promise: Promise<unknown>): Promise<void> {
+  async passTime(promise: Promise<unknown>): Promise<void> {
     let over = false;
     const end = () => {
       over = true;
@@ -104,7 +104,7 @@ export class TwoSides {
     return { pipeline: 'shop', schema: THINGS, storage: '', estimatedRows: this.source.size, generation };
   }
 
-  private sourcePort(): Pick<Source, 'partition' | 'readRange' | 'readRows' | 'fence' | 'mark' | 'end'> {
+  sourcePort(): Pick<Source, 'partition' | 'readRange' | 'readRows' | 'fence' | 'mark' | 'end'> {
     const self = this;
     return {
       partition: async () => ['0', '1', '2'],
@@ -136,7 +136,7 @@ export class TwoSides {
     };
   }
 
-  private sinkPort(): Pick<Sink, 'scan' | 'generation'> {
+  sinkPort(): Pick<Sink, 'scan' | 'generation'> {
     const self = this;
     return {
       async *scan({ keys }) {
