@@ -82,6 +82,7 @@ function serverFile(): string {
   const mine = basename(folder);
   return replaced(readFileSync(join(ROOT, 'deploy/server.yaml'), 'utf8'), [
     ['"kafka:9092"', JSON.stringify(stack.kafka.brokers[0])],
+    [':9464', '127.0.0.1:0'],
     ['replication_factor: 1', `topic_prefix: ${mine}\n    replication_factor: 1`],
     ['http://registry:8080/apis/ccompat/v7', stack.registry.url],
     ['"redis://redis:6379"', `${JSON.stringify(stack.redis.url)}, key_prefix: ${mine}`],

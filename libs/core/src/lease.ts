@@ -30,6 +30,7 @@ export async function withLease(
     await ctx.clock.sleep(LEASE_MS / 6, ctx.signal);
     if (ctx.signal.aborted) return;
   }
+  ctx.metrics?.lease(name, true);
   const ending = new AbortController();
   const end = () => ending.abort();
   ctx.signal.addEventListener('abort', end, { once: true });
@@ -43,6 +44,7 @@ export async function withLease(
   try {
     await work(token, ending.signal);
   } finally {
+    ctx.metrics?.lease(name, false);
     ending.abort();
     ctx.signal.removeEventListener('abort', end);
     await renewing;

@@ -14,6 +14,7 @@ import {
   ChangeCodec,
   CONTROL_EVENT,
   encodeMessage,
+  measured,
   PipelineError,
   QUARANTINED,
   unreachable,
@@ -42,6 +43,7 @@ interface PublishedTable {
 
 /** Turns source events into messages of the right topic and bus partition; `flush` sends them in order. */
 export class EventPublisher implements AsyncDisposable {
+  private readonly ctx: ServiceContext;
   private readonly pipeline: string;
   private readonly cure: string;
   private readonly origin: { readonly db: string };
@@ -53,6 +55,7 @@ export class EventPublisher implements AsyncDisposable {
   private readonly quarantine: ChangeQuarantine;
 
   private constructor(parts: {
+    ctx: ServiceContext;
     pipeline: string;
     anchor: Anchor;
     session: number;
@@ -61,6 +64,7 @@ export class EventPublisher implements AsyncDisposable {
     controlId: number;
     quarantine: ChangeQuarantine;
   }) {
+    this.ctx = parts.ctx;
     this.pipeline = parts.pipeline;
     this.cure = `Run: nanosync pipeline resnapshot ${parts.pipeline}`;
     this.origin = { db: parts.anchor.origin.database ?? '' };
@@ -92,6 +96,7 @@ export class EventPublisher implements AsyncDisposable {
     const outbox = await Outbox.open(ctx.bus);
     const { session } = record;
     return new EventPublisher({
+      ctx,
       pipeline: name,
       anchor,
       session,
@@ -114,7 +119,9 @@ export class EventPublisher implements AsyncDisposable {
 
   /** Sends what waits; resolves when all of it is durable on the bus. */
   async flush(): Promise<Sent> {
-    const sent = await this.outbox.flush();
+    const { ctx, pipeline, outbox } = this;
+    const step = { step: 'publish changes', pipeline, entries: outbox.messages, bytes: outbox.bytes } as const;
+    const sent = outbox.messages === 0 ? await outbox.flush() : await measured(ctx, step, () => outbox.flush());
     this.quarantine.flushed();
     return sent;
   }

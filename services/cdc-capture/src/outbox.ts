@@ -27,6 +27,11 @@ export class Outbox implements AsyncDisposable {
     return new Outbox(bus, await bus.producer());
   }
 
+  /** Messages that wait for a flush. */
+  get messages(): number {
+    return this.count;
+  }
+
   get bytes(): number {
     return this.size;
   }

@@ -1,7 +1,7 @@
 import type { BusProgress, CaptureRecord, GenerationId, GenerationStatus, Message, Position, TopicInfo } from '@nanosync/core';
-import { comparePositions, isBehind, leastPosition, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import { comparePositions, isBehind, leastPosition, measured, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { ChangeDecoder } from './change-decoder.ts';
-import { gather } from './gather.ts';
+import { bytesOf, gather } from './gather.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
 import { PartitionsReader } from './partitions-reader.ts';
 import type { Step } from './progress-step.ts';
@@ -110,7 +110,10 @@ export class ChangeApplier {
     const steps: Step[] = [];
     for (const { busPartition, messages } of read) steps.push(await this.take(busPartition, messages));
     const changes = steps.flatMap((step) => step.changes);
-    const applied = await sink.apply({ generation, owner: token, schema, moves: steps.map((step) => step.move), changes });
+    const request = { generation, owner: token, schema, moves: steps.map((step) => step.move), changes };
+    const { pipeline } = generation;
+    const bytes = bytesOf(read);
+    const applied = await measured(ctx, { step: 'apply', pipeline, entries: changes.length, bytes }, () => sink.apply(request));
     ctx.failpoint('changes-applied');
     for (const { move } of steps) this.progress[move.busPartition] = { ...move, next: move.to };
     this.lastAppliedMs = ctx.clock.nowMs();

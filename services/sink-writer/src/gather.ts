@@ -33,7 +33,8 @@ export async function gather(
   return signal.aborted ? [] : gathered;
 }
 
-function bytesOf(read: readonly PartitionMessages[]): number {
+/** Bytes of all messages. */
+export function bytesOf(read: readonly PartitionMessages[]): number {
   return read.reduce((sum, { messages }) => sum + messages.reduce((all, { value }) => all + value.length, 0), 0);
 }
 

@@ -14,6 +14,7 @@ import {
   leaseNames,
   listRecords,
   MessageSchemas,
+  measured,
   PipelineError,
   ROW_BATCH,
   ROWS_BUS_PARTITIONS,
@@ -22,7 +23,7 @@ import {
   withLease,
 } from '@nanosync/core';
 import { markDurable, markStagedDurable } from './durable-partitions.ts';
-import { gather } from './gather.ts';
+import { bytesOf, gather } from './gather.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
 import { PartitionsReader } from './partitions-reader.ts';
 import { Trimmer } from './trimmer.ts';
@@ -74,7 +75,9 @@ async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sin
       from: offsets[busPartition] as number,
       to: (messages.at(-1)?.offset as number) + 1,
     }));
-    await sink.stage({ pipeline: name, owner, moves, batches, ends });
+    const entries = batches.reduce((rows, { batch }) => rows + batch.rows, 0);
+    const step = { step: 'stage', pipeline: name, entries, bytes: bytesOf(read) } as const;
+    await measured(ctx, step, () => sink.stage({ pipeline: name, owner, moves, batches, ends }));
     ctx.failpoint('rows-staged');
     for (const { busPartition, to } of moves) offsets[busPartition] = to;
     await reportDurable(ctx, name, sink, ends);

@@ -1,5 +1,5 @@
 import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
-import { followsChanges, leaseNames, PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
+import { followsChanges, leaseNames, measured, PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
 import type { OlderApplier } from './change-applier.ts';
 import { ChangeApplier } from './change-applier.ts';
 import type { GenerationStart } from './generation-start.ts';
@@ -121,7 +121,7 @@ async function build(
   const follows = followsChanges(pipeline.definition);
   const start = follows ? await findGenerationStart(ctx, topic, generation) : startOfCopy(record);
   if (start === undefined) return false;
-  const { rows } = await sink.build({
+  const request = {
     generation,
     anchor: pipeline.anchor?.id ?? '',
     schema: record.schema,
@@ -129,7 +129,9 @@ async function build(
     l0: start.l0,
     topicId: start.topicId,
     start: start.partitions,
-  });
+  };
+  const step = { step: 'build', pipeline: generation.pipeline } as const;
+  const { rows } = await measured(ctx, step, () => sink.build(request));
   ctx.failpoint('generation-built');
   if (!follows) {
     ctx.log.info('copied', { table: generation.table, rows });

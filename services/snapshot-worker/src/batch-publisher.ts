@@ -5,6 +5,7 @@ import {
   END_MARKER,
   encodeMessage,
   fittingPayload,
+  measured,
   PipelineError,
   QUARANTINED,
   ROW_BATCH,
@@ -51,7 +52,9 @@ export class BatchPublisher implements AsyncDisposable {
     const { table, epoch, partition } = task;
     const record = { table, epoch, partition, attempt, batch, rows, codec, rowSchemaId, block };
     const schemaId = await this.ctx.registry.register('nanosync.rows-RowBatch', ROW_BATCH.schema);
-    await this.send(task, encodeMessage(ROW_BATCH, schemaId, record));
+    const message = encodeMessage(ROW_BATCH, schemaId, record);
+    const step = { step: 'publish rows', pipeline: task.pipeline, bytes: message.length, entries: rows } as const;
+    await measured(this.ctx, step, () => this.send(task, message));
     this.ctx.failpoint('batch-published');
   }
 

@@ -1,6 +1,7 @@
 import type { PartitionRecord, PartitionTask, PipelineRecord, RejectedRow, ServiceContext, TableRecord } from '@nanosync/core';
 import {
   isKind,
+  measured,
   PARTITION_MACHINE,
   PipelineError,
   readRecord,
@@ -51,7 +52,12 @@ export async function readPartition(ctx: ServiceContext, task: PartitionTask, to
   const rowSchemaId = await ctx.registry.register(`${ctx.topics.rows(task.pipeline)}-${task.table}`, rowBlockSchemaJson(table.schema));
   try {
     const wholly = await whileRead(ctx, { task, anchor: table.anchor }, async (inner) => {
-      const read = await publishRange(inner, { pipeline, table, name: { task, attempt, rowSchemaId }, moved }, tools);
+      const range = { pipeline, table, name: { task, attempt, rowSchemaId }, moved };
+      const of = { step: 'read', pipeline: task.pipeline } as const;
+      const read = await measured(ctx, of, () => publishRange(inner, range, tools));
+      ctx.metrics?.observe('nanosync_batch_bytes', of, read.bytes);
+      ctx.metrics?.observe('nanosync_batch_entries', of, read.rows);
+      ctx.metrics?.count('nanosync_rows_read_total', { pipeline: task.pipeline, table: task.table }, read.rows);
       await settle(ctx, task, attempt, (record) => ({ ...record, phase: step(PARTITION_MACHINE, record.phase, 'read'), ...read }));
       ctx.failpoint('partition-read-stored');
     });

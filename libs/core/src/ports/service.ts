@@ -1,4 +1,5 @@
 import type { ConnectionDefinition } from '../definition.ts';
+import type { Metrics } from '../metrics.ts';
 import type { Topics } from '../topics.ts';
 import type { Bus, Registry } from './bus.ts';
 import type { Clock, Ids } from './clock.ts';
@@ -54,6 +55,8 @@ export interface ServiceContext {
   /** How long durable messages stay on the bus for `tap`, in milliseconds. */
   readonly keepMs: number;
   readonly log: Log;
+  /** Absent where nobody asks for metrics. */
+  readonly metrics?: Metrics;
   readonly clock: Clock;
   readonly ids: Ids;
   /** Opens the source of a connection, with its secrets resolved; the caller disposes it. */

@@ -50,14 +50,21 @@ state:
   redis: { url: "rediss://:\${env:RPW}@r:6379/2", tls: true, key_prefix: shop }
 tasks_bus_partitions: 16
 worker: { slots: 3 }
+metrics: { listen: "127.0.0.1:9464" }
 `;
+
+it('names the place of an address for metrics that is none', () => {
+  expect(() => parseServerSettings('metrics: { listen: 9464x }', 'server.yaml')).toThrow(
+    /server\.yaml:1: metrics\.listen "9464x" is no address; write it like 127\.0\.0\.1:9464/,
+  );
+});
 
 describe('the cluster', () => {
   it('is read with its references, which are filled in for connections only', () => {
     const folder = mkdtempSync(join(tmpdir(), 'nanosync-server-'));
     writeFileSync(join(folder, 'ca.pem'), 'PEM');
     const settings = parseServerSettings(CLUSTER, join(folder, 'server.yaml'));
-    expect(settings).toMatchObject({ tasksBusPartitions: 16, workerSlots: 3 });
+    expect(settings).toMatchObject({ tasksBusPartitions: 16, workerSlots: 3, metricsListen: { host: '127.0.0.1', port: 9464 } });
     const cluster = settings.cluster as ClusterSettings;
     expect(JSON.stringify(cluster)).not.toContain('hunter');
     const redactor = createRedactor();

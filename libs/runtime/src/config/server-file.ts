@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { LogFormat } from '../log.ts';
+import type { ListenAddress } from '../metrics/listener.ts';
+import { parseListen } from '../metrics/listener.ts';
 import { BUS_SECTION, checkCluster, STATE_SECTION } from './cluster-schema.ts';
 import type { ClusterSettings } from './cluster-settings.ts';
 import { clusterOf } from './cluster-settings.ts';
@@ -25,6 +27,8 @@ export interface ServerSettings {
   readonly tasksBusPartitions: number;
   /** Partitions that one snapshot worker reads at once; undefined: as many as suit the way it runs. */
   readonly workerSlots: number | undefined;
+  /** Where metrics and probes are served; null: nowhere. */
+  readonly metricsListen: ListenAddress | null;
 }
 
 /** The settings without a server file. */
@@ -37,6 +41,7 @@ export const DEFAULT_SERVER_SETTINGS: ServerSettings = Object.freeze({
   busPartitions: 4,
   tasksBusPartitions: 8,
   workerSlots: undefined,
+  metricsListen: null,
 });
 
 const partitions = z.int().min(1, 'must be at least 1').max(256, 'must be at most 256').optional();
@@ -52,6 +57,7 @@ const SERVER_FILE = z.strictObject({
   bus_partitions: partitions,
   tasks_bus_partitions: partitions,
   worker: z.strictObject({ slots: partitions }).optional(),
+  metrics: z.strictObject({ listen: z.string() }).optional(),
 });
 
 /** The JSON Schema of a server file, for editors. */
@@ -71,6 +77,12 @@ export function parseServerSettings(text: string, file: string): ServerSettings 
   if (keepMs === undefined) problems.add(['keep'], `${JSON.stringify(data?.keep)} is no duration; write it like 90s, 15m, 24h or 7d`);
   const memory = data?.memory_limit === undefined ? DEFAULT_SERVER_SETTINGS.memoryLimitBytes : parseSize(data.memory_limit);
   if (memory === undefined) problems.add(['memory_limit'], `${JSON.stringify(data?.memory_limit)} is no size; write it like 512MB or 1GiB`);
+  const metricsListen = data?.metrics === undefined ? null : (parseListen(data.metrics.listen) ?? null);
+  if (data?.metrics !== undefined && metricsListen === null)
+    problems.add(
+      ['metrics', 'listen'],
+      `${JSON.stringify(data.metrics.listen)} is no address; write it like 127.0.0.1:9464, with port 0 for a free one`,
+    );
   if (data !== undefined) checkCluster(data, data.data_directory, problems);
   problems.throwIfAny();
   return deepFreeze({
@@ -82,5 +94,6 @@ export function parseServerSettings(text: string, file: string): ServerSettings 
     busPartitions: data?.bus_partitions ?? DEFAULT_SERVER_SETTINGS.busPartitions,
     tasksBusPartitions: data?.tasks_bus_partitions ?? DEFAULT_SERVER_SETTINGS.tasksBusPartitions,
     workerSlots: data?.worker?.slots,
+    metricsListen,
   });
 }

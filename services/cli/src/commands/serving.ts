@@ -1,15 +1,17 @@
 import { storedPipelines } from '@nanosync/api';
 import type { ServiceContext, State } from '@nanosync/core';
 import type { Shutdown } from '@nanosync/runtime';
-import { failpointOf, resolveSecrets } from '@nanosync/runtime';
+import { createPrometheusMetrics, failpointOf, resolveSecrets } from '@nanosync/runtime';
 import type { CliContext, Service } from '../context.ts';
 import { EXIT_FAILED, EXIT_OK } from '../context.ts';
+import { openEndpoints } from '../endpoints.ts';
 import type { Health } from '../health.ts';
 import { HealthReport, NO_HEALTH } from '../health.ts';
 import type { Place } from '../place.ts';
 import { answering, topicsAt } from '../place.ts';
 import { reportError } from '../report.ts';
 import { serve } from '../serve.ts';
+import { ServiceHealth } from '../service-health.ts';
 import type { CommonOptions } from './common.ts';
 import { formatOf, serverLog, serverSettings } from './common.ts';
 
@@ -33,17 +35,28 @@ export async function serveUntilStopped(context: CliContext, serving: Serving): 
   await using resources = new AsyncDisposableStack();
   const { bus, registry } = await answering(context.adapters.openBus(place, log));
   resources.use(bus);
-  const health = healthOf(context, serving, resources);
+  const metrics = settings.metricsListen === null ? undefined : createPrometheusMetrics();
+  const health = new ServiceHealth(
+    services.map(({ name }) => name),
+    [healthOf(context, serving, resources)],
+    metrics,
+  );
   const signal = context.stop === undefined ? serving.shutdown.signal : AbortSignal.any([serving.shutdown.signal, context.stop]);
   const ctx: ServiceContext = {
     ...{ state, bus, registry, topics: topicsAt(place), log, clock: context.clock, ids: context.ids, failpoint, signal },
     tasksBusPartitions: settings.tasksBusPartitions,
     changesBusPartitions: settings.busPartitions,
     keepMs: settings.keepMs,
+    ...(metrics === undefined ? {} : { metrics }),
     openSource: async (connection) => context.adapters.openSource(resolveSecrets(connection, context), log),
     openSink: async (connection) =>
       context.adapters.openSink(resolveSecrets(connection, context), { memoryLimitBytes: settings.memoryLimitBytes, log }),
   };
+  if (metrics !== undefined && settings.metricsListen !== null) {
+    const parts = { ctx, metrics, health, redact: context.redactor.redact };
+    const { url } = resources.use(await openEndpoints(settings.metricsListen, parts));
+    log.info('metrics served', { url: `${url}/metrics` });
+  }
   // Before the services' first lines, as everything that could refuse has been passed.
   if (formatOf(context, options) === 'human') context.out(greeting);
   else log.info(greeting);
