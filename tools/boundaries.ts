@@ -35,8 +35,8 @@ const API_USERS = ['services/planner', 'services/cli'];
 const COMPOSITION_ROOT = /^services\/cli\/src\/(?:main|adapters|composition\/[^/]+)\.ts$/;
 /** What only `runtime` may touch: time, chance and the environment. */
 const RUNTIME_ONLY = ['Date.now', 'Math.random', 'setTimeout', 'setInterval', 'performance.now', 'process.env', 'new Date'];
-/** A package of types may stand beside more than one driver's package, and these are no drivers. */
-const NO_DRIVER = /^@types\//;
+/** A package of types may stand beside more than one driver's package, and zod only says what data looks like: these are no drivers. */
+const NO_DRIVER = /^@types\/|^zod$/;
 /** Files that may use what is otherwise `runtime`'s, each with its reason. */
 export const ALLOWED_USES: Readonly<Record<string, readonly string[]>> = {};
 

@@ -6,6 +6,7 @@ import { Fleet } from '../demo/fleet.ts';
 import { type Progress, type ProgressReader, progressIn } from '../demo/progress.ts';
 import { type ClusterEngines, writeServerFile } from '../demo/server-file.ts';
 import { writePipelinesFile } from '../demo/workplace.ts';
+import { storePipelines } from '../fault/stored.ts';
 import { type BenchContext, dropReplication } from './bench-context.ts';
 
 /** What the measurements on a cluster work with. */
@@ -51,9 +52,10 @@ export class BenchCluster implements AsyncDisposable {
     const { name, table, ...snapshot } = this.pipeline;
     const files = { ...workplace, pipelinesFile: join(this.#directory, 'pipelines.yaml'), duckdb: join(this.#directory, 'unused.duckdb') };
     writePipelinesFile(files, { name, dsn, tables: [table], ...snapshot });
-    await this.fleet.toEnd(['apply', '-f', files.pipelinesFile]);
     const { url } = this.#bench.engines.redis.address;
-    this.#progress = progressIn(await openRedisState({ url, keyPrefix: this.prefix }), name);
+    const state = await openRedisState({ url, keyPrefix: this.prefix });
+    this.#progress = progressIn(state, name);
+    await storePipelines(state, files.pipelinesFile);
   }
 
   /** Starts a service; the moments at which lines of its log arrive are kept. */

@@ -22,6 +22,7 @@ function serverFile(changed: Partial<typeof addresses> = {}, name = 'server.yaml
   registry: { url: "${registry}" }
 state:
   redis: { url: "${redis}", key_prefix: ${prefix} }
+api: { listen: "127.0.0.1:0" }
 `,
   );
   return file;

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { clusterStack } from '@nanosync/testkit';
+import { pipelineStatus } from '@nanosync/runtime';
+import { openRedisState } from '@nanosync/state';
+import { clusterStack, freePort } from '@nanosync/testkit';
 import { Client } from 'pg';
 import { expect, it, vi } from 'vitest';
 import { openSink } from '../compare/sink-table.ts';
@@ -30,6 +32,7 @@ it('start --config runs all in one process on Kafka, registry and Redis, and goe
   kafka: { brokers: ${JSON.stringify(stack.kafka.brokers)}, topic_prefix: ${name}, replication_factor: 1 }
   registry: { url: "${stack.registry.url}" }
 state: { redis: { url: "${stack.redis.url}", key_prefix: ${name} } }
+api: { listen: "127.0.0.1:${await freePort()}" }
 `,
   );
   const pipelines = join(folder, 'pipelines.yaml');
@@ -50,7 +53,8 @@ pipelines:
 
   const first = startNanosync(['start', '-f', pipelines, '--config', config], { ...env, NANOSYNC_FAILPOINT: 'partition-read-stored:3' });
   expect((await first.ended).status).toBeNull();
-  expect(await status()).toMatchObject({ name, phase: 'snapshotting' });
+  await using state = await openRedisState({ url: stack.redis.url, keyPrefix: name });
+  expect(await pipelineStatus(state, name)).toMatchObject({ name, phase: 'snapshotting' });
   await client.query("UPDATE orders SET note = 'changed' WHERE id % 10 = 0");
 
   const second = startNanosync(['start', '--config', config, '--log-format', 'human'], env);

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openRedisState } from '@nanosync/state';
-import { type Stack, startStack } from '@nanosync/testkit';
+import { freePort, type Stack, startStack } from '@nanosync/testkit';
 import { bigqueryWarehouse } from '../compare/bigquery-end.ts';
 import { DemoFailure } from './demo-context.ts';
 import { type Deployment, storyTeller } from './deployment.ts';
@@ -56,16 +56,19 @@ export async function clusteredDeployment(parts: ClusteredParts): Promise<Deploy
   screen.detail(`Redis ${engines.redis.address.url}, BigQuery ${engines.bigquery.address.url}; their logs are in ${directory}`);
   const bigquery = { ...engines.bigquery.address, dataset: DATASET };
   await makeDataset(bigquery);
-  const config = writeServerFile(join(workplace.directory, 'server.yaml'), engines, KEY_PREFIX);
+  const config = writeServerFile(join(workplace.directory, 'server.yaml'), engines, KEY_PREFIX, await freePort());
   const { url, project, dataset } = bigquery;
   writePipelinesFile(workplace, { ...pipeline, sink: { type: 'bigquery', properties: { project, dataset, endpoint: url } } });
   const fleet = new Fleet({ directory: workplace.directory, config, format: 'human' });
   const reads = new EventEmitter();
+  const answers = once(reads, 'listens', { signal: AbortSignal.any([signal, AbortSignal.timeout(120_000)]) });
+  answers.catch(() => undefined); // Awaited where the processes run.
   const service = async (name: string) => {
     const tell = storyTeller(screen, `${name.padEnd(17)} `);
     fleet.start(name, PROCESSES.find(([known]) => known === name)?.[1] ?? '', (line) => {
       tell(line);
       if (line.startsWith('INF snapshotting')) reads.emit(name);
+      if (line.startsWith('INF api listens')) reads.emit('listens');
     });
   };
   return {
@@ -73,8 +76,9 @@ export async function clusteredDeployment(parts: ClusteredParts): Promise<Deploy
     sinkName: 'BigQuery',
     victim: VICTIM,
     launch: async () => {
-      await fleet.toEnd(['apply', '-f', workplace.pipelinesFile], (line) => screen.detail(`│ ${line}`));
       for (const [name] of PROCESSES) await service(name);
+      await answers;
+      await fleet.toEnd(['apply', '-f', workplace.pipelinesFile], (line) => screen.detail(`│ ${line}`));
       screen.detail(`started ${fleet.running.map(({ name, process }) => `${name} (process ${process.pid})`).join(', ')}`);
     },
     openProgress: async () => progressIn(await openRedisState({ url: engines.redis.address.url, keyPrefix: KEY_PREFIX }), pipeline.name),

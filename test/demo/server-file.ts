@@ -5,7 +5,7 @@ import type { Stack } from '@nanosync/testkit';
 export type ClusterEngines = Pick<Stack<'kafka' | 'registry' | 'redis'>, 'kafka' | 'registry' | 'redis'>;
 
 /** Writes a server file as a user would. The prefix keeps several clusters on the same engines apart. */
-export function writeServerFile(file: string, { kafka, registry, redis }: ClusterEngines, prefix: string): string {
+export function writeServerFile(file: string, { kafka, registry, redis }: ClusterEngines, prefix: string, apiPort = 0): string {
   const text = `bus:
   kafka:
     brokers: [${kafka.address.brokers.map((broker) => JSON.stringify(broker)).join(', ')}]
@@ -17,6 +17,7 @@ state:
   redis:
     url: ${redis.address.url}
     key_prefix: ${prefix}
+api: { listen: "127.0.0.1:${apiPort}" }
 `;
   writeFileSync(file, text, { mode: 0o600 });
   return file;

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { clusterStack, type PostgresServer, type StackAddresses, startPostgres } from '@nanosync/testkit';
+import { clusterStack, freePort, type PostgresServer, type StackAddresses, startPostgres } from '@nanosync/testkit';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ComposeFile, readComposeFile } from './compose-file.ts';
@@ -29,7 +29,7 @@ beforeAll(async () => {
   postgres = await startPostgres();
   image = buildImage(folder);
   mkdirSync(join(folder, 'etc'));
-  writeFileSync(join(folder, 'etc/server.yaml'), serverFile());
+  writeFileSync(join(folder, 'etc/server.yaml'), `${serverFile()}api: { listen: "127.0.0.1:${await freePort()}" }\n`);
   writeFileSync(join(folder, 'etc/pipelines.yaml'), pipelinesFile());
   await loadShop();
   await bigquery('datasets', { datasetReference: { projectId: stack.bigquery.project, datasetId: DATASET } });
@@ -46,7 +46,9 @@ test('the commands of the compose file, several of each, copy the demo shop into
   timeout: 400_000,
 }, async () => {
   for (const [name, count] of Object.entries(SCALE)) for (let at = 0; at < count; at++) begin(name, at);
-  expect(await nanosync('apply', '-f', join(folder, 'etc/pipelines.yaml'))).toMatchObject({ code: 0 });
+  await expect
+    .poll(() => nanosync('apply', '-f', join(folder, 'etc/pipelines.yaml')), { timeout: 60_000, interval: 1_000 })
+    .toMatchObject({ code: 0 });
   await expect
     .poll(() => nanosync('status'), { timeout: 240_000, interval: 1_000 })
     .toMatchObject({ code: 0, output: expect.stringContaining('streaming, live') });

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { openSink } from '../compare/sink-table.ts';
-import { nanosync } from '../fault/command.ts';
 import { sharedServer } from '../fault/fixture.ts';
 import { expectEqual } from '../fault/outcome.ts';
 import { expectRepair } from '../fault/repair.ts';
 import { PIPELINE, Scenario } from '../fault/scenario.ts';
+import { storeCommand } from '../fault/stored.ts';
 
 const server = sharedServer();
 
@@ -46,7 +46,7 @@ test('what users see stays as it was until the switch, also when the process is 
   const before = await seen(scenario);
   expect(before.columns).toEqual(OLD_COLUMNS);
   expect(before.rows).toBeGreaterThan(5000);
-  expect(nanosync(scenario, 'pipeline', 'resnapshot', PIPELINE).status).toBe(0);
+  await storeCommand(scenario.workplace.dataDir, PIPELINE, { kind: 'resnapshot', table: null });
   for (const failpoint of ['anchor-stored', 'partition-read-stored:4', 'rows-staged:2']) {
     scenario.start(failpoint);
     await scenario.killedItself();

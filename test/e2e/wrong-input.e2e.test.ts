@@ -62,8 +62,8 @@ function dsnOf(user: string, place = `127.0.0.1:${server.port}`, database = '/po
   return `postgres://${user}:${SECRET}@${place}${database}`;
 }
 
-/** Expects that `apply` and `start` refuse a file with exactly these sentences, and that nothing was created. */
-async function refused(text: string | undefined, sentences: readonly RegExp[], commands = ['apply', 'start']): Promise<void> {
+/** Expects that `start` (or these commands) refuse a file with exactly these sentences, and that nothing was created. */
+async function refused(text: string | undefined, sentences: readonly RegExp[], commands = ['start']): Promise<void> {
   const home = mkdtempSync(join(root, 'case-'));
   const file = join(home, 'pipelines.yaml');
   if (text !== undefined) writeFileSync(file, text.replaceAll('HOME', home));
@@ -234,22 +234,23 @@ describe('the data directory', () => {
     const home = mkdtempSync(join(root, 'case-'));
     const file = join(home, 'pipelines.yaml');
     writeFileSync(file, pipelines({}, home));
-    for (const command of ['apply', 'start']) {
-      const { status, err } = await nanosync([command, '-f', file, '--data-dir', join(file, 'data')]);
-      expect({ status, err }).toEqual({
-        status: 2,
-        err: expect.stringMatching(/cannot be used as data directory \(ENOTDIR\)\. Name a folder.*\n$/),
-      });
-    }
+    const { status, err } = await nanosync(['start', '-f', file, '--data-dir', join(file, 'data')]);
+    expect({ status, err }).toEqual({
+      status: 2,
+      err: expect.stringMatching(/cannot be used as data directory \(ENOTDIR\)\. Name a folder.*\n$/),
+    });
     expect(readdirSync(home)).toEqual(['pipelines.yaml']);
     await expectNothingAt(admin);
   });
 
-  it('is empty, for the commands that need a pipeline', async () => {
+  it('has no server, for the commands that need one', async () => {
     const data = join(root, 'not-there');
     for (const command of [['status'], ['pipeline', 'resnapshot', 'shop']]) {
       const { status, err } = await nanosync([...command, '--data-dir', data]);
-      expect({ status, err }).toEqual({ status: 2, err: expect.stringMatching(/not-there holds no pipelines\. Name the right directory/) });
+      expect({ status, err }).toEqual({
+        status: 2,
+        err: expect.stringMatching(/No server runs on .*not-there\. Start one with: nanosync start/),
+      });
     }
     expect(existsSync(data)).toBe(false);
   });

@@ -6,6 +6,7 @@ import { expectEqual } from './outcome.ts';
 import { askForResnapshot } from './repair.ts';
 import { Scenario } from './scenario.ts';
 import { TABLES } from './shop.ts';
+import { storePipelinesIn } from './stored.ts';
 
 const server = sharedServer({ settings: { max_prepared_transactions: '5' } });
 
@@ -77,10 +78,11 @@ test('a table that cannot be copied keeps nobody waiting, not even a resnapshot;
   await scenario.sql('ALTER TABLE scratch ADD PRIMARY KEY (id)');
   // Fit when the command looks at it, and not any more when the planner does.
   await scenario.stop();
-  apply(scenario);
+  scenario.define(TABLES);
+  await storePipelinesIn(scenario.workplace.dataDir, scenario.workplace.pipelinesFile);
   await scenario.sql('ALTER TABLE scratch DROP CONSTRAINT scratch_pkey');
   scenario.start();
-  askForResnapshot(scenario);
+  await askForResnapshot(scenario);
   await scenario.until('the others are live', ({ pipeline, tables }) => {
     const isAsked = pipeline.intent.copyAnew.length > 0 || pipeline.phase !== 'streaming';
     return !isAsked && tables.length === 3 && tables.every(({ record }) => record.phase === 'following');

@@ -16,6 +16,7 @@ import { makeWorkplace, writePipelinesFile } from '../demo/workplace.ts';
 import { type Facts, isLive, readFacts } from './facts.ts';
 import { CONCURRENCY, copyOfShop, dropShop, PIPELINE } from './scenario.ts';
 import { TABLES, TARGET_ROWS } from './shop.ts';
+import { storePipelines } from './stored.ts';
 import { startWorkload, type Workload } from './workload.ts';
 
 const ENGINES = ['kafka', 'registry', 'redis', 'bigquery'] as const;
@@ -70,7 +71,8 @@ export class ClusterScenario implements AsyncDisposable {
     writePipelinesFile(workplace, { ...pipeline, sink });
     const config = writeServerFile(join(workplace.directory, 'server.yaml'), engines, PREFIX);
     const fleet = new Fleet({ directory: workplace.directory, config, format: 'human' });
-    await fleet.toEnd(['apply', '-f', workplace.pipelinesFile]);
+    await using state = await openRedisState({ url: engines.redis.address.url, keyPrefix: PREFIX });
+    await storePipelines(state, workplace.pipelinesFile);
     return new ClusterScenario({ server, database, workplace, stackFolder }, engines, fleet);
   }
 

@@ -4,8 +4,8 @@ import type { Facts, TableFacts } from './facts.ts';
 import { OF_A_COPY } from './failpoints.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
-import { askForResnapshot } from './repair.ts';
 import { PIPELINE, Scenario } from './scenario.ts';
+import { storeCommand } from './stored.ts';
 
 const server = sharedServer({ settings: { max_prepared_transactions: '5' } });
 
@@ -31,7 +31,7 @@ test('a table is copied anew while everything is written to: what users see gets
   const asked = nanosync(scenario, 'pipeline', 'resnapshot', PIPELINE, '--table', 'orders');
   expect(asked).toMatchObject({
     status: 0,
-    output: expect.stringContaining('public.orders will be copied anew beside the running stream'),
+    output: expect.stringContaining('asked to copy public.orders anew beside the running stream'),
   });
   // The copy is held up; its generation event is on the bus, and so are changes behind it.
   const held = await scenario.until('held', (facts) => facts.pipeline.waiting !== null && shownChanges(facts) > 0);
@@ -68,7 +68,7 @@ const STEPS = [
 test('every table is copied anew by a process that is killed at each step of the way', async () => {
   await using scenario = await live(2);
   await scenario.stop();
-  askForResnapshot(scenario);
+  await storeCommand(scenario.workplace.dataDir, PIPELINE, { kind: 'resnapshot', table: null });
   for (const failpoint of STEPS) {
     scenario.start(failpoint);
     await scenario.killedItself();

@@ -134,7 +134,7 @@ test('a completed copy is copied again beside the rows that users see, and becom
   scenario.start();
   const first = await scenario.until('completed', isCompleted);
   await scenario.sql('UPDATE accounts SET balance = balance + 1');
-  askForResnapshot(scenario);
+  await askForResnapshot(scenario);
   await scenario.until('completed again', (facts) => isCompleted(facts) && facts.pipeline.anchor?.id !== first.pipeline.anchor?.id);
   await scenario.stop();
   expect(await copied(scenario)).toMatchObject({ accounts: ACCOUNTS, sum: ACCOUNTS * 1001 });

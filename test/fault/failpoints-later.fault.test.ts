@@ -60,7 +60,7 @@ test('killed at each place of an anchor in a resnapshot', async () => {
   await scenario.live();
   await scenario.sql('DROP PUBLICATION nanosync_pub_shop'); // A pipeline that goes on would copy under the anchor that it has.
   await scenario.failed();
-  askForResnapshot(scenario);
+  await askForResnapshot(scenario);
   await scenario.killedItself();
   scenario.start('anchor-stored');
   await scenario.killedItself();

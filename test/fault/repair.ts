@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { nanosync } from './command.ts';
 import { expectEqual } from './outcome.ts';
 import type { Scenario } from './scenario.ts';
@@ -17,17 +17,18 @@ export async function expectRepair(scenario: Scenario, reason: RegExp): Promise<
   expect(nanosync(scenario, 'status')).toMatchObject({ status: 1, output: expect.stringContaining(CURE) });
   await resnapshot(scenario);
   await scenario.live();
-  await expectEqual(scenario);
   expect(nanosync(scenario, 'status')).toMatchObject({ status: 0 });
+  await expectEqual(scenario);
 }
 
-/** Runs the command that asks for a resnapshot. */
-export function askForResnapshot(scenario: Scenario): void {
-  expect(nanosync(scenario, 'pipeline', 'resnapshot', PIPELINE).status).toBe(0);
+/** Runs the command that asks for a resnapshot, until a server is there to hear it. */
+export async function askForResnapshot(scenario: Scenario): Promise<void> {
+  const ask = () => expect(nanosync(scenario, 'pipeline', 'resnapshot', PIPELINE)).toMatchObject({ status: 0 });
+  await vi.waitFor(ask, { timeout: 30_000, interval: 300 });
 }
 
 /** Runs the command and waits until the pipeline has begun anew. */
 export async function resnapshot(scenario: Scenario): Promise<void> {
-  askForResnapshot(scenario);
+  await askForResnapshot(scenario);
   await scenario.until('begun anew', ({ pipeline }) => pipeline.request === null && pipeline.anchor !== null, { mayFail: true });
 }

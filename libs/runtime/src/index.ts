@@ -1,4 +1,6 @@
 export { systemClock } from './clock.ts';
+export type { ApiSettings } from './config/api-settings.ts';
+export { readApiPem, resolveApiToken } from './config/api-settings.ts';
 export type { ClusterSettings, KafkaSettings, RedisSettings, RegistrySettings, TlsSettings } from './config/cluster-settings.ts';
 export { resolveCluster } from './config/cluster-settings.ts';
 export type { ParseOptions } from './config/pipelines-file.ts';

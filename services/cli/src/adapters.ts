@@ -1,10 +1,10 @@
 import { runCapture } from '@nanosync/cdc-capture';
 import type { Clock, Ids } from '@nanosync/core';
-import { runPlanner } from '@nanosync/planner';
+import { openApi, runPlanner } from '@nanosync/planner';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
 import { openPostgresSource } from '@nanosync/source-postgres';
-import { openBus, openBusForReading, openState } from './composition/engines.ts';
+import { openBus, openState } from './composition/engines.ts';
 import { checkSink, openSink } from './composition/sinks.ts';
 import { postgresDsn, requireType } from './connections.ts';
 import type { Adapters } from './context.ts';
@@ -17,7 +17,6 @@ export function realAdapters(clock: Clock, ids: Ids): Adapters {
   return {
     openState: (place, options) => openState(clock, place, options),
     openBus: (place, log) => openBus(clock, place, log),
-    openBusForReading: (place, log) => openBusForReading(clock, place, log),
     openSource: async (connection, log) => {
       requireType(connection, ['postgres'], 'source');
       return openPostgresSource({
@@ -30,6 +29,7 @@ export function realAdapters(clock: Clock, ids: Ids): Adapters {
     },
     openSink: (connection, options) => openSink(connection, options, { clock, ids }),
     checkSink: (connection, request, options) => checkSink(connection, request, options, { clock, ids }),
+    openApi,
     services: (workerSlots) => [
       { name: 'planner', run: runPlanner },
       { name: 'cdc-capture', run: runCapture },

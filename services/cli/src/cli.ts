@@ -1,9 +1,9 @@
+import { TOPIC_WORDS } from '@nanosync/api';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { apply } from './commands/apply.ts';
-import { ask } from './commands/ask.ts';
 import type { CommonOptions } from './commands/common.ts';
 import { health } from './commands/health.ts';
-import { resnapshot } from './commands/resnapshot.ts';
+import { pauseOrResume, remove, resnapshot } from './commands/pipeline.ts';
 import { SERVICE_NAMES, service } from './commands/service.ts';
 import { start } from './commands/start.ts';
 import { status } from './commands/status.ts';
@@ -12,12 +12,11 @@ import { printSchema, validate } from './commands/validate.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_OK, EXIT_REFUSED } from './context.ts';
 import { exitStatusOf, reportError } from './report.ts';
-import { TOPIC_WORDS } from './tap/selection.ts';
 
 /** Runs one command line (without node and script) and returns its exit status. Never throws: errors become sentences. */
-export async function runCli(context: CliContext, version: string, args: readonly string[]): Promise<number> {
+export async function runCli(context: CliContext, args: readonly string[]): Promise<number> {
   let exitStatus = EXIT_OK;
-  const program = buildProgram(context, version, async (run) => {
+  const program = buildProgram(context, async (run) => {
     exitStatus = await run();
   });
   try {
@@ -32,10 +31,10 @@ export async function runCli(context: CliContext, version: string, args: readonl
 
 type Runner = (command: () => Promise<number> | number) => Promise<void>;
 
-function buildProgram(context: CliContext, version: string, run: Runner): Command {
+function buildProgram(context: CliContext, run: Runner): Command {
   const program = new Command('nanosync')
     .description('Keeps a warehouse in step with an operational database: copies every row, then follows every change.')
-    .version(version, '--version', 'print the version')
+    .version(context.version, '--version', 'print the version')
     .option('--debug', 'print stack traces and debug lines')
     .helpOption('-h, --help', 'print this help')
     .exitOverride()
@@ -49,7 +48,8 @@ function buildProgram(context: CliContext, version: string, run: Runner): Comman
   example(program, 'nanosync start -f pipelines.yaml');
   addFileCommands(context, program, common, run);
   addClusterCommands(context, program, common, run);
-  addStateCommands(context, program, common, run);
+  addStatus(context, program, common, run);
+  addPipelineCommands(context, program, common, run);
   addTap(context, program, common, run);
   return program;
 }
@@ -68,11 +68,12 @@ function addFileCommands(context: CliContext, program: Command, common: (command
     .action(() => run(() => start(context, starting.opts().file, common(starting))));
   example(starting, 'nanosync start -f pipelines.yaml --data-dir ./nanosync-data');
 
-  const applying = withFile(program.command('apply').description('Store the pipelines of a file for the server.'), true)
-    .addOption(dataDir())
-    .addOption(serverFile())
+  const applying = withServer(withFile(program.command('apply').description("Have the server run a file's pipelines."), true))
+    .option('--dry-run', 'print what would be done and do nothing')
+    .option('--yes', 'do it also where rows that users see go')
+    .option('--json', 'the plan as one JSON object')
     .action(() => run(() => apply(context, applying.opts().file, common(applying))));
-  example(applying, 'nanosync apply -f pipelines.yaml');
+  example(applying, 'nanosync apply -f pipelines.yaml --dry-run');
 
   const schema = program
     .command('schema')
@@ -82,48 +83,43 @@ function addFileCommands(context: CliContext, program: Command, common: (command
   example(schema, 'nanosync schema > pipelines.schema.json');
 }
 
-function addStateCommands(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
-  const showing = program
-    .command('status')
+function addStatus(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const showing = withServer(program.command('status'))
     .description('Show where the pipelines stand; exit status 1 while one needs attention.')
     .argument('[pipeline]', 'only this one')
+    .option('--watch', 'again every second, until Ctrl-C')
     .option('--json', 'one JSON object on one line')
-    .addOption(dataDir())
-    .addOption(serverFile())
     .action((name: string | undefined) => run(() => status(context, name, common(showing))));
   example(showing, 'nanosync status --json');
+}
 
+function addPipelineCommands(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
   const pipeline = program.command('pipeline').description('Act on one pipeline.');
   example(pipeline, 'nanosync pipeline resnapshot orders-pipeline');
-  const again = pipeline
-    .command('resnapshot')
-    .description('Copy the tables anew, beside the old ones until the new ones are complete.')
-    .argument('<name>', 'the pipeline')
-    .option('--table <table>', 'only this table of it')
-    .addOption(dataDir())
-    .addOption(serverFile())
-    .action((name: string) => run(() => resnapshot(context, name, { ...common(again), ...again.opts<{ table?: string }>() })));
+  const one = (command: Command, description: string) =>
+    withServer(command.description(description).argument('<name>', 'the pipeline').option('--json', 'one JSON object on one line'));
+  const part = 'only its sink: capture goes on, and the source may drop its log';
+  const pausing = one(pipeline.command('pause'), 'Read nothing any more; the source keeps its log until it is resumed.')
+    .option('--sink', part)
+    .action((name: string) => run(() => pauseOrResume(context, 'pause', name, common(pausing))));
+  example(pausing, 'nanosync pipeline pause orders-pipeline --sink');
+  const resuming = one(pipeline.command('resume'), 'Go on where it was paused.')
+    .option('--sink', part)
+    .action((name: string) => run(() => pauseOrResume(context, 'resume', name, common(resuming))));
+  example(resuming, 'nanosync pipeline resume orders-pipeline');
+  const again = one(pipeline.command('resnapshot'), 'Copy tables anew, beside the old ones until the new ones are complete.')
+    .option('--table <table>', 'only this one')
+    .action((name: string) => run(() => resnapshot(context, name, common(again))));
   example(again, 'nanosync pipeline resnapshot orders-pipeline --table public.orders');
-  for (const kind of ['pause', 'resume'] as const) {
-    const turning = pipeline
-      .command(kind)
-      .description(kind === 'pause' ? 'Read nothing any more; the source keeps its log until it is resumed.' : 'Go on where it was paused.')
-      .argument('<name>', 'the pipeline')
-      .option('--sink', 'only its sink: capture goes on, and the source may drop its log')
-      .addOption(dataDir())
-      .addOption(serverFile())
-      .action((name: string) => {
-        const { sink } = turning.opts<{ readonly sink?: boolean }>();
-        return run(() => ask(context, name, { kind, part: sink ? 'sink' : 'pipeline' }, common(turning)));
-      });
-    example(turning, `nanosync pipeline ${kind} orders-pipeline`);
-  }
+  const removing = one(pipeline.command('delete'), 'Remove the pipeline: its slot, publication, topics and state.')
+    .option('--drop-tables', 'its tables at the sink go too')
+    .action((name: string) => run(() => remove(context, name, common(removing))));
+  example(removing, 'nanosync pipeline delete orders-pipeline');
 }
 
 function addTap(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
   const several = (word: string, before: readonly string[] = []) => [...before, word];
-  const tapping = program
-    .command('tap')
+  const tapping = withServer(program.command('tap'))
     .description("Show a pipeline's messages as they are on the bus: row batches, changes, tasks, quarantine. Changes nothing.")
     .argument('<pipeline>', 'the pipeline')
     .option('--table <table>', 'only this table')
@@ -134,8 +130,6 @@ function addTap(context: CliContext, program: Command, common: (command: Command
     .option('--topic <topics>', `only these: ${TOPIC_WORDS.join(', ')}`, several)
     .option('--limit <lines>', 'stop after so many lines, 0 for no end (default: 1000, no end with --follow)')
     .option('--json', 'one JSON object a line')
-    .addOption(dataDir())
-    .addOption(serverFile())
     .action((name: string) => run(() => tap(context, name, common(tapping))));
   example(tapping, 'nanosync tap orders-pipeline --table orders --key 42 --follow');
 }
@@ -164,6 +158,14 @@ function withFile(command: Command, required: boolean): Command {
   return required
     ? command.requiredOption('-f, --file <file>', 'the pipelines file')
     : command.option('-f, --file <file>', 'the pipelines file; without it the stored pipelines go on');
+}
+
+/** Options that lead to a server. */
+function withServer(command: Command): Command {
+  return command
+    .addOption(new Option('--data-dir <directory>', 'of the server that runs on it (default: ./nanosync-data)'))
+    .addOption(new Option('--config <file>', 'the server file (YAML) that says where the server is'))
+    .addOption(new Option('--api <url>', 'where the server answers (default: $NANOSYNC_API_URL); its token is $NANOSYNC_API_TOKEN'));
 }
 
 function dataDir(): Option {

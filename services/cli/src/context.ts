@@ -1,4 +1,4 @@
-import type { SinkCheckRequest } from '@nanosync/api';
+import type { ApiParts, ServedApi, SinkCheckRequest } from '@nanosync/api';
 import type { Bus, Clock, ConnectionDefinition, Ids, Log, Problem, Registry, ServiceContext, Sink, Source, State } from '@nanosync/core';
 import type { Environment, Redactor } from '@nanosync/runtime';
 import type { Place } from './place.ts';
@@ -21,12 +21,12 @@ export interface Adapters {
   openState(place: Place, options?: StateOptions): Promise<State>;
   /** Throws `unavailable` when bus or registry do not answer. */
   openBus(place: Place, log: Log): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
-  /** For a look beside running services: writes nothing. */
-  openBusForReading(place: Place, log: Log): Promise<{ readonly bus: Bus; readonly registry: Registry }>;
   openSource(connection: ConnectionDefinition, log: Log): Promise<Source>;
   openSink(connection: ConnectionDefinition, options: SinkOptions): Promise<Sink>;
   /** Problems that would keep the tables from being written; creates nothing, not even an absent warehouse file. */
   checkSink(connection: ConnectionDefinition, request: SinkCheckRequest, options: SinkOptions): Promise<readonly Problem[]>;
+  /** Listens for commands; throws PipelineError `config` where it must not or cannot. */
+  openApi(parts: ApiParts): Promise<ServedApi>;
   /** The services; a snapshot worker reads so many partitions at once. */
   services(workerSlots: number): readonly Service[];
 }
@@ -52,6 +52,10 @@ export interface CliContext {
   /** Aborts when nobody reads what is written any more (a pager that was left, `head`). */
   readonly outputGone: AbortSignal;
   readonly isTerminal: boolean;
+  /** Asks who sits at the terminal; absent where nobody does. */
+  readonly confirm?: (question: string) => Promise<boolean>;
+  /** Of this nanosync. */
+  readonly version: string;
   /** This process, for messages. */
   readonly pid: number;
   /** Keeps this process's heap small, for one that serves beside others. */

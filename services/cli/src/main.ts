@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
 import { boundYoungGeneration, createRedactor, processEnvironment, randomIds, systemClock } from '@nanosync/runtime';
 import { realAdapters } from './adapters.ts';
 import { runCli } from './cli.ts';
@@ -22,14 +23,26 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
     outputGone: outputGone.signal,
     pid: process.pid,
     isTerminal: process.stdout.isTTY === true,
+    ...(process.stdin.isTTY && process.stdout.isTTY ? { confirm: ask } : {}),
+    version: version(),
     boundMemory: boundYoungGeneration,
     exitNow: (status) => process.exit(status),
   };
   guardProcess(context, args.includes('--debug'));
   process.stdout.on('error', () => outputGone.abort());
-  const status = await runCli(context, version(), args);
+  const status = await runCli(context, args);
   // Not by process.exitCode alone: a driver's idle handle must not keep a finished command alive.
   process.stdout.write('', () => process.exit(status));
+}
+
+/** A question on the terminal, to which only `y` and `yes` are yes. */
+async function ask(question: string): Promise<boolean> {
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return /^y(?:es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+  } finally {
+    lines.close();
+  }
 }
 
 /** An error that nobody caught ends the process: going on would mean not knowing what was done. */

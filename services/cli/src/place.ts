@@ -6,7 +6,7 @@ import type { CommonOptions } from './commands/common.ts';
 import { serverSettings } from './commands/common.ts';
 import type { CliContext } from './context.ts';
 import type { DataDirectory } from './data-directory.ts';
-import { dataDirectoryOf, isInUse } from './data-directory.ts';
+import { dataDirectoryOf } from './data-directory.ts';
 
 /** Where a deployment keeps bus and state: a directory of one process, or engines that many processes share. */
 export type Place =
@@ -19,15 +19,6 @@ export function placeOf(context: CliContext, options: CommonOptions): Place {
   const { cluster, dataDirectory } = serverSettings(options);
   if (cluster === null) return { kind: 'embedded', directory: dataDirectoryOf(dataDirectory) };
   return { kind: 'cluster', cluster: resolveCluster(cluster, context) };
-}
-
-/** The same for commands that look at what is there; throws PipelineError `config` where nothing was ever stored. */
-export function existingPlace(context: CliContext, options: CommonOptions): Place {
-  const place = placeOf(context, options);
-  if (place.kind === 'cluster' || isInUse(place.directory)) return place;
-  throw new PipelineError('config', `${place.directory.root} holds no pipelines.`, {
-    hint: 'Name the right directory with --data-dir or the right server file with --config, or begin with: nanosync start -f pipelines.yaml',
-  });
 }
 
 /** The topics of a place. */

@@ -1,3 +1,4 @@
+import { ApiFault } from '@nanosync/api';
 import { describeError, isKind, PipelineError } from '@nanosync/core';
 import type { CliContext } from './context.ts';
 import { EXIT_FAILED, EXIT_REFUSED } from './context.ts';
@@ -16,7 +17,7 @@ export function exitStatusOf(error: unknown): number {
 }
 
 function isExpected(error: unknown): boolean {
-  return error instanceof PipelineError && error.kind !== 'defect';
+  return error instanceof ApiFault || (error instanceof PipelineError && error.kind !== 'defect');
 }
 
 function internal(error: unknown, debug: boolean): string {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineRecord } from '@nanosync/core';
 import { PipelineError, stateKeys } from '@nanosync/core';
@@ -24,14 +24,19 @@ describe('start', () => {
     using _ = cli;
     expect(await cli.run('start', ...args)).toBe(0);
     expect(seen).toEqual(['planner', 'cdc-capture']);
-    expect(cli.out.slice(0, 2)).toEqual(['nanosync serving — Ctrl-C to stop', 'INF pipeline resuming name=orders-pipeline']);
+    expect(cli.out.slice(0, 3)).toEqual([
+      'nanosync serving — Ctrl-C to stop',
+      expect.stringMatching(/^INF api listens url=http:\/\/127\.0\.0\.1:\d+$/),
+      'INF pipeline resuming name=orders-pipeline',
+    ]);
+    expect(existsSync(join(cli.dataDir, 'api.json'))).toBe(false);
     expect((await stored(cli)).phase).toBe('created');
   });
 
   it('says which tables come to a pipeline that exists', async () => {
     const { cli, args, file } = cliWith({ services: [idleService('planner', () => cli.stop.abort())] });
     using _ = cli;
-    await cli.run('apply', ...args);
+    await cli.ask('apply', ...args);
     writeFileSync(file, readFileSync(file, 'utf8').replace('public.orders', 'public.orders, public.items'));
     expect(await cli.run('start', ...args)).toBe(0);
     expect(cli.out).toContain(
@@ -43,7 +48,7 @@ describe('start', () => {
   it('goes on from what is stored, in JSON where nobody looks', async () => {
     const { cli, args } = cliWith({ services: [idleService('planner', () => cli.stop.abort())], isTerminal: false });
     using _ = cli;
-    await cli.run('apply', ...args);
+    await cli.ask('apply', ...args);
     expect(await cli.run('start', '--data-dir', cli.dataDir)).toBe(0);
     const lines = cli.out.map((line) => JSON.parse(line) as { msg: string });
     expect(lines[0]?.msg).toBe('nanosync serving — Ctrl-C to stop');
@@ -109,7 +114,7 @@ describe('start', () => {
     using _ = cli;
     expect(await cli.run('start', '--data-dir', cli.dataDir)).toBe(0);
     expect(cli.out.join()).toContain('INF no pipelines yet next="nanosync apply -f pipelines.yaml"');
-    await cli.run('apply', ...args);
+    await cli.ask('apply', ...args);
     {
       using _claim = claimDirectory(dataDirectoryOf(cli.dataDir));
       expect(await cli.run('start', ...args)).toBe(2);

@@ -3,7 +3,6 @@ import { RUNNING } from '@nanosync/core';
 import type { PipelineStatus, TableStatus } from '@nanosync/runtime';
 import { describe, expect, it } from 'vitest';
 import { statusText } from './status-text.ts';
-import { parseBound } from './tap/bound.ts';
 
 const at = (lsn: string) => `${lsn.padStart(16, '0')}/${'5'.padStart(16, '0')}` as Position;
 const lag = { seconds: 7, atLeast: false, bytes: 4_100_000 };
@@ -108,10 +107,6 @@ describe('the text of a status', () => {
     const stopped = text({ tables: [{ ...copying, older: { ...older, failure } }] });
     expect(stopped[1]).toBe('  public.order_items, as it is until the switch: A column was added.');
     expect(stopped).toContainEqual(expect.stringMatching(/^ {2}public.order_items {2}stopped /));
-  });
-
-  it('shows positions as tap takes them', () => {
-    expect(parseBound('--from', '575E220+5', 0)).toEqual({ at: 'position', position: at('575E220') });
   });
 
   it.each([

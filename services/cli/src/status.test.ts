@@ -1,7 +1,8 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { PipelineRecord, TableId, TableRecord } from '@nanosync/core';
 import { endTrouble, PipelineError, positionOf, RECORD_VERSION, stateKeys, tellTrouble } from '@nanosync/core';
 import { expect, it } from 'vitest';
-import { claimDirectory, dataDirectoryOf } from './data-directory.ts';
 import type { TestCli } from './testing/fakes.ts';
 import { cliWith } from './testing/fakes.ts';
 
@@ -46,11 +47,10 @@ async function addTable(cli: TestCli, report: Readonly<Record<string, unknown>>)
 it('shows a healthy pipeline and exits with 0', async () => {
   const { cli, args } = cliWith();
   using _ = cli;
-  await cli.run('apply', ...args);
+  await cli.ask('apply', ...args);
   await change(cli, { phase: 'streaming', anchor: { id: 'a', l0: L0, origin: {} } });
   await addTable(cli, {});
-  using _server = claimDirectory(dataDirectoryOf(cli.dataDir));
-  expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(0);
+  expect(await cli.ask('status', '--data-dir', cli.dataDir)).toBe(0);
   expect(cli.out).toEqual([
     'orders-pipeline  streaming, live',
     '  lag         - (the source was not asked yet)',
@@ -65,29 +65,27 @@ it('shows a healthy pipeline and exits with 0', async () => {
 it('names the tables that came and were not taken in yet', async () => {
   const { cli, args } = cliWith();
   using _ = cli;
-  await cli.run('apply', ...args);
+  await cli.ask('apply', ...args);
   const { definition } = (await cli.state().get(KEY))?.value as PipelineRecord;
   const source = { ...definition.source, tables: ['public.orders', 'public.items'] };
   const grown = { definition: { ...definition, source }, recorded: ['public.orders'] };
   await change(cli, { phase: 'streaming', anchor: { id: 'a', l0: L0, origin: {} }, ...grown });
   await addTable(cli, {});
-  using _server = claimDirectory(dataDirectoryOf(cli.dataDir));
-  expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(0);
+  expect(await cli.ask('status', '--data-dir', cli.dataDir)).toBe(0);
   expect(cli.out.slice(0, 2)).toEqual(['orders-pipeline  streaming', '  to be added: public.items']);
   await change(cli, { recorded: ['public.orders', 'public.items'] });
-  await cli.run('status', '--data-dir', cli.dataDir);
+  await cli.ask('status', '--data-dir', cli.dataDir);
   expect(cli.out[0]).toBe('orders-pipeline  streaming, live');
 });
 
 it('names what needs a person, with the cure, and exits with 1', async () => {
   const { cli, args } = cliWith();
   using _ = cli;
-  await cli.run('apply', ...args);
+  await cli.ask('apply', ...args);
   await change(cli, { phase: 'failed', failure: { reason: 'the slot is gone.', cure: 'nanosync pipeline resnapshot orders-pipeline' } });
   await addTable(cli, { quarantined: 2, defects: 1 });
-  expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(1);
-  expect(cli.out.slice(0, 5)).toEqual([
-    'no server is running here, so nothing moves; this is where it stopped. Go on with: nanosync start',
+  expect(await cli.ask('status', '--data-dir', cli.dataDir)).toBe(1);
+  expect(cli.out.slice(0, 4)).toEqual([
     'orders-pipeline  failed, NEEDS ATTENTION: failed, 2 rows in quarantine, 1 defect counted',
     '  the slot is gone.',
     '    cure: nanosync pipeline resnapshot orders-pipeline',
@@ -99,8 +97,8 @@ it('names what needs a person, with the cure, and exits with 1', async () => {
 it('shows why a service tries again, and is not green for what does not pass by itself', async () => {
   const { cli, args } = cliWith();
   using _ = cli;
-  await cli.run('apply', ...args);
-  const status = () => cli.run('status', '--data-dir', cli.dataDir);
+  await cli.ask('apply', ...args);
+  const status = () => cli.ask('status', '--data-dir', cli.dataDir);
   const away = new PipelineError('unavailable', 'w.duckdb is open in another process.', { hint: 'End it.' });
   await tellTrouble(cli.state(), 'orders-pipeline', 'sink-writer', away);
   expect(await status()).toBe(0);
@@ -117,21 +115,29 @@ it('shows why a service tries again, and is not green for what does not pass by 
 it('prints one JSON object, of one pipeline when it is named', async () => {
   const { cli, args } = cliWith();
   using _ = cli;
-  await cli.run('apply', ...args);
-  expect(await cli.run('status', 'orders-pipeline', '--json', '--data-dir', cli.dataDir)).toBe(0);
+  await cli.ask('apply', ...args);
+  expect(await cli.ask('status', 'orders-pipeline', '--json', '--data-dir', cli.dataDir)).toBe(0);
   expect(cli.out).toHaveLength(1);
   expect(JSON.parse(cli.out[0] as string)).toMatchObject({
-    serving: false,
+    serving: true,
     pipelines: [{ name: 'orders-pipeline', phase: 'created', healthy: true }],
   });
-  expect(await cli.run('status', 'nobody', '--data-dir', cli.dataDir)).toBe(2);
+  expect(await cli.ask('status', 'nobody', '--data-dir', cli.dataDir)).toBe(2);
 });
 
-it('makes no directory where there is none', async () => {
-  const { cli } = cliWith();
+it('says in one sentence that no server runs, and makes no directory', async () => {
+  const { cli, args } = cliWith();
   using _ = cli;
+  const cure = 'Start one with: nanosync start -f pipelines.yaml, or name another with --data-dir, --config or --api.';
+  for (const command of [['status'], ['tap', 'p'], ['pipeline', 'pause', 'p'], ['apply', ...args]]) {
+    expect(await cli.run(...command, '--data-dir', cli.dataDir)).toBe(2);
+    expect(cli.err).toEqual([`No server runs on ${cli.dataDir}. ${cure}`]);
+  }
+  expect(existsSync(cli.dataDir)).toBe(false);
+  expect(await cli.ask('apply', ...args)).toBe(0);
+  writeFileSync(join(cli.dataDir, 'api.json'), JSON.stringify({ url: 'http://127.0.0.1:1', token: 't', pid: 77 }));
   expect(await cli.run('status', '--data-dir', cli.dataDir)).toBe(2);
-  expect(cli.err[0]).toBe(
-    `${cli.dataDir} holds no pipelines. Name the right directory with --data-dir or the right server file with --config, or begin with: nanosync start -f pipelines.yaml`,
-  );
+  expect(cli.err).toEqual([`No server runs on ${cli.dataDir}; the last one, process 77, is gone. ${cure}`]);
+  expect(await cli.run('status', '--api', 'http://127.0.0.1:1')).toBe(2);
+  expect(cli.err).toEqual(['No server answers at http://127.0.0.1:1 (ECONNREFUSED). Start the server, or correct the address.']);
 });

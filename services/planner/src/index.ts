@@ -1,1 +1,2 @@
+export { openApi } from './api/server.ts';
 export { runPlanner } from './planner.ts';

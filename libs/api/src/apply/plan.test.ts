@@ -82,13 +82,13 @@ describe('every edit of a definition', () => {
     }
     const plans = await planApply(state, [wanted]);
     expect(plans[0]).toMatchObject({ outcome: 'updated', edits: [{ part, effect: says, drops: false }] });
-    await storeDefinitions(state, plans, clock);
+    await storeDefinitions(state, plans, { clock, confirmed: false });
     expect(await stored()).toEqual({ ...RECORD, definition: wanted });
     // Twice is the same as once.
     const again = await planApply(state, [wanted]);
     expect(again[0]).toMatchObject({ outcome: 'unchanged', edits: [] });
     const before = await state.get(stateKeys.pipeline('p'));
-    await storeDefinitions(state, again, clock);
+    await storeDefinitions(state, again, { clock, confirmed: false });
     expect(await state.get(stateKeys.pipeline('p'))).toEqual(before);
   });
 
@@ -98,7 +98,7 @@ describe('every edit of a definition', () => {
     expect(plans[0]?.edits).toMatchObject([
       { part: 'source.columns', effect: expect.stringContaining('of s.a are kept back'), drops: false },
     ]);
-    await storeDefinitions(state, plans, clock);
+    await storeDefinitions(state, plans, { clock, confirmed: false });
     expect(await stored()).toMatchObject({ definition: wanted, intent: { copyAnew: ['s.a'] } });
     expect(await planApply(state, [wanted])).toMatchObject([{ outcome: 'unchanged' }]);
   });
@@ -112,7 +112,7 @@ describe('every edit of a definition', () => {
     const wanted = { ...OLD, replicationType: to };
     const plans = await planApply(state, [wanted]);
     expect(plans[0]?.edits).toMatchObject([{ part: 'replication_type', effect: expect.stringContaining(says), drops: false }]);
-    await storeDefinitions(state, plans, clock);
+    await storeDefinitions(state, plans, { clock, confirmed: false });
     expect(await stored()).toMatchObject({ definition: wanted, request: 'resnapshot' });
     expect(await planApply(state, [wanted])).toMatchObject([{ outcome: 'unchanged' }]);
   });
@@ -123,7 +123,7 @@ describe('every edit of a definition', () => {
     const wanted = { ...OLD, replicationType: 'snapshot' as const };
     const plans = await planApply(state, [wanted]);
     expect(plans[0]?.edits).toMatchObject([{ effect: 'begins as snapshot' }]);
-    await storeDefinitions(state, plans, clock);
+    await storeDefinitions(state, plans, { clock, confirmed: false });
     expect(await stored()).toEqual({ ...before, definition: wanted });
   });
 
@@ -154,7 +154,7 @@ describe('applying', () => {
     const entry = (await state.get(stateKeys.pipeline('p')))!;
     await state.put(entry.key, { ...RECORD, waiting: 'something' }, entry.version);
     expect(await storePlan(state, plans, 0)).toBe(false);
-    await storeDefinitions(state, plans, clock);
+    await storeDefinitions(state, plans, { clock, confirmed: false });
     expect(await stored()).toMatchObject({ waiting: 'something', definition: { source: { tables: ['s.a', 's.b', 's.c'] } } });
   });
 });

@@ -1,6 +1,7 @@
 import type { Clock, PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
 import { listRecords, newPipeline, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
 import { sinkPlace } from '@nanosync/runtime';
+import { ApiFault } from '../contract/errors.ts';
 import type { Change, DefinitionPart, Outcome } from './edits.ts';
 import { addedTables, differences, EDITS } from './edits.ts';
 
@@ -89,10 +90,18 @@ export async function storePlan(state: State, plans: readonly PlannedApply[], no
   return entries.length === 0 || (await state.putAll(entries));
 }
 
-/** Stores a plan, planning again when someone else wrote meanwhile; returns the plan that was stored. */
-export async function storeDefinitions(state: State, plans: readonly PlannedApply[], clock: Clock): Promise<readonly PlannedApply[]> {
+/**
+ * Stores a plan, planning again when someone else wrote meanwhile; returns the plan that was stored. Throws `unconfirmed` for one with
+ * which rows go that users see, unless that was confirmed.
+ */
+export async function storeDefinitions(
+  state: State,
+  plans: readonly PlannedApply[],
+  { clock, confirmed }: { readonly clock: Clock; readonly confirmed: boolean },
+): Promise<readonly PlannedApply[]> {
   let current = plans;
   for (let round = 0; round < ROUNDS; round++) {
+    if (!confirmed) requireHarmless(current);
     if (await storePlan(state, current, clock.nowMs())) return current;
     current = await planApply(
       state,
@@ -102,6 +111,14 @@ export async function storeDefinitions(state: State, plans: readonly PlannedAppl
   throw new PipelineError('conflict', 'the pipelines are being changed by someone else at the same time.', {
     hint: 'Run the command again.',
   });
+}
+
+function requireHarmless(plans: readonly PlannedApply[]): void {
+  const drops = plans.flatMap(({ definition, edits }) =>
+    edits.filter((edit) => edit.drops).map(({ effect }) => `pipeline ${definition.name}: ${effect}`),
+  );
+  if (drops.length > 0)
+    throw new ApiFault('unconfirmed', `Rows that users see would go: ${drops.join('; ')}.`, 'Confirm it with: nanosync apply --yes');
 }
 
 /** What must be looked at before this plan is stored: a new pipeline, or the tables that come to one; undefined when there is nothing. */

@@ -14,8 +14,6 @@ export interface PreflightPorts {
   openSource(connection: ConnectionDefinition): Promise<Source>;
   /** Problems that would keep the tables from being written; creates nothing, not even an absent warehouse file. */
   checkSink(connection: ConnectionDefinition, request: SinkCheckRequest): Promise<readonly Problem[]>;
-  /** True for a sink that a stored pipeline writes to: its server may hold it open, and then only that one can look into it. */
-  isSinkHeld?(connection: ConnectionDefinition): boolean;
 }
 
 /**
@@ -48,13 +46,7 @@ async function sinkProblems(
   schemas: readonly TableSchema[],
 ): Promise<readonly Problem[]> {
   const request = { pipeline: definition.name, tables: definition.source.tables as readonly TableId[], schemas };
-  try {
-    return await ports.checkSink(definition.sink.connection, request);
-  } catch (error) {
-    // The planner of the server that holds it looks for the same problems before it creates anything.
-    if (isKind(error, 'unavailable') && ports.isSinkHeld?.(definition.sink.connection)) return [];
-    throw error;
-  }
+  return await ports.checkSink(definition.sink.connection, request);
 }
 
 /** A problem that a check returns and one that it throws read the same. What is no PipelineError is a fault of ours. */

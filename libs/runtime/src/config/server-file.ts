@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { LogFormat } from '../log.ts';
 import type { ListenAddress } from '../metrics/listener.ts';
 import { parseListen } from '../metrics/listener.ts';
+import type { ApiSettings } from './api-settings.ts';
+import { API_SECTION, apiOf, checkApi, DEFAULT_API_SETTINGS } from './api-settings.ts';
 import { BUS_SECTION, checkCluster, STATE_SECTION } from './cluster-schema.ts';
 import type { ClusterSettings } from './cluster-settings.ts';
 import { clusterOf } from './cluster-settings.ts';
@@ -29,6 +31,7 @@ export interface ServerSettings {
   readonly workerSlots: number | undefined;
   /** Where metrics and probes are served; null: nowhere. */
   readonly metricsListen: ListenAddress | null;
+  readonly api: ApiSettings;
 }
 
 /** The settings without a server file. */
@@ -42,6 +45,7 @@ export const DEFAULT_SERVER_SETTINGS: ServerSettings = Object.freeze({
   tasksBusPartitions: 8,
   workerSlots: undefined,
   metricsListen: null,
+  api: DEFAULT_API_SETTINGS,
 });
 
 const partitions = z.int().min(1, 'must be at least 1').max(256, 'must be at most 256').optional();
@@ -58,6 +62,7 @@ const SERVER_FILE = z.strictObject({
   tasks_bus_partitions: partitions,
   worker: z.strictObject({ slots: partitions }).optional(),
   metrics: z.strictObject({ listen: z.string() }).optional(),
+  api: API_SECTION.optional(),
 });
 
 /** The JSON Schema of a server file, for editors. */
@@ -84,6 +89,7 @@ export function parseServerSettings(text: string, file: string): ServerSettings 
       `${JSON.stringify(data.metrics.listen)} is no address; write it like 127.0.0.1:9464, with port 0 for a free one`,
     );
   if (data !== undefined) checkCluster(data, data.data_directory, problems);
+  checkApi(data?.api, problems);
   problems.throwIfAny();
   return deepFreeze({
     cluster: clusterOf(data ?? {}, file),
@@ -95,5 +101,6 @@ export function parseServerSettings(text: string, file: string): ServerSettings 
     tasksBusPartitions: data?.tasks_bus_partitions ?? DEFAULT_SERVER_SETTINGS.tasksBusPartitions,
     workerSlots: data?.worker?.slots,
     metricsListen,
+    api: apiOf(data?.api, file),
   });
 }

@@ -1,39 +1,54 @@
-import { differences, planApply, preflight, storeDefinitions, storedPipelines, toCheck } from '@nanosync/api';
-import type { PipelineDefinition } from '@nanosync/core';
+import type { ApplyAnswer } from '@nanosync/api';
+import { PipelineError } from '@nanosync/core';
 import { loadPipelines } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
-import { isInUse, makeRoot } from '../data-directory.ts';
-import { answering, placeOf } from '../place.ts';
+import { apiOf } from '../endpoint.ts';
 import type { CommonOptions } from './common.ts';
-import { preflightPorts } from './preflight-ports.ts';
+
+/** The options of `apply`. */
+export interface ApplyOptions extends CommonOptions {
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
 
 /**
- * Stores the pipelines of a file. A running server picks them up; without one they run at the next start. Nothing is stored
- * unless every new pipeline can run, and every table that comes to one can be added.
+ * Has the server store the pipelines of a file, after it said what that does. Nothing is stored unless every new pipeline can run, and every
+ * table that comes to one can be added; nor where rows that users see would go, unless that was confirmed.
  */
-export async function apply(context: CliContext, file: string, options: CommonOptions): Promise<number> {
-  const place = placeOf(context, options);
-  const definitions = loadPipelines(file);
-  await using resources = new AsyncDisposableStack();
-  const open = async () => resources.use(await answering(context.adapters.openState(place)));
-  const existing = place.kind === 'cluster' || isInUse(place.directory) ? await open() : undefined;
-  const plans = await planApply(existing, definitions);
-  const held = existing === undefined ? [] : (await storedPipelines(existing)).map((record) => record.definition);
-  await preflight(
-    { ...preflightPorts(context, options), isSinkHeld: (sink) => isSinkOf(held, sink) },
-    plans.flatMap((plan) => toCheck(plan) ?? []),
-  );
-  if (place.kind === 'embedded') makeRoot(place.directory);
-  const state = existing ?? (await open());
-  for (const plan of await storeDefinitions(state, plans, context.clock)) {
-    context.out(`${plan.definition.name}: ${plan.outcome}`);
-    for (const { effect } of plan.edits) context.out(`${plan.definition.name}: ${effect}`);
+export async function apply(context: CliContext, file: string, options: ApplyOptions): Promise<number> {
+  const definitions = [...loadPipelines(file)];
+  const api = apiOf(context, options);
+  const planned = await api.call('apply', { body: { definitions, dryRun: true, check: options.dryRun === true } });
+  if (options.json !== true) print(context, planned);
+  if (options.dryRun === true) {
+    if (options.json === true) context.out(JSON.stringify(planned));
+    return EXIT_OK;
   }
+  const confirmed = options.yes === true || (await isConfirmed(context, planned));
+  const applied = await api.call('apply', { body: { definitions, confirmed } });
+  if (options.json === true) context.out(JSON.stringify(applied));
+  else if (textOf(applied) !== textOf(planned)) print(context, applied); // Someone else wrote between the two.
   return EXIT_OK;
 }
 
-/** A warehouse file has one process at a time: where a stored pipeline writes to it, that may be the server. */
-function isSinkOf(stored: readonly PipelineDefinition[], sink: PipelineDefinition['sink']['connection']): boolean {
-  return stored.some((definition) => !differences(definition, { ...definition, sink: { connection: sink } }).includes('sink.connection'));
+function print(context: CliContext, answer: ApplyAnswer): void {
+  for (const { name, outcome, edits } of answer.pipelines) {
+    context.out(`${name}: ${outcome}`);
+    for (const { effect, drops } of edits) context.out(context.redactor.redact(`${name}: ${effect}${drops ? ' (DROPS ROWS)' : ''}`));
+  }
+}
+
+function textOf({ pipelines }: ApplyAnswer): string {
+  return JSON.stringify(pipelines);
+}
+
+/** True where nothing goes, or where who sits there says so. */
+async function isConfirmed({ confirm }: CliContext, { pipelines }: ApplyAnswer): Promise<boolean> {
+  const drops = pipelines.flatMap(({ name, edits }) => edits.filter((edit) => edit.drops).map(({ effect }) => `${name}: ${effect}`));
+  if (drops.length === 0) return false; // Nothing to confirm: should rows go all the same by now, the server refuses.
+  if (confirm !== undefined && (await confirm('Rows that users see go. Do it?'))) return true;
+  throw new PipelineError('config', `Nothing was stored: rows that users see would go (${drops.join('; ')}).`, {
+    hint: 'Confirm it with --yes.',
+  });
 }

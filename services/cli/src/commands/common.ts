@@ -10,6 +10,9 @@ export interface CommonOptions {
   readonly dataDir?: string;
   /** The server file. */
   readonly config?: string;
+  /** Where a server answers commands. */
+  readonly api?: string;
+  readonly json?: boolean;
   /** Where a serving process says that it is well. */
   readonly healthFile?: string;
   readonly logFormat?: LogFormat;

@@ -36,6 +36,7 @@ export async function service(context: CliContext, name: string, options: Common
     state,
     services,
     greeting: `nanosync ${name} serving — Ctrl-C to stop`,
+    isCommanded: name === 'planner',
     options,
     shutdown,
   });

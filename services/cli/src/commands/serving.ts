@@ -12,6 +12,7 @@ import { answering, topicsAt } from '../place.ts';
 import { reportError } from '../report.ts';
 import { serve } from '../serve.ts';
 import { ServiceHealth } from '../service-health.ts';
+import { serveApi } from './api-serving.ts';
 import type { CommonOptions } from './common.ts';
 import { formatOf, serverLog, serverSettings } from './common.ts';
 
@@ -22,6 +23,8 @@ export interface Serving {
   readonly services: readonly Service[];
   /** The line that a user waits for. */
   readonly greeting: string;
+  /** This process answers commands. */
+  readonly isCommanded: boolean;
   readonly options: CommonOptions;
   readonly shutdown: Shutdown;
 }
@@ -57,9 +60,11 @@ export async function serveUntilStopped(context: CliContext, serving: Serving): 
     const { url } = resources.use(await openEndpoints(settings.metricsListen, parts));
     log.info('metrics served', { url: `${url}/metrics` });
   }
+  const api = serving.isCommanded ? resources.use(await serveApi(context, { place, options, ctx })) : undefined;
   // Before the services' first lines, as everything that could refuse has been passed.
   if (formatOf(context, options) === 'human') context.out(greeting);
   else log.info(greeting);
+  if (api?.url !== undefined) log.info('api listens', { url: api.url });
   if ((await storedPipelines(state)).length === 0) log.info('no pipelines yet', { next: 'nanosync apply -f pipelines.yaml' });
   const { failure, late } = await serve(services, ctx, health);
   if (failure !== undefined) {

@@ -33,7 +33,7 @@ export async function start(context: CliContext, file: string | undefined, optio
   const preparation = { place, definitions, options, resources };
   const state = place.kind === 'embedded' ? await prepareDirectory(context, preparation) : await prepareCluster(context, preparation);
   const services = context.adapters.services(serverSettings(options).workerSlots ?? WORKER_SLOTS);
-  return await serveUntilStopped(context, { place, state, services, greeting: SERVING, options, shutdown });
+  return await serveUntilStopped(context, { place, state, services, greeting: SERVING, isCommanded: true, options, shutdown });
 }
 
 interface Preparation {
@@ -71,7 +71,7 @@ async function prepareCluster(context: CliContext, preparation: Preparation): Pr
 }
 
 async function storeAndSay(context: CliContext, state: State, plans: readonly PlannedApply[], options: CommonOptions): Promise<void> {
-  for (const { definition, edits } of await storeDefinitions(state, plans, context.clock))
+  for (const { definition, edits } of await storeDefinitions(state, plans, { clock: context.clock, confirmed: false }))
     for (const { effect } of edits) serverLog(context, options).info('pipeline changed', { pipeline: definition.name, effect });
 }
 

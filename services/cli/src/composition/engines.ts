@@ -1,4 +1,4 @@
-import { openEmbeddedBus, openEmbeddedBusForReading, openKafkaBus, openSchemaRegistry } from '@nanosync/bus';
+import { openEmbeddedBus, openKafkaBus, openSchemaRegistry } from '@nanosync/bus';
 import type { Bus, Clock, Log, Registry, State } from '@nanosync/core';
 import { isKind } from '@nanosync/core';
 import type { ClusterSettings } from '@nanosync/runtime';
@@ -27,12 +27,6 @@ export function openState(clock: Clock, place: Place, { forgetLeases, log }: Sta
 /** Opens the bus and the schema registry of a place. */
 export function openBus(clock: Clock, place: Place, log: Log): Promise<{ readonly bus: Bus; readonly registry: Registry }> {
   if (place.kind === 'embedded') return openEmbeddedBus({ directory: place.directory.bus, clock });
-  return openClusterBus(clock, place.cluster, log);
-}
-
-/** The same for a look beside running services: of an embedded one without its lock, and without a file made. */
-export function openBusForReading(clock: Clock, place: Place, log: Log): Promise<{ readonly bus: Bus; readonly registry: Registry }> {
-  if (place.kind === 'embedded') return openEmbeddedBusForReading({ directory: place.directory.bus, clock });
   return openClusterBus(clock, place.cluster, log);
 }
 

@@ -1,11 +1,17 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ServedApi } from '@nanosync/api';
 import type { Bus, ConnectionDefinition, Problem, Registry, ServiceContext, Sink, Source, State, StateEntry } from '@nanosync/core';
-import { createRedactor, randomIds, systemClock } from '@nanosync/runtime';
+import { openApi } from '@nanosync/planner';
+import { createLog, createRedactor, randomIds, resolveSecrets, systemClock } from '@nanosync/runtime';
 import { runCli } from '../cli.ts';
+import { serveApi } from '../commands/api-serving.ts';
+import type { CommonOptions } from '../commands/common.ts';
 import type { Adapters, CliContext, Service } from '../context.ts';
+import { claimDirectory } from '../data-directory.ts';
 import type { Place } from '../place.ts';
+import { placeOf, topicsAt } from '../place.ts';
 
 /** A state store in memory. Shared by everyone who opens the same directory, which it makes like the real one. */
 export class MemoryState implements State {
@@ -87,6 +93,8 @@ export class TestCli implements Disposable {
   readonly outputGone = new AbortController();
   out: string[] = [];
   err: string[] = [];
+  /** Lines of the servers that {@link serve} started. */
+  readonly serverLog: string[] = [];
   /** Places whose state was opened. */
   readonly places: Place[] = [];
   /** Slots that the services were asked for with. */
@@ -103,7 +111,35 @@ export class TestCli implements Disposable {
   async run(...args: readonly string[]): Promise<number> {
     this.out = [];
     this.err = [];
-    return runCli(this.context(), '9.9.9', args);
+    return runCli(this.context(), args);
+  }
+
+  /** Runs one command line while a server answers at the place that it names. */
+  async ask(...args: readonly string[]): Promise<number> {
+    const at = args.indexOf('--config');
+    await using api = await this.serve(at < 0 ? { dataDir: this.dataDir } : { config: args[at + 1] as string });
+    return await this.run(...args, ...(at < 0 ? [] : ['--api', api.url as string]));
+  }
+
+  /** Answers commands at a place until disposed, and runs nothing else. */
+  async serve(options: CommonOptions): Promise<ServedApi> {
+    const context = this.context();
+    const place = placeOf(context, options);
+    const resources = new AsyncDisposableStack();
+    if (place.kind === 'embedded') resources.use(claimDirectory(place.directory));
+    const log = createLog({ format: 'human', level: 'debug', redact: context.redactor.redact, write: (line) => this.serverLog.push(line) });
+    const state = await context.adapters.openState(place);
+    const { bus, registry } = (await this.options.bus?.()) ?? (await context.adapters.openBus(place, log));
+    resources.use(bus);
+    const { clock, ids } = context;
+    const ctx: ServiceContext = {
+      ...{ state, bus, registry, topics: topicsAt(place), log, clock, ids, failpoint: () => {}, signal: this.stop.signal },
+      ...{ tasksBusPartitions: 1, changesBusPartitions: 1, keepMs: 0 },
+      openSource: async (connection) => context.adapters.openSource(resolveSecrets(connection, context), log),
+      openSink: async (connection) => context.adapters.openSink(resolveSecrets(connection, context), { memoryLimitBytes: 1, log }),
+    };
+    const api = resources.use(await serveApi(context, { place, options, ctx }));
+    return { url: api.url, [Symbol.asyncDispose]: () => resources.disposeAsync() };
   }
 
   /** Writes a file into the folder and returns its path. */
@@ -137,6 +173,7 @@ export class TestCli implements Disposable {
       err: (line) => this.err.push(line),
       outputGone: this.outputGone.signal,
       pid: 4242,
+      version: '9.9.9',
       isTerminal: this.options.isTerminal ?? true,
       boundMemory: () => {},
       exitNow: () => {},
@@ -164,7 +201,6 @@ export class TestCli implements Disposable {
         const bus = { topic: async () => undefined, [Symbol.asyncDispose]: async () => {} };
         return { bus: bus as unknown as Bus, registry: {} as unknown as Registry };
       },
-      openBusForReading: async () => this.options.bus?.() ?? Promise.reject(new Error('this test has no bus')),
       openSource: async (connection) => {
         this.opened.push(connection);
         return {
@@ -181,6 +217,7 @@ export class TestCli implements Disposable {
         this.opened.push(connection);
         return settled(sinkProblems);
       },
+      openApi,
       services: (slots) => {
         this.workerSlots = slots;
         return services;

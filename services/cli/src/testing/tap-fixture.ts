@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { openEmbeddedBus, openEmbeddedBusForReading, openKafkaBus, openSchemaRegistry } from '@nanosync/bus';
+import { openEmbeddedBus, openKafkaBus, openSchemaRegistry } from '@nanosync/bus';
 import type {
   Bus,
   ChangeEvent,
@@ -67,13 +67,13 @@ export async function memoryTapStore(): Promise<TapStore> {
   return { ...embeddedPlace, write: open, read: () => open(systemClock()), [Symbol.asyncDispose]: async () => {} };
 }
 
-/** The bus on disk, which is looked at by the handle that cannot write. */
+/** The bus on disk. */
 export async function embeddedTapStore(): Promise<TapStore> {
   const directory = mkdtempSync(join(tmpdir(), 'nanosync-tap-'));
   return {
     ...embeddedPlace,
     write: (clock) => openEmbeddedBus({ directory, clock }),
-    read: () => openEmbeddedBusForReading({ directory, clock: systemClock() }),
+    read: () => openEmbeddedBus({ directory, clock: systemClock() }),
     [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
   };
 }
@@ -87,6 +87,7 @@ export async function kafkaTapStore(): Promise<TapStore> {
   registry: { url: "${registry.url}" }
 state:
   redis: { url: "redis://127.0.0.1:1" }
+api: { listen: "127.0.0.1:0" }
 `;
   const open = async (clock: Clock): Promise<Opened> => ({
     bus: await openKafkaBus({ brokers: kafka.brokers, clientId: 'tap', log: silentLog, clock }),

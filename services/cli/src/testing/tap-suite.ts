@@ -35,13 +35,13 @@ function tests(makeStore: () => Promise<TapStore>): void {
   }
 
   async function tap(...args: readonly string[]): Promise<readonly Record<string, unknown>[]> {
-    const status = await cli.run('tap', 'shop', '--json', ...store.place(cli), ...args);
+    const status = await cli.ask('tap', 'shop', '--json', ...store.place(cli), ...args);
     expect(status, cli.err.join('\n')).toBe(0);
     return cli.out.map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   const refusal = async (...args: readonly string[]) => {
-    const status = await cli.run('tap', 'shop', ...store.place(cli), ...args);
+    const status = await cli.ask('tap', 'shop', ...store.place(cli), ...args);
     expect([status, cli.out]).toEqual([2, []]);
     return cli.err.join('\n');
   };
@@ -105,7 +105,7 @@ function tests(makeStore: () => Promise<TapStore>): void {
       await publisher.change(ORDERS, 16n, { before: [1n, null, null], after: [2n, 200n, UNCHANGED] });
       await publisher.change(ORDERS, 17n, { op: 'd', before: [2n, null, null] });
     });
-    expect(await cli.run('tap', 'shop', ...store.place(cli))).toBe(0);
+    expect(await cli.ask('tap', 'shop', ...store.place(cli))).toBe(0);
     expect(cli.out.map((line) => line.replace(/^\S+ \S+ \[\d@\d\] +/, ''))).toEqual([
       'row public.orders {id: "1", total: "0.05", note: "x\\u001b[2J"} partition=3 batch=0 attempt=a1a1a1a1a1a1a1a1',
       'end public.orders epoch=e0e0e0e0e0e0e0e0 partition=3 attempt=a1a1a1a1a1a1a1a1 batches=1 rows=1 quarantined=0',
@@ -205,7 +205,7 @@ function tests(makeStore: () => Promise<TapStore>): void {
     expect(await refusal('--table', 'order_lines', '--key', '7')).toContain('has 2 columns');
     expect(await refusal('--topic', 'rows', '--from', '0/1')).toContain('Messages of rows have no position.');
     expect(await refusal('--limit', 'x')).toBe('--limit takes a whole number, not "x".');
-    expect(await cli.run('tap', 'shopp', ...store.place(cli))).toBe(2);
+    expect(await cli.ask('tap', 'shopp', ...store.place(cli))).toBe(2);
     expect(cli.err).toEqual(['there is no pipeline "shopp". Did you mean shop?']);
   });
 }

@@ -1,5 +1,15 @@
-import { instantText } from '@nanosync/api';
-import type { Json, JsonRecord, TapEntry } from './entry.ts';
+/** Any value of JSON. */
+type Json = null | boolean | number | string | readonly Json[] | JsonRecord;
+type JsonRecord = { readonly [name: string]: Json };
+
+/** One entry as the server sends it: where it was found, and the fields of its kind. */
+export type Entry = JsonRecord & {
+  readonly kind: 'row' | 'end' | 'change' | 'control' | 'task' | 'quarantined' | 'undecodable';
+  readonly topic: string;
+  readonly bus_partition: number;
+  readonly offset: number;
+  readonly timestamp: string;
+};
 
 /** Longer values are cut in the human form; `--json` has all of them. */
 const LONGEST = 60;
@@ -7,13 +17,14 @@ const LONGEST = 60;
 const OPERATIONS: Readonly<Record<string, string>> = { c: 'insert', u: 'update', d: 'delete', t: 'truncate' };
 
 /** An entry as one line for people: when, what, which table, its content, and where it stands. */
-export function entryText(entry: TapEntry): string {
-  const time = instantText(entry.timestampMs).replace('T', ' ').replace('Z', '');
-  const place = `[${entry.busPartition}@${entry.offset}]`;
-  return [time, place.padEnd(9), ...words(entry)].filter((word) => word !== '').join(' ');
+export function entryText({ kind, topic: _, bus_partition: partition, offset, timestamp, ...fields }: Entry): string {
+  const time = timestamp.replace('T', ' ').replace('Z', '');
+  const place = `[${partition}@${offset}]`;
+  return [time, place.padEnd(9), ...words(kind, fields)].filter((word) => word !== '').join(' ');
 }
 
-function words({ kind, table, fields }: TapEntry): readonly string[] {
+function words(kind: Entry['kind'], fields: JsonRecord): readonly string[] {
+  const { table } = fields;
   switch (kind) {
     case 'row':
       return ['row', `${table}`, record(fields.row), `partition=${fields.partition} batch=${fields.batch} attempt=${fields.attempt}`];

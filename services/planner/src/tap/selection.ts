@@ -1,3 +1,5 @@
+import type { TopicWord } from '@nanosync/api';
+import { TOPIC_WORDS } from '@nanosync/api';
 import type { PipelineRecord, TableRecord, Topics } from '@nanosync/core';
 import { busPartitionOf, PipelineError } from '@nanosync/core';
 import { nearest } from '@nanosync/runtime';
@@ -7,20 +9,14 @@ import type { TopicKind } from './entry.ts';
 import type { WantedKey } from './key.ts';
 import { parseKey } from './key.ts';
 
-/** What can be asked for with `--topic`: a topic, and of a change topic its changes or its control events, of which there are many. */
-export const TOPIC_WORDS = ['rows', 'changes', 'control', 'tasks', 'quarantine'] as const;
-export type TopicWord = (typeof TOPIC_WORDS)[number];
-
 /** The options of `tap` as they were written. */
 export interface TapOptions {
-  readonly table?: string;
-  readonly key?: string;
-  readonly from?: string;
-  readonly to?: string;
+  readonly table?: string | undefined;
+  readonly key?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
   readonly follow?: boolean;
   readonly topic?: readonly string[];
-  readonly limit?: string;
-  readonly json?: boolean;
 }
 
 /** One topic to read. */

@@ -1,8 +1,8 @@
 import { FakeClock } from '@nanosync/testkit';
 import { expect, it, vi } from 'vitest';
-import { TestCli } from '../testing/fakes.ts';
-import { embeddedTapStore, memoryTapStore, ORDERS, storeShop, TapPublisher } from '../testing/tap-fixture.ts';
-import { describeTap } from '../testing/tap-suite.ts';
+import { TestCli } from './testing/fakes.ts';
+import { embeddedTapStore, memoryTapStore, ORDERS, storeShop, TapPublisher } from './testing/tap-fixture.ts';
+import { describeTap } from './testing/tap-suite.ts';
 
 describeTap('in memory', memoryTapStore);
 describeTap('embedded', embeddedTapStore);
@@ -14,7 +14,7 @@ it('follows what comes, from now on, until it is told to end', { timeout: 20_000
   const publisher = new TapPublisher(await store.write(new FakeClock()), store.topics, new FakeClock());
   await publisher.topics();
   await publisher.change(ORDERS, 1n, { after: [1n, null, 'before'] });
-  const running = cli.run('tap', 'shop', '--json', '--follow', '--data-dir', cli.dataDir);
+  const running = cli.ask('tap', 'shop', '--json', '--follow', '--data-dir', cli.dataDir);
   let lsn = 2n;
   await vi.waitFor(
     async () => {
@@ -36,7 +36,7 @@ it('ends when nobody reads its output any more', async () => {
   await storeShop(store.state(cli));
   const publisher = new TapPublisher(await store.write(new FakeClock()), store.topics, new FakeClock());
   await publisher.topics();
-  const running = cli.run('tap', 'shop', '--follow', '--data-dir', cli.dataDir);
+  const running = cli.ask('tap', 'shop', '--follow', '--data-dir', cli.dataDir);
   cli.outputGone.abort();
   expect(await running).toBe(0);
 });

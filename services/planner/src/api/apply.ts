@@ -1,0 +1,27 @@
+import type { ApiParts, ApplyAnswer, PlannedApply, RequestOf } from '@nanosync/api';
+import { planApply, preflight, storeDefinitions, toCheck } from '@nanosync/api';
+
+/**
+ * Plans definitions against what is stored, looks at the source and sink of what comes, and stores all or nothing. Asking twice is asking
+ * once, so a caller that got no answer asks again.
+ */
+export async function applyHandler(parts: ApiParts, request: RequestOf<'apply'>['body']): Promise<ApplyAnswer> {
+  const { state, clock, log, openSource } = parts.ctx;
+  const { definitions, dryRun = false, check = true, confirmed = false } = request;
+  const plans = await planApply(state, definitions);
+  if (check || !dryRun)
+    await preflight(
+      { openSource, checkSink: parts.checkSink },
+      plans.flatMap((plan) => toCheck(plan) ?? []),
+    );
+  if (dryRun) return answerOf(plans, false);
+  const stored = await storeDefinitions(state, plans, { clock, confirmed });
+  for (const { definition, outcome } of stored)
+    if (outcome !== 'unchanged') log.info('pipeline applied', { pipeline: definition.name, outcome });
+  return answerOf(stored, true);
+}
+
+function answerOf(plans: readonly PlannedApply[], applied: boolean): ApplyAnswer {
+  const pipelines = plans.map(({ definition, outcome, edits }) => ({ name: definition.name, outcome, edits: [...edits] }));
+  return { applied, pipelines };
+}
