@@ -41,6 +41,13 @@ describe('the command line', () => {
       ['schema', '--server'],
       ['pipeline'],
       ['pipeline', 'resnapshot'],
+      ['pipeline', 'pause'],
+      ['pipeline', 'resume'],
+      ['pipeline', 'delete'],
+      ['completion'],
+      ['openapi'],
+      ['service'],
+      ['health'],
     ]) {
       expect(await cli.run(...command, '--help')).toBe(0);
       expect(cli.out.join('\n')).toMatch(/Example:\n {2}\$ nanosync /);
@@ -150,6 +157,19 @@ describe('apply', () => {
     expect(await cli.ask('apply', ...args)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: unchanged']);
     expect(cli.opened).toHaveLength(2);
+  });
+
+  it('says what it would do, and does nothing, with --dry-run; --json is the plan', async () => {
+    const { cli, args } = cliWith();
+    using _ = cli;
+    expect(await cli.ask('apply', ...args, '--dry-run')).toBe(0);
+    expect([cli.out, cli.opened.length]).toEqual([['orders-pipeline: created'], 2]);
+    expect(await cli.state().list('')).toEqual([]);
+    expect(await cli.ask('apply', ...args, '--dry-run', '--json')).toBe(0);
+    const pipelines = [{ name: 'orders-pipeline', outcome: 'created', edits: [] }];
+    expect(cli.out.map((line) => JSON.parse(line) as unknown)).toEqual([{ applied: false, pipelines }]);
+    expect(await cli.ask('apply', ...args, '--json')).toBe(0);
+    expect(cli.out.map((line) => JSON.parse(line) as unknown)).toEqual([{ applied: true, pipelines }]);
   });
 
   it('changes what may change and says what that does, and nothing else', async () => {

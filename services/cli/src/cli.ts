@@ -1,4 +1,4 @@
-import { TOPIC_WORDS } from '@nanosync/api';
+import { openApiDocument, TOPIC_WORDS } from '@nanosync/api';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { apply } from './commands/apply.ts';
 import type { CommonOptions } from './commands/common.ts';
@@ -9,6 +9,8 @@ import { start } from './commands/start.ts';
 import { status } from './commands/status.ts';
 import { tap } from './commands/tap.ts';
 import { printSchema, validate } from './commands/validate.ts';
+import type { Shell } from './completion.ts';
+import { completionScript, SHELLS } from './completion.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_OK, EXIT_REFUSED } from './context.ts';
 import { exitStatusOf, reportError } from './report.ts';
@@ -51,6 +53,7 @@ function buildProgram(context: CliContext, run: Runner): Command {
   addStatus(context, program, common, run);
   addPipelineCommands(context, program, common, run);
   addTap(context, program, common, run);
+  addDescriptions(context, program, run);
   return program;
 }
 
@@ -152,6 +155,32 @@ function addClusterCommands(context: CliContext, program: Command, common: (comm
     .addOption(healthOption())
     .action(() => run(() => health(context, common(well))));
   example(well, 'nanosync health --health-file /tmp/nanosync-health');
+}
+
+/** What describes this nanosync to other programs; asks no server. */
+function addDescriptions(context: CliContext, program: Command, run: Runner): void {
+  const completing = program
+    .command('completion')
+    .description('Print the script with which a shell completes these commands.')
+    .addArgument(new Argument('<shell>', 'which one').choices(SHELLS))
+    .action((shell: Shell) =>
+      run(() => {
+        context.out(completionScript(program, shell));
+        return EXIT_OK;
+      }),
+    );
+  example(completing, 'nanosync completion bash > /etc/bash_completion.d/nanosync');
+
+  const openapi = program
+    .command('openapi')
+    .description('Print the OpenAPI document of the API that a server answers.')
+    .action(() =>
+      run(() => {
+        context.out(JSON.stringify(openApiDocument(context.version), null, 2));
+        return EXIT_OK;
+      }),
+    );
+  example(openapi, 'nanosync openapi > openapi.json');
 }
 
 function withFile(command: Command, required: boolean): Command {
