@@ -46,7 +46,7 @@ export async function followPipelines(
     for (const { value } of await list()) {
       const { name } = value.definition;
       if (running.has(name) || !wanted(value)) continue;
-      const loop = run(inner, value)
+      const loop = run({ ...inner, log: inner.log.with({ pipeline: name }) }, value)
         .catch(caught)
         .finally(() => running.delete(name));
       running.set(name, loop);

@@ -20,6 +20,14 @@ describe('the human format', () => {
     ]);
   });
 
+  it('says of which service and pipeline a line is only where something is wrong', () => {
+    const { log, lines } = logTo();
+    const bound = log.with({ service: 'planner' }).with({ pipeline: 'p' });
+    bound.info('table live', { table: 't' });
+    bound.warn('planner waits', { pipeline: 'p', err: 'away' });
+    expect(lines).toEqual(['INF table live table=t\n', 'WRN planner waits pipeline=p err=away service=planner\n']);
+  });
+
   it('quotes what would be read wrongly and leaves out what is not there', () => {
     const { log, lines } = logTo({ level: 'debug' });
     log.error('failed', { err: 'two words', empty: '', none: null, gone: undefined, eq: 'a=b', line: 'a\nb', n: 0, ok: true });

@@ -16,7 +16,7 @@ export interface LogOptions {
   readonly redact?: (text: string) => string;
 }
 
-type WriteEntry = (level: LogLevel, message: string, fields: LogFields) => void;
+type WriteEntry = (level: LogLevel, message: string, fields: LogFields, bound: LogFields) => void;
 
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 const SHORT: Record<LogLevel, string> = { debug: 'DBG', info: 'INF', warn: 'WRN', error: 'ERR' };
@@ -31,9 +31,9 @@ export function createLog(options: LogOptions): Log {
   const redact = options.redact ?? ((text: string) => text);
   const least = RANK[options.level ?? 'info'];
   const write = options.format === 'json' ? jsonWriter(options.write) : humanWriter(options.write);
-  return logOver((level, message, fields) => {
+  return logOver((level, message, fields, bound) => {
     if (RANK[level] < least) return;
-    write(level, redact(message), redactFields(fields, redact));
+    write(level, redact(message), redactFields(fields, redact), redactFields(bound, redact));
   }, {});
 }
 
@@ -45,7 +45,7 @@ export function humanLine(level: LogLevel, message: string, fields: LogFields): 
 }
 
 function logOver(write: WriteEntry, bound: LogFields): Log {
-  const at = (level: LogLevel) => (message: string, fields?: LogFields) => write(level, message, { ...bound, ...fields });
+  const at = (level: LogLevel) => (message: string, fields?: LogFields) => write(level, message, fields ?? {}, bound);
   return {
     debug: at('debug'),
     info: at('info'),
@@ -55,8 +55,16 @@ function logOver(write: WriteEntry, bound: LogFields): Log {
   };
 }
 
+/** Of what all lines of a service carry, people need this only where something is wrong; it would hide what a line says. */
+const FOR_COLLECTORS = ['service', 'pipeline'];
+
 function humanWriter(write: (line: string) => void): WriteEntry {
-  return (level, message, fields) => write(`${humanLine(level, message, fields)}\n`);
+  return (level, message, fields, bound) => {
+    const kept = Object.entries(bound).filter(([name]) => !FOR_COLLECTORS.includes(name));
+    const rest =
+      RANK[level] < RANK.warn ? [] : Object.entries(bound).filter(([name]) => FOR_COLLECTORS.includes(name) && !(name in fields));
+    write(`${humanLine(level, message, { ...Object.fromEntries(kept), ...fields, ...Object.fromEntries(rest) })}\n`);
+  };
 }
 
 function jsonWriter(write: (line: string) => void): WriteEntry {
@@ -64,7 +72,7 @@ function jsonWriter(write: (line: string) => void): WriteEntry {
     { level: 'debug', base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
     { write },
   );
-  return (level, message, fields) => logger[level](fields, message);
+  return (level, message, fields, bound) => logger[level]({ ...bound, ...fields }, message);
 }
 
 function redactFields(fields: LogFields, redact: (text: string) => string): LogFields {

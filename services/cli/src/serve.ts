@@ -32,7 +32,7 @@ export async function serve(services: readonly Service[], ctx: ServiceContext, h
   let failure: unknown;
   const all = services.map(async (service) => {
     try {
-      await supervise(service, inner, health);
+      await supervise(service, { ...inner, log: inner.log.with({ service: service.name }) }, health);
     } catch (error) {
       failure ??= error;
       end();

@@ -38,7 +38,7 @@ export async function runSnapshotWorker(ctx: ServiceContext, slots = 4): Promise
       if (delivery === undefined) return;
       const task = await schemas.read(PARTITION_TASK, delivery.message.value);
       if (task === undefined) throw new PipelineError('defect', 'The task topic holds a message that is no task.');
-      await work({ ctx: inner, task, delivery, tools });
+      await work({ ctx: { ...inner, log: inner.log.with({ pipeline: task.pipeline }) }, task, delivery, tools });
       if (inner.signal.aborted) return;
       await finish(ctx, delivery, task);
     }

@@ -16,7 +16,7 @@ export interface Log {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** A log whose lines all carry these fields. */
+  /** A log whose lines all carry these fields; in the human format `service` and `pipeline` only where they warn. */
   with(fields: LogFields): Log;
 }
 
