@@ -7,9 +7,13 @@ export const OF_AN_ADDITION = ['tables-extended', 'tables-added'] as const satis
 /** Reached where a table is copied anew beside its stream. */
 export const OF_A_COPY = ['copy-begun', 'generation-switched'] as const satisfies readonly FailpointName[];
 
-const ELSEWHERE: readonly FailpointName[] = [...OF_AN_ADDITION, ...OF_A_COPY];
+/** Reached in the runs of a query. */
+export const OF_A_QUERY = ['query-run-stored', 'query-result-written', 'query-run-ended'] as const satisfies readonly FailpointName[];
+
+const ELSEWHERE: readonly FailpointName[] = [...OF_AN_ADDITION, ...OF_A_COPY, ...OF_A_QUERY];
 
 /** Reached in the life of every pipeline. */
 export const OF_EVERY_PIPELINE = FAILPOINTS.filter(
-  (name): name is Exclude<FailpointName, (typeof OF_AN_ADDITION)[number] | (typeof OF_A_COPY)[number]> => !ELSEWHERE.includes(name),
+  (name): name is Exclude<FailpointName, (typeof OF_AN_ADDITION)[number] | (typeof OF_A_COPY)[number] | (typeof OF_A_QUERY)[number]> =>
+    !ELSEWHERE.includes(name),
 );

@@ -1,4 +1,5 @@
 import { CAPTURE_MUTANTS } from './catalog/capture.ts';
+import { QUERY_MUTANTS } from './catalog/query.ts';
 import { simulated } from './catalog/simulated.ts';
 import { SINK_MUTANTS } from './catalog/sink.ts';
 import { WRITER_MUTANTS } from './catalog/sink-writer.ts';
@@ -16,6 +17,7 @@ const TESTED: readonly Mutant[] = [
   ...SINK_MUTANTS,
   ...STORE_MUTANTS,
   ...VERIFY_MUTANTS,
+  ...QUERY_MUTANTS,
 ];
 
 /** Every mutant, in the order in which they are run. */

@@ -1,6 +1,7 @@
 import type { TableColumnRules } from './column-rules.ts';
+import type { QueryDefinition } from './query.ts';
 
-/** How a pipeline replicates; see the table in docs. Only `cdc_backfill` is built so far. */
+/** How a pipeline replicates; see the table in docs. */
 export type ReplicationType = 'cdc_backfill' | 'cdc' | 'snapshot' | 'query';
 
 /**
@@ -18,6 +19,7 @@ export interface ConnectionDefinition {
 export interface PipelineDefinition {
   readonly name: string;
   readonly replicationType: ReplicationType;
+  /** A pipeline of type `query` has no tables. */
   readonly source: {
     readonly connection: ConnectionDefinition;
     readonly tables: readonly string[];
@@ -31,4 +33,6 @@ export interface PipelineDefinition {
     /** What each worker process reads at most of this pipeline; null: as fast as it can. */
     readonly maxRowsPerSecond: number | null;
   };
+  /** Of a pipeline of type `query`, and of no other. */
+  readonly query?: QueryDefinition;
 }

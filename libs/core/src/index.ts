@@ -34,6 +34,7 @@ export type { PartitionEvent, PartitionPhase, PausablePhase, PipelineEvent, Pipe
 export { PARTITION_MACHINE, PIPELINE_MACHINE, step, TABLE_MACHINE } from './phases.ts';
 export type * from './ports/bus.ts';
 export type * from './ports/clock.ts';
+export type * from './ports/query-source.ts';
 export type { FailpointName, Log, LogFields, ServiceContext } from './ports/service.ts';
 export { FAILPOINTS } from './ports/service.ts';
 export type * from './ports/sink.ts';
@@ -41,6 +42,8 @@ export type * from './ports/source.ts';
 export type * from './ports/state.ts';
 export type { Position } from './position.ts';
 export { comparePositions, laterPosition, leastPosition, parsePosition, positionOf, sectionsOf } from './position.ts';
+export type { QueryDefinition, QueryMode, QueryOutcome, QueryRecord, QueryRun, QuerySchedule } from './query.ts';
+export { resultSchema, scheduledQuery, targetsOf } from './query.ts';
 export { recordedTables, tablesToAdd } from './recorded-tables.ts';
 export type {
   Anchor,
@@ -60,7 +63,7 @@ export type {
 export { RECORD_VERSION, stateKeys } from './records.ts';
 export { followsChanges, sourceUseOf } from './replication.ts';
 export { readRowOrigin, rowBlockSchemaJson, rowOrigin, rowSchemaJson, tableSchemaOf } from './row-schema.ts';
-export { isMoving, isReadFrom, isWrittenTo, turned } from './run-state.ts';
+export { areRangesRead, isMoving, isReadFrom, isWrittenTo, turned } from './run-state.ts';
 export { Share } from './share.ts';
 export type { Stored } from './stored.ts';
 export { listRecords, readRecord, updateRecord } from './stored.ts';

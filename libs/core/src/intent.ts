@@ -28,6 +28,8 @@ export type PipelineCommand =
   | { readonly kind: 'pause' | 'resume'; readonly part: 'pipeline' | 'sink' }
   /** All tables where `table` is null. */
   | { readonly kind: 'resnapshot'; readonly table: string | null }
+  /** Of a query pipeline: a run before its time. */
+  | { readonly kind: 'run' }
   | { readonly kind: 'delete'; readonly dropTables: boolean };
 
 /**
@@ -53,6 +55,8 @@ export function afterCommand(record: PipelineRecord, command: PipelineCommand): 
     }
     case 'resnapshot':
       return afterResnapshot(record, command.table);
+    case 'run':
+      return afterRun(record);
   }
 }
 
@@ -60,11 +64,13 @@ export function afterCommand(record: PipelineRecord, command: PipelineCommand): 
 function afterResnapshot(record: PipelineRecord, table: string | null): PipelineRecord | undefined {
   const { intent, definition, phase, request } = record;
   const { name, source } = definition;
-  if (table !== null && !source.tables.includes(table))
-    throw new PipelineError('config', `pipeline ${name} has no table ${table}.`, { hint: `It has ${source.tables.join(', ')}.` });
+  const tables = definition.query === undefined ? source.tables : [definition.query.table];
+  if (table !== null && !tables.includes(table))
+    throw new PipelineError('config', `pipeline ${name} has no table ${table}.`, { hint: `It has ${tables.join(', ')}.` });
   if (PIPELINE_MACHINE[phase].resnapshot === null)
     throw new PipelineError('config', `pipeline ${name} is ${phase} and cannot be copied anew.`, { hint: 'Apply it under a new name.' });
   if (request === 'resnapshot') return undefined; // That copies everything.
+  if (definition.query !== undefined) return { ...record, request: 'resnapshot' };
   if (goesOn(record)) {
     const wanted = (table === null ? source.tables : [table]).filter((one) => !intent.copyAnew.includes(one));
     return wanted.length === 0 ? undefined : { ...record, intent: { ...intent, copyAnew: [...intent.copyAnew, ...wanted] } };
@@ -74,6 +80,16 @@ function afterResnapshot(record: PipelineRecord, table: string | null): Pipeline
       hint: `Run: nanosync pipeline resnapshot ${name}`,
     });
   return { ...record, request: 'resnapshot' };
+}
+
+/** A resnapshot that is asked for is a run too. */
+function afterRun(record: PipelineRecord): PipelineRecord | undefined {
+  const { definition, request } = record;
+  if (definition.query === undefined)
+    throw new PipelineError('config', `pipeline ${definition.name} runs no query.`, {
+      hint: `To copy its tables anew, run: nanosync pipeline resnapshot ${definition.name}`,
+    });
+  return request === null ? { ...record, request: 'run' } : undefined;
 }
 
 /** True while the pipeline's anchor is the beginning of a stream that is being followed, or will be when it is resumed. */

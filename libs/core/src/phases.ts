@@ -8,16 +8,27 @@
  * - `anchored`: publication, slot and anchor exist, the anchor is durable.
  * - `snapshotting`: at least one table is not built yet.
  * - `streaming`: every table is built; changes are followed.
+ * - `scheduled`: a `query` pipeline, whose runs begin at their times; it has no slot and no changes. Paused, it stays so.
  * - `paused`: stopped by a user, to be resumed; the record says in which phase it was and goes on.
  * - `failed`: something is not as it must be; the record says what and which command repairs it.
  * - `completed`: every table of a pipeline that ends (`snapshot`) is built and shown; a table that is added begins it again.
  * - `stopped`: being deleted.
  */
-export type PipelinePhase = 'created' | 'anchored' | 'snapshotting' | 'streaming' | 'paused' | 'failed' | 'completed' | 'stopped';
+export type PipelinePhase =
+  | 'created'
+  | 'anchored'
+  | 'snapshotting'
+  | 'streaming'
+  | 'scheduled'
+  | 'paused'
+  | 'failed'
+  | 'completed'
+  | 'stopped';
 /** Phases in which a pipeline is paused and goes on later. One that has ended, or has failed, stays what it is. */
 export type PausablePhase = 'created' | 'anchored' | 'snapshotting' | 'streaming';
 export type PipelineEvent =
   | 'anchor'
+  | 'schedule'
   | 'plan'
   | 'all-built'
   | 'pause'
@@ -29,7 +40,7 @@ export type PipelineEvent =
 
 /** What an event makes of a pipeline's phase. */
 export const PIPELINE_MACHINE: Record<PipelinePhase, Record<PipelineEvent, PipelinePhase | null>> = {
-  created: row({ anchor: 'anchored', pause: 'paused', fail: 'failed', delete: 'stopped', resnapshot: 'created' }),
+  created: row({ anchor: 'anchored', schedule: 'scheduled', pause: 'paused', fail: 'failed', delete: 'stopped', resnapshot: 'created' }),
   anchored: row({ anchor: 'anchored', plan: 'snapshotting', pause: 'paused', fail: 'failed', resnapshot: 'created', delete: 'stopped' }),
   snapshotting: row({
     plan: 'snapshotting',
@@ -48,6 +59,7 @@ export const PIPELINE_MACHINE: Record<PipelinePhase, Record<PipelineEvent, Pipel
     resnapshot: 'created',
     delete: 'stopped',
   }),
+  scheduled: row({ schedule: 'scheduled', resnapshot: 'scheduled', delete: 'stopped' }),
   paused: row({
     pause: 'paused',
     'resume-created': 'created',
@@ -109,6 +121,7 @@ export function step<P extends string, E extends string>(machine: Record<P, Reco
 function row(allowed: Partial<Record<PipelineEvent, PipelinePhase>>): Record<PipelineEvent, PipelinePhase | null> {
   const none: Record<PipelineEvent, null> = {
     anchor: null,
+    schedule: null,
     plan: null,
     'all-built': null,
     pause: null,

@@ -50,8 +50,11 @@ export interface PipelineRecord {
   readonly failure: Failure | null;
   /** What the planner waits for right now (the fence's holders, a full bus), for status. */
   readonly waiting: string | null;
-  /** A new life of the whole pipeline is asked for, with an anchor of its own; the planner acts on it and clears it. */
-  readonly request: 'resnapshot' | null;
+  /**
+   * A new life of the whole pipeline is asked for, with an anchor of its own; or, of a query pipeline alone, a run before its time. The planner acts
+   * on it and clears it.
+   */
+  readonly request: 'resnapshot' | 'run' | null;
   /** What users want; see `intent.ts`. */
   readonly intent: PipelineIntent;
   readonly createdMs: number;
@@ -220,6 +223,7 @@ export const stateKeys = {
   partition: (pipeline: string, table: string, epoch: string, partition: number) =>
     `partitions/${part(pipeline)}/${part(table)}/${part(epoch)}/${String(partition).padStart(8, '0')}`,
   capture: (pipeline: string) => `capture/${part(pipeline)}`,
+  query: (pipeline: string) => `query/${part(pipeline)}`,
   sinkReports: (pipeline: string) => `sink/${part(pipeline)}/`,
   watch: (pipeline: string) => `watch/${part(pipeline)}`,
   troubles: (pipeline: string) => `trouble/${part(pipeline)}/`,

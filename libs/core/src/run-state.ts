@@ -15,13 +15,20 @@ export function isReadFrom(pipeline: PipelineRecord): boolean {
   return isMoving(pipeline) && pipeline.anchor !== null && pipeline.request === null;
 }
 
+/** True while ranges of the pipeline's tables, or the results of its query, are read by workers. */
+export function areRangesRead(pipeline: PipelineRecord): boolean {
+  if (pipeline.phase !== 'scheduled') return isReadFrom(pipeline);
+  const { intent, anchor, request } = pipeline;
+  return intent.run === 'running' && intent.deletion === null && anchor !== null && request !== 'resnapshot';
+}
+
 /**
  * True while the pipeline's sink is written. A paused pipeline too has what is on the bus written, so that the sink comes to where the source was
  * left; a paused sink has not.
  */
 export function isWrittenTo({ phase, anchor, request, intent }: PipelineRecord): boolean {
-  const isUnderWay = MOVING.includes(phase) || phase === 'paused';
-  return isUnderWay && anchor !== null && request === null && intent.sink === 'running' && intent.deletion === null;
+  const isUnderWay = MOVING.includes(phase) || phase === 'scheduled' || phase === 'paused';
+  return isUnderWay && anchor !== null && request !== 'resnapshot' && intent.sink === 'running' && intent.deletion === null;
 }
 
 /** The record as the wish to pause or to resume makes it, or undefined where it is so already (pure). What has ended or failed stays so. */

@@ -30,7 +30,7 @@ export interface Column {
   readonly type: ColumnType;
 }
 
-/** The columns and the key of a table, as planned for one epoch. `key` names columns in index order and is never empty. */
+/** The columns and the key of a table, as planned for one epoch. `key` names columns in index order; only the result of a query may have none. */
 export interface TableSchema {
   readonly table: TableId;
   readonly columns: readonly Column[];

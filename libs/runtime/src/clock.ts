@@ -3,6 +3,11 @@ import type { Clock } from '@nanosync/core';
 /** A timer that is longer fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+/** A moment for people, to the second. */
+export function timeText(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
 /** The machine's time. */
 export function systemClock(): Clock {
   return {

@@ -5,7 +5,15 @@ import { absentServices } from './running.ts';
 import type { PipelineStatus } from './status.ts';
 
 const pipeline = (phase: PipelinePhase, done: number, type: ReplicationType = 'cdc_backfill') =>
-  ({ name: 'p', type, phase, request: null, intent: RUNNING, tables: [{ partitions: { done, total: 3 } }] }) as unknown as PipelineStatus;
+  ({
+    name: 'p',
+    type,
+    phase,
+    request: null,
+    intent: RUNNING,
+    query: null,
+    tables: [{ partitions: { done, total: 3 } }],
+  }) as unknown as PipelineStatus;
 
 const holding = (...leases: readonly string[]) => ({ isLeased: async (name: string) => leases.includes(name) }) as unknown as State;
 

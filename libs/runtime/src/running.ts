@@ -10,9 +10,10 @@ const MOVING: readonly PipelinePhase[] = ['anchored', 'snapshotting', 'streaming
  * missing for some seconds. Snapshot workers are needed only while there is something to read; which pipeline one works on is not asked.
  */
 export async function absentServices(state: State, status: PipelineStatus): Promise<readonly string[]> {
-  const { name, type, phase, request, intent, tables } = status;
+  const { name, type, phase, request, intent, tables, query } = status;
   const moving = MOVING.includes(phase) && request === null && intent.run === 'running';
   const isWritten = intent.sink === 'running';
+  const isRunning = query !== null && query.runningSinceMs !== null;
   const needed = [
     { service: 'planner', lease: leaseNames.planner(name) },
     ...(moving
@@ -21,6 +22,8 @@ export async function absentServices(state: State, status: PipelineStatus): Prom
           ...(isWritten ? [{ service: 'sink-writer', lease: leaseNames.rows(name) }] : []),
         ]
       : []),
+    ...(query !== null && isWritten ? [{ service: 'sink-writer', lease: leaseNames.rows(name) }] : []),
+    ...(isRunning ? [{ service: 'snapshot-worker', lease: leaseNames.place('snapshot-worker', 0) }] : []),
     ...(moving && phase !== 'streaming' && tables.some(({ partitions }) => partitions.done < partitions.total)
       ? [{ service: 'snapshot-worker', lease: leaseNames.place('snapshot-worker', 0) }]
       : []),

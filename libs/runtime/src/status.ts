@@ -17,6 +17,8 @@ import { followsChanges, laterPosition, listRecords, readRecord, stateKeys, tabl
 import { systemClock } from './clock.ts';
 import type { FiguresAge, Lag, Rates, Retention } from './figures.ts';
 import { ageOf, retentionOf } from './figures.ts';
+import type { QueryStatus } from './query-status.ts';
+import { isQueryWell, queryStatus } from './query-status.ts';
 import type { TableStatus } from './table-status.ts';
 import { tableStatus } from './table-status.ts';
 import type { Trouble } from './troubles.ts';
@@ -48,7 +50,7 @@ export interface PipelineStatus {
   readonly published: Position | null;
   readonly session: number | null;
   readonly waiting: string | null;
-  readonly request: 'resnapshot' | null;
+  readonly request: 'resnapshot' | 'run' | null;
   /** What users want of it: it may not have come to that yet. */
   readonly intent: PipelineIntent;
   /** Tables that came to the definition and were not taken in yet. */
@@ -64,6 +66,8 @@ export interface PipelineStatus {
   readonly quarantined: number;
   readonly defects: number;
   readonly tables: readonly TableStatus[];
+  /** Of a query pipeline, which has no tables: its runs. */
+  readonly query: QueryStatus | null;
 }
 
 /**
@@ -80,15 +84,16 @@ export async function pipelineStatus(
   const capture = (await readRecord<CaptureRecord>(state, stateKeys.capture(name)))?.value;
   const reports = new Map((await listRecords<SinkReport>(state, stateKeys.sinkReports(name))).map(({ key, value }) => [key, value]));
   const watch = await watchOf(state, name, record);
+  const query = await queryStatus(state, record);
   const tables: TableStatus[] = [];
-  for (const { value: table } of await listRecords<TableRecord>(state, stateKeys.tables(name))) {
+  for (const { value: table } of query === null ? await listRecords<TableRecord>(state, stateKeys.tables(name)) : []) {
     const stored = await listRecords<PartitionRecord>(state, stateKeys.partitions(name, table.table, table.epoch));
     const ledger = stored.map(({ value }) => value);
     const report = reports.get(stateKeys.sinkReport(name, table.table));
     tables.push(tableStatus({ table, follows: followsChanges(record.definition), ledger, capture, report, watch, nowMs }));
   }
   const troubles = (await listRecords<TroubleRecord>(state, stateKeys.troubles(name))).map(({ value }) => value);
-  return summary({ record, capture, watch, troubles, nowMs }, inFileOrder(tables, record.definition.source.tables));
+  return summary({ record, capture, watch, query, troubles, nowMs }, inFileOrder(tables, record.definition.source.tables));
 }
 
 async function watchOf(state: State, name: string, { anchor }: PipelineRecord): Promise<WatchRecord | undefined> {
@@ -110,11 +115,12 @@ interface PipelineFacts {
   readonly record: PipelineRecord;
   readonly capture: CaptureRecord | undefined;
   readonly watch: WatchRecord | undefined;
+  readonly query: QueryStatus | null;
   readonly troubles: readonly TroubleRecord[];
   readonly nowMs: number;
 }
 
-function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFacts, tables: readonly TableStatus[]): PipelineStatus {
+function summary({ record, capture, watch, query, troubles: told, nowMs }: PipelineFacts, tables: readonly TableStatus[]): PipelineStatus {
   const sum = (count: (table: TableStatus) => number) => tables.reduce((total, table) => total + count(table), 0);
   const quarantined = sum((table) => table.quarantined + (table.older?.quarantined ?? 0));
   const defects = sum((table) => table.defects + (table.older?.defects ?? 0));
@@ -131,7 +137,7 @@ function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFact
     phase: record.phase,
     troubles,
     // Invariant 'nothing-skipped': what was put aside is not in the sink.
-    healthy: !failed && quarantined === 0 && defects === 0 && !endangered && !troubles.some(needsPerson),
+    healthy: !failed && quarantined === 0 && defects === 0 && !endangered && !troubles.some(needsPerson) && isQueryWell(query),
     ...figuresOf(tables),
     retention,
     figures: ageOf(watch, nowMs),
@@ -153,6 +159,7 @@ function summary({ record, capture, watch, troubles: told, nowMs }: PipelineFact
     quarantined,
     defects,
     tables,
+    query,
   };
 }
 

@@ -6,6 +6,7 @@ import { check } from './check.ts';
 import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
 import { explain, GoogleError } from './google-error.ts';
 import { claimRows } from './loader.ts';
+import { keyFaults, merge } from './merge.ts';
 import { hashOf } from './names.ts';
 import { scan } from './scan.ts';
 import type { BlockCodec } from './stage.ts';
@@ -83,6 +84,8 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
     staged: (generation) => look(() => staged(warehouse, generation), []),
     discard: (generation) => step(() => discard(warehouse, generation)),
     build: (request) => step(() => build(warehouse, request)),
+    keyFaults: (request) => step(() => keyFaults(warehouse, request)),
+    merge: (request) => step(() => merge(warehouse, request)),
     generation: (generation) => look(() => generationStatus(warehouse, generation), undefined),
     generations: (pipeline, table) => look(() => generationsOf(warehouse, pipeline, table), []),
     claim: (generation, owner) =>

@@ -48,11 +48,13 @@ export async function build(warehouse: Warehouse, request: BuildRequest): Promis
   return { rows: built.rowsBuilt };
 }
 
-function givenUp(id: GenerationId): PipelineError {
+/** The epoch is no more to be shown. */
+export function givenUp(id: GenerationId): PipelineError {
   return new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
 }
 
-function checkComplete(id: GenerationId, partitions: readonly StagedPartition[], count: number): void {
+/** Refuses what is not complete. */
+export function checkComplete(id: GenerationId, partitions: readonly StagedPartition[], count: number): void {
   if (partitions.length === count && partitions.every((partition, index) => partition.partition === index)) return;
   throw new PipelineError(
     'defect',
@@ -90,12 +92,13 @@ async function fill(warehouse: Warehouse, request: BuildRequest, partitions: rea
 }
 
 /** The staging tables of an epoch, and the attempts in them that do not count. */
-interface Source {
+export interface Source {
   readonly tables: readonly string[];
   readonly others: readonly { readonly part: number; readonly attempt: string }[];
 }
 
-async function sourceOf(
+/** Where the rows of the complete partitions are staged. */
+export async function sourceOf(
   warehouse: Warehouse,
   id: GenerationId,
   schema: TableSchema,
@@ -124,7 +127,7 @@ export function buildScript(
   const { generation: id, schema, l0 } = request;
   const events = (event: string) =>
     `(SELECT COUNT(*) FROM ${warehouse.meta('generations')} WHERE ${whereEpoch(id)} AND event = '${event}')`;
-  const rejected = `(SELECT COUNT(*) FROM ${warehouse.meta('rejected_rows')} WHERE ${whereEpoch(id)})`;
+  const rejected = countRejected(warehouse, id);
   const rows = partitions.reduce((sum, partition) => sum + partition.rows, 0);
   const unread = partitions.reduce((sum, partition) => sum + partition.quarantined, 0);
   const physical = warehouse.table(physicalName(id));
@@ -148,8 +151,13 @@ SELECT ${of(id)}, 'built', '', ${text(request.anchor)}, ${text(physicalName(id))
   ]);
 }
 
+/** SQL that counts the rows that were left out of an epoch. */
+export function countRejected(warehouse: Pick<Warehouse, 'meta'>, id: GenerationId): string {
+  return `(SELECT COUNT(*) FROM ${warehouse.meta('rejected_rows')} WHERE ${whereEpoch(id)})`;
+}
+
 /** The staged rows of the chosen attempts. */
-function stagedRows(warehouse: Pick<Warehouse, 'table'>, schema: TableSchema, { tables, others }: Source): string {
+export function stagedRows(warehouse: Pick<Warehouse, 'table'>, schema: TableSchema, { tables, others }: Source): string {
   const columns: readonly Field[] = [{ name: PARTITION_COLUMN, type: '' }, { name: ATTEMPT_COLUMN, type: '' }, ...stagingFields(schema)];
   const list = columns.map(({ name }) => name).join(', ');
   const but = others.map(({ part, attempt }) => `NOT (${PARTITION_COLUMN} = ${int(part)} AND ${ATTEMPT_COLUMN} = ${text(attempt)})`);
@@ -158,7 +166,7 @@ function stagedRows(warehouse: Pick<Warehouse, 'table'>, schema: TableSchema, { 
 }
 
 /** The column for which a staged row is left out, or NULL, as a CASE. */
-function refusal(schema: TableSchema): string {
+export function refusal(schema: TableSchema): string {
   const cases = schema.columns.flatMap(({ name, type }, index) => {
     const staged = stagingColumn(index);
     const refused = [isRefused(type, staged), schema.key.includes(name) ? `${staged} IS NULL` : undefined].filter(
@@ -166,10 +174,11 @@ function refusal(schema: TableSchema): string {
     );
     return refused.length === 0 ? [] : [`WHEN ${refused.join(' OR ')} THEN ${text(name)}`];
   });
-  return `CASE ${cases.join(' ')} END`;
+  return cases.length === 0 ? 'CAST(NULL AS STRING)' : `CASE ${cases.join(' ')} END`;
 }
 
-function rejectedRows(table: string, id: GenerationId, schema: TableSchema, from: string): string {
+/** The statement that writes down the rows that are left out. */
+export function rejectedRows(table: string, id: GenerationId, schema: TableSchema, from: string): string {
   return `INSERT INTO ${table} (pipeline, tbl, epoch, part, attempt, column_name, reason, payload)
 SELECT ${of(id)}, ${PARTITION_COLUMN}, ${ATTEMPT_COLUMN}, refused, 'the BigQuery type does not hold the value', payload
 FROM (SELECT ${PARTITION_COLUMN}, ${ATTEMPT_COLUMN}, ${refusal(schema)} AS refused, TO_JSON_STRING(s) AS payload FROM ${from} AS s)
@@ -184,8 +193,10 @@ function physicalRows(physical: string, { schema, l0 }: BuildRequest, from: stri
     const staged = stagingColumn(schema.columns.findIndex((one) => one.name === name));
     return type.kind === 'float64' ? `CAST(${staged} AS STRING)` : staged; // BigQuery does not partition by a float.
   });
-  return `INSERT INTO ${physical} (${names.join(', ')})
-SELECT ${[...values, text(l0)].join(', ')}
+  const into = `INSERT INTO ${physical} (${names.join(', ')})
+SELECT ${[...values, text(l0)].join(', ')}`;
+  if (key.length === 0) return `${into} FROM ${from} WHERE ${refusal(schema)} IS NULL`;
+  return `${into}
 FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY ${key.join(', ')}) AS turn FROM ${from} WHERE ${refusal(schema)} IS NULL)
 WHERE turn = 1`;
 }

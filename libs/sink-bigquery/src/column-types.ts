@@ -122,7 +122,7 @@ export function clusteringOf(schema: TableSchema): readonly string[] {
 /** The primary key that BigQuery is told of, for its optimizer; undefined when it cannot be one there. */
 export function primaryKeyOf(schema: TableSchema): readonly string[] | undefined {
   const columns = keyColumns(schema);
-  return columns.length <= MAX_KEY && columns.every(({ type }) => KEYS.has(sqlTypeOf(type))) ? schema.key : undefined;
+  return columns.length > 0 && columns.length <= MAX_KEY && columns.every(({ type }) => KEYS.has(sqlTypeOf(type))) ? schema.key : undefined;
 }
 
 /** The columns of the key, in key order. */

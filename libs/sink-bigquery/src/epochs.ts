@@ -5,7 +5,7 @@ import { progressName } from './names.ts';
 import { int, text } from './sql.ts';
 import type { Warehouse } from './warehouse.ts';
 
-/** What is known of an epoch: nothing, that it is built, or that it is gone. */
+/** What is known of an epoch: nothing, that it is built, that its rows were merged into another one, or that it is gone. */
 export type EpochState =
   | { readonly state: 'none' | 'gone' }
   | {
@@ -15,7 +15,8 @@ export type EpochState =
       readonly topicId: string;
       readonly rowsBuilt: number;
       readonly l0: Position;
-    };
+    }
+  | { readonly state: 'merged'; readonly rowsBuilt: number; readonly quarantined: number; readonly rowSchema: string };
 
 /** The row that says how far a generation is, as read: it is changed only from exactly this revision under this owner. */
 export interface ProgressRow {
@@ -42,6 +43,14 @@ export async function epochState(warehouse: Warehouse, id: GenerationId): Promis
 
 function stateOf(rows: readonly ResultRow[]): EpochState {
   if (rows.some((row) => row.event === 'gone')) return { state: 'gone' };
+  const merged = rows.find((row) => row.event === 'merged');
+  if (merged !== undefined)
+    return {
+      state: 'merged',
+      rowsBuilt: Number(merged.rows_built),
+      quarantined: Number(merged.quarantined),
+      rowSchema: String(merged.row_schema),
+    };
   const built = rows.find((row) => row.event === 'built');
   if (built === undefined) return { state: 'none' };
   return {

@@ -1,6 +1,7 @@
 import type { GenerationId, GenerationStatus, TableId } from '@nanosync/core';
 import { tableSchemaOf } from '@nanosync/core';
 import { epochState, notThere, of, readProgress, whereEpoch } from './epochs.ts';
+import { raisedBy } from './google-error.ts';
 import { physicalName, progressName, stagingName } from './names.ts';
 import { demand, text, transaction } from './sql.ts';
 import { currentEpoch, giveName, showView } from './views.ts';
@@ -9,6 +10,16 @@ import type { Warehouse } from './warehouse.ts';
 /** A generation's status, or undefined when it is not built. */
 export async function generationStatus(warehouse: Warehouse, id: GenerationId): Promise<GenerationStatus | undefined> {
   const epoch = await epochState(warehouse, id);
+  if (epoch.state === 'merged')
+    return {
+      ...{ rowsBuilt: epoch.rowsBuilt, quarantined: epoch.quarantined },
+      current: true,
+      changesApplied: 0,
+      defects: 0,
+      topicId: '',
+      schema: tableSchemaOf(epoch.rowSchema),
+      progress: [],
+    };
   if (epoch.state !== 'built') return undefined;
   const [progress, current] = await Promise.all([readProgress(warehouse, id), currentEpoch(warehouse, id.pipeline, id.table)]);
   if (progress === undefined) return undefined;
@@ -35,7 +46,7 @@ export async function generationsOf(warehouse: Warehouse, pipeline: string, tabl
     ),
     currentEpoch(warehouse, pipeline, table),
   ]);
-  const gone = new Set(rows.filter((row) => row.event === 'gone').map((row) => row.epoch));
+  const gone = new Set(rows.filter((row) => row.event === 'gone' || row.event === 'merged').map((row) => row.epoch));
   const epochs = new Map<string, string>();
   for (const { epoch, event, anchor } of rows)
     if (!gone.has(epoch ?? null)) epochs.set(String(epoch), event === 'built' ? String(anchor) : (epochs.get(String(epoch)) ?? ''));
@@ -81,15 +92,22 @@ export async function switchTo(warehouse: Warehouse, id: GenerationId): Promise<
 
 /** Gives up an epoch: its staging goes, and its physical table unless users see it. */
 export async function discard(warehouse: Warehouse, id: GenerationId): Promise<void> {
-  if ((await epochState(warehouse, id)).state !== 'gone') {
+  const { state } = await epochState(warehouse, id);
+  if (state === 'merged') return;
+  if (state !== 'gone') {
     if ((await currentEpoch(warehouse, id.pipeline, id.table)) === id.epoch) return;
-    await warehouse.alone(() => markGone(warehouse, id));
+    try {
+      await warehouse.alone(() => markGone(warehouse, id));
+    } catch (error) {
+      if (raisedBy(error) === 'shown') return; // Just now.
+      throw error;
+    }
   }
   await sweep(warehouse, id.pipeline, id.table);
 }
 
 /** Removes all of a table's epochs that are gone but the reminder that they were there, and notes that it is done. */
-async function sweep(warehouse: Warehouse, pipeline: string, table: TableId): Promise<void> {
+export async function sweep(warehouse: Warehouse, pipeline: string, table: TableId): Promise<void> {
   const jobs = await warehouse.jobs();
   const rows = await jobs.query(
     `SELECT epoch FROM ${warehouse.meta('generations')} WHERE pipeline = ${text(pipeline)} AND tbl = ${text(table)}
@@ -115,6 +133,7 @@ async function markGone(warehouse: Warehouse, id: GenerationId): Promise<void> {
       // Meets every change of the name in this row: of the two transactions one begins again.
       `UPDATE ${names} SET id = ${text(warehouse.api.options.ids.next())} WHERE ${mine}`,
       demand(`(SELECT COUNT(*) FROM ${names} WHERE ${whereEpoch(id)}) = 0`, 'shown'),
+      demand(`(SELECT COUNT(*) FROM ${warehouse.meta('generations')} WHERE ${whereEpoch(id)} AND event = 'merged') = 0`, 'shown'),
       insertEvent(warehouse, id, 'gone'),
     ]),
   );

@@ -88,7 +88,7 @@ async function moveName(
         : [
             `INSERT INTO ${generations} (pipeline, tbl, epoch, event, id)
              SELECT DISTINCT pipeline, tbl, epoch, 'gone', ${text(ids.next())} FROM ${generations}
-             WHERE pipeline = ${text(id.pipeline)} AND tbl = ${text(id.table)} AND epoch != ${text(id.epoch)} AND event = 'built'`,
+             WHERE pipeline = ${text(id.pipeline)} AND tbl = ${text(id.table)} AND epoch != ${text(id.epoch)} AND event IN ('built', 'merged')`,
           ]),
     ]),
   );

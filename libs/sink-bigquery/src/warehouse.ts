@@ -15,7 +15,7 @@ const VERSION_LABEL = 'nanosync_version';
  * What the sink keeps about itself, in the dataset it is about, beside the tables of each generation and each loader. Rows of `generations`,
  * `staged` and `rejected_rows` are only added and, when an epoch is gone, deleted: transactions that add rows do not disturb one another.
  *
- * - `generations`: what happened to an epoch. `built`: its physical table is there. `gone`: discarded, or dropped by a switch; it
+ * - `generations`: what happened to an epoch. `built`: its physical table is there. `merged`: its rows were written over those of another one. `gone`: discarded, or dropped by a switch; it
  *   outweighs `built`, and stays as a reminder to ignore what still arrives. `dropped`: its tables are gone too.
  * - `staged`: what is durable in the staging tables: runs of batches (`rows`), and end markers (`end`).
  * - `rejected_rows`: rows of batches that a BigQuery type cannot hold, left out of the generation.

@@ -1,3 +1,4 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
 import type { GenerationId, Sink, StagedPartition } from '@nanosync/core';
 import { PipelineError, rowSchemaJson } from '@nanosync/core';
 import { ATTEMPT_COLUMN, checkColumns, PARTITION_COLUMN, POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
@@ -39,7 +40,8 @@ export async function build(session: Session, request: BuildRequest): Promise<{ 
   return { rows };
 }
 
-function checkComplete(id: GenerationId, partitions: readonly StagedPartition[], count: number): void {
+/** Refuses what is not complete. */
+export function checkComplete(id: GenerationId, partitions: readonly StagedPartition[], count: number): void {
   if (partitions.length === count && partitions.every((partition, index) => partition.partition === index)) return;
   throw new PipelineError(
     'defect',
@@ -47,7 +49,8 @@ function checkComplete(id: GenerationId, partitions: readonly StagedPartition[],
   );
 }
 
-async function keepAttempts({ connection, meta }: Session, id: GenerationId, partitions: readonly StagedPartition[]): Promise<void> {
+/** Writes down which attempts count. */
+export async function keepAttempts({ connection, meta }: Session, id: GenerationId, partitions: readonly StagedPartition[]): Promise<void> {
   const rows = partitions.map((p) => `(${of(id)}, ${int(p.partition)}, ${text(p.attempt)}, ${int(p.rows)}, ${int(p.quarantined)})`);
   if (rows.length > 0) await run(connection, `INSERT INTO ${meta}.complete_partitions VALUES ${rows.join(', ')}`);
 }
@@ -68,6 +71,10 @@ async function fillPhysical(session: Session, request: BuildRequest, partitions:
   const source = await chosenRows(session, id, partitions);
   const list = schema.columns.map((column) => name(column.name)).join(', ');
   const select = (from: string) => `SELECT ${list}, ${text(l0)} AS ${POSITION_COLUMN} FROM ${from}`;
+  if (schema.key.length === 0) {
+    await run(connection, `CREATE TABLE ${physical} AS ${select(source)}`);
+    return countOf(connection, physical);
+  }
   const key = schema.key.map(name).join(', ');
   // Only the key columns are aggregated: rows that moved between two reads are few, and whole rows would not fit into memory.
   await run(connection, `CREATE OR REPLACE TEMP TABLE doubled AS SELECT ${key} FROM ${source} GROUP BY ${key} HAVING count(*) > 1`);
@@ -80,13 +87,21 @@ async function fillPhysical(session: Session, request: BuildRequest, partitions:
         )}`;
   await run(connection, `CREATE TABLE ${physical} AS ${all}`);
   await run(connection, 'DROP TABLE temp.doubled');
-  return Number((await query(connection, `SELECT count(*) AS n FROM ${physical}`))[0]?.n);
+  return countOf(connection, physical);
+}
+
+async function countOf(connection: DuckDBConnection, table: string): Promise<number> {
+  return Number((await query(connection, `SELECT count(*) AS n FROM ${table}`))[0]?.n);
 }
 
 /** The staged rows of the chosen attempts as something to select from; checks that they are as many as the ledger says. */
-async function chosenRows({ connection, meta }: Session, id: GenerationId, partitions: readonly StagedPartition[]): Promise<string> {
+export async function chosenRows(
+  { connection, meta }: Session,
+  id: GenerationId,
+  partitions: readonly StagedPartition[],
+  chosen = `SELECT part, attempt FROM ${meta}.complete_partitions WHERE ${whereGeneration(id)}`,
+): Promise<string> {
   const stage = `${meta}.${name(stagingName(id))}`;
-  const chosen = `SELECT part, attempt FROM ${meta}.complete_partitions WHERE ${whereGeneration(id)}`;
   const [ledger] = await query(
     connection,
     `SELECT (SELECT count(*) FROM ${stage}) AS present,

@@ -5,6 +5,7 @@ import { columnProblem } from './column-types.ts';
 import type { FileOptions } from './duckdb-file.ts';
 import { DuckdbFile } from './duckdb-file.ts';
 import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
+import { keyFaults, merge } from './merge.ts';
 import { nameProblem, reservedProblem } from './names.ts';
 import { scan } from './scan.ts';
 import type { ResultValue } from './sql.ts';
@@ -43,6 +44,8 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
     staged: (generation) => file.look(async (session, known) => (known ? staged(session, generation) : []), []),
     discard: (generation) => file.transaction((session) => discard(session, generation)),
     build: (request) => file.transaction((session) => build(session, request)),
+    keyFaults: (request) => file.step((session) => keyFaults(session, request)),
+    merge: (request) => file.transaction((session) => merge(session, request)),
     generation: (generation) => file.look(async (session, known) => (known ? generationStatus(session, generation) : undefined), undefined),
     generations: (pipeline, table) => file.look(async (session, known) => (known ? generationsOf(session, pipeline, table) : []), []),
     claim: (generation, owner) => file.transaction((session) => claim(session, generation, owner)),

@@ -7,12 +7,12 @@ import { dropStaging, of } from './stage.ts';
 
 /** A generation's status, or undefined when it is not built. */
 export async function generationStatus({ connection, meta }: Session, id: GenerationId): Promise<GenerationStatus | undefined> {
-  const [row] = await query(connection, `SELECT * FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state = 'built'`);
+  const [row] = await query(connection, `SELECT * FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state IN ('built', 'merged')`);
   if (row === undefined) return undefined;
   const progress = await query(connection, `SELECT * FROM ${meta}.progress WHERE ${whereGeneration(id)} ORDER BY bus_partition`);
   return {
     rowsBuilt: Number(row.rows_built),
-    current: row.is_current === true,
+    current: row.is_current === true || row.state === 'merged',
     changesApplied: Number(row.changes_applied),
     quarantined: Number(row.quarantined),
     defects: Number(row.defects),
@@ -76,6 +76,7 @@ export async function switchTo(session: Session, id: GenerationId): Promise<bool
   await showUnderName(session, id, columns);
   if (row.is_current === true) return true; // What else exists is newer.
   await run(connection, `UPDATE ${meta}.generations SET is_current = true WHERE ${whereGeneration(id)}`);
+  await forgetMerged(session, id);
   for (const other of others) await drop(session, { ...id, epoch: other.epoch });
   return true;
 }
@@ -90,10 +91,19 @@ async function hasPassed(session: Session, id: GenerationId, other: GenerationId
 export async function discard(session: Session, id: GenerationId): Promise<void> {
   const { connection, meta } = session;
   const [row] = await query(connection, `SELECT state, is_current FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
-  if (row?.is_current === true || row?.state === 'gone') return;
+  if (row?.is_current === true || row?.state === 'gone' || row?.state === 'merged') return;
   if (row === undefined)
     await run(connection, `INSERT INTO ${meta}.generations VALUES (${of(id)}, 'gone', '', '', '', '', 0, '', false, 0, 0, 0)`);
   await drop(session, id);
+}
+
+/** Of epochs that were merged only the last is one that users see. */
+export async function forgetMerged(session: Session, { pipeline, table }: GenerationId): Promise<void> {
+  const merged = await query(
+    session.connection,
+    `SELECT epoch FROM ${session.meta}.generations WHERE pipeline = ${text(pipeline)} AND tbl = ${text(table)} AND state = 'merged'`,
+  );
+  for (const { epoch } of merged) await drop(session, { pipeline, table, epoch: String(epoch) });
 }
 
 /** Removes all of an epoch but the reminder that it was there. */

@@ -11,7 +11,7 @@ const META_VERSION = 1;
  * - `rows_progress`: the loader's next offset on each bus partition of the rows topic, and its owner.
  * - `stages`: the staging table of an epoch; `staged_batches`, `staged_ends`: what it holds; `rejected_rows`: what it could not.
  * - `complete_partitions`: the attempts a generation was built from; they take the place of the ledger.
- * - `generations`: the physical tables; `state` is `built`, or `gone` (discarded, or dropped by a switch) and then only a reminder
+ * - `generations`: the physical tables; `state` is `built`, `merged` (its rows were written over those of the current one), or `gone` (discarded, or dropped by a switch) and then only a reminder
  *   to ignore what still arrives.
  * - `progress`: of each generation on each bus partition of its change topic; `prior_position` is `last_position` before the last move.
  */

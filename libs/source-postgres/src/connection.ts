@@ -12,6 +12,10 @@ export interface ConnectionOptions {
   readonly statementTimeoutMs?: number;
   /** The server gives up waiting for a lock after this long. Default ten seconds. */
   readonly lockTimeoutMs?: number;
+  /** `own`: the search path of database and user, for what users write; else names are those of the system alone. */
+  readonly searchPath?: 'own';
+  /** Nothing can be changed over it. */
+  readonly readOnly?: boolean;
 }
 
 /** How to reach one database; makes connections that all carry the same settings, so that every path prints values alike. */
@@ -130,8 +134,11 @@ export function quoteLiteral(text: string): string {
 
 function startupOptions(options: ConnectionOptions): string {
   const statementTimeout = options.statementTimeoutMs ?? (options.replication === undefined ? STATEMENT_TIMEOUT_MS : 0);
+  const { search_path, ...others } = SETTINGS;
   const settings = {
-    ...SETTINGS,
+    ...others,
+    ...(options.searchPath === 'own' ? {} : { search_path }),
+    ...(options.readOnly === true ? { default_transaction_read_only: 'on' } : {}),
     statement_timeout: String(statementTimeout),
     lock_timeout: String(options.lockTimeoutMs ?? LOCK_TIMEOUT_MS),
   };

@@ -130,11 +130,12 @@ const NOTHING = new Uint8Array(0);
 /** SQLSTATEs of a table or schema that is not there. */
 const GONE = new Set(['42P01', '3F000']);
 
-async function* copyRange(
+/** The rows of a COPY in binary as blocks of Avro. */
+export async function* copyRange(
   client: Client,
   sql: string,
   storage: TableStorage,
-  { targetBytes, origin, hasher }: RangeRequest,
+  { targetBytes, origin, hasher }: Pick<RangeRequest, 'targetBytes' | 'origin' | 'hasher'>,
 ): AsyncGenerator<RangeOutput, void, void> {
   const encoder = new RowEncoder(sentColumns(storage), targetBytes, origin, hasher);
   const withheld = keepsBack(storage);

@@ -13,6 +13,7 @@ import { mark } from './marker.ts';
 import { pageRanges } from './partitioner.ts';
 import { lsnOf, parseLsn, positionOfLsn } from './position.ts';
 import { checkPrerequisites } from './prerequisites.ts';
+import { querySource } from './query-reader.ts';
 import { retentionOf } from './retention.ts';
 import { readRows } from './rows-reader.ts';
 import { readRange, WHOLE } from './snapshot-reader.ts';
@@ -54,6 +55,7 @@ export async function openPostgresSource({ dsn, hashKey, applicationName, log, c
     mark: (marker) => mark(connect, marker),
     retention: (anchor) => retentionOf(connect, anchor),
     end: () => withConnection(connect, 'end', async (client) => positionOfLsn(parseLsn(await queryJson<string>(client, LOG_END)))),
+    queries: querySource(connect),
     distance: (from, to) => Number(lsnOf(to) - lsnOf(from)),
     [Symbol.asyncDispose]: () => readers[Symbol.asyncDispose](),
   };

@@ -1,5 +1,17 @@
-import type { ApplyRequest, GenerationId, Row, ScanRequest, Sink, SinkRow, StagedPartition, StageRequest, TableId } from '@nanosync/core';
+import type {
+  ApplyRequest,
+  GenerationId,
+  KeyedRows,
+  Row,
+  ScanRequest,
+  Sink,
+  SinkRow,
+  StagedPartition,
+  StageRequest,
+  TableId,
+} from '@nanosync/core';
 import { ChangeCodec, isBehind, PipelineError, sameSchema } from '@nanosync/core';
+import { completeRows, keyFaultsOf, mergeInto } from './memory-merge.ts';
 import type { Decoded, Epoch, Generation, StoredRow } from './memory-tables.ts';
 import { applyChanges, decode, isOver, moveProgress, remove, statusOf } from './memory-tables.ts';
 
@@ -44,6 +56,8 @@ class MemoryStore {
       staged: async (id) => this.staged(this.epochOf(id)),
       discard: async (id) => this.discard(this.epochOf(id)),
       build: async (request) => this.build(request),
+      keyFaults: async (request) => keyFaultsOf(this.completeRowsOf(request), request),
+      merge: async (request) => this.merge(request),
       generation: async (id) => statusOf(this.epochOf(id)),
       generations: async (pipeline, table) => this.generations(pipeline, table),
       claim: async (id, owner) => {
@@ -75,6 +89,7 @@ class MemoryStore {
       ends: new Map(),
       complete: undefined,
       generation: undefined,
+      merged: undefined,
       gone: false,
     };
     this.epochs.set(key, known);
@@ -149,14 +164,13 @@ class MemoryStore {
     if (epoch.generation !== undefined) return { rows: epoch.generation.rowsBuilt };
     if (epoch.gone) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
     this.requireName(id);
-    const complete = this.staged(epoch);
-    if (complete.length !== request.partitions || complete.some((partition, index) => partition.partition !== index))
-      throw new PipelineError('defect', `${id.table} is to be built from ${request.partitions} partitions, not all of them complete.`);
     const codec = new ChangeCodec(schema);
     const rows = new Map<string, StoredRow>();
-    for (const { batch, rows: decoded } of epoch.batches.values())
-      if (complete[batch.partition]?.attempt === batch.attempt)
-        for (const cells of decoded) rows.set(codec.key(cells).toString('latin1'), { cells, position: request.l0 });
+    for (const [place, cells] of this.completeRowsOf(request).entries()) {
+      const key = schema.key.length === 0 ? String(place) : codec.key(cells).toString('latin1');
+      rows.set(key, { cells, position: request.l0 });
+    }
+    const complete = this.staged(epoch);
     epoch.complete = complete;
     epoch.batches.clear();
     epoch.generation = {
@@ -174,6 +188,40 @@ class MemoryStore {
       progress: request.start.map((start, busPartition) => ({ busPartition, ...start, last: request.l0, floor: null })),
     };
     return { rows: rows.size };
+  }
+
+  private completeRowsOf({ generation: id, partitions }: KeyedRows): readonly Row[] {
+    const epoch = this.epochOf(id);
+    const complete = this.staged(epoch);
+    if (complete.length !== partitions || complete.some((partition, index) => partition.partition !== index))
+      throw new PipelineError('defect', `${id.table} is to be made of ${partitions} partitions, not all of them complete.`);
+    return completeRows(epoch, complete);
+  }
+
+  private merge(request: Parameters<Sink['merge']>[0]): { readonly rows: number } {
+    const { generation: id } = request;
+    const epoch = this.epochOf(id);
+    if (epoch.merged !== undefined) return { rows: epoch.merged.rows };
+    if (isOver(epoch)) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+    const rows = this.completeRowsOf(request);
+    const complete = this.staged(epoch);
+    mergeInto(this.others(id).find(({ generation }) => generation?.current)?.generation, rows, request);
+    this.forgetMerged(id);
+    epoch.complete = complete;
+    epoch.batches.clear();
+    epoch.ends.clear();
+    epoch.merged = {
+      rows: rows.length,
+      quarantined: complete.reduce((sum, partition) => sum + partition.quarantined, 0),
+      schema: request.schema,
+    };
+    return { rows: rows.length };
+  }
+
+  /** Of epochs that were merged only the last is one that users see. */
+  private forgetMerged({ pipeline, table }: GenerationId): void {
+    for (const epoch of this.epochs.values())
+      if (epoch.merged !== undefined && epoch.id.pipeline === pipeline && epoch.id.table === table) remove(epoch);
   }
 
   private others(id: GenerationId): Epoch[] {
@@ -222,6 +270,7 @@ class MemoryStore {
     const shown = this.others(epoch.id).find((other) => other.generation?.current === true)?.generation;
     // Invariant 'gate': nothing that users have seen is taken back.
     if (shown !== undefined && isFedAlike(shown, generation) && isBehind(generation.progress, shown.progress)) return false;
+    this.forgetMerged(epoch.id);
     for (const other of this.others(epoch.id)) remove(other);
     generation.current = true;
     return true;
@@ -241,6 +290,6 @@ class MemoryStore {
   }
 
   private discard(epoch: Epoch): void {
-    if (epoch.generation?.current !== true) remove(epoch);
+    if (epoch.generation?.current !== true && epoch.merged === undefined) remove(epoch);
   }
 }

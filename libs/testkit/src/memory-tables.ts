@@ -17,6 +17,8 @@ import type {
   TableSchema,
 } from '@nanosync/core';
 import { AvroReader, comparePositions, isComplete, laterPosition, PipelineError, readCell, readRowOrigin, UNCHANGED } from '@nanosync/core';
+import type { Merged } from './memory-merge.ts';
+import { mergedStatus } from './memory-merge.ts';
 
 const unzstd = promisify(zstdDecompress);
 
@@ -33,6 +35,8 @@ export interface Epoch {
   readonly ends: Map<string, EndMarker>;
   complete: readonly StagedPartition[] | undefined;
   generation: Generation | undefined;
+  /** Its rows were written over those of another generation. */
+  merged: Merged | undefined;
   gone: boolean;
 }
 
@@ -75,20 +79,22 @@ export async function decode({ batch, schema }: StageRequest['batches'][number])
 
 /** True when the epoch is built or gone: what still arrives of it is ignored. */
 export function isOver(epoch: Epoch): boolean {
-  return epoch.gone || epoch.generation !== undefined;
+  return epoch.gone || epoch.generation !== undefined || epoch.merged !== undefined;
 }
 
 /** Removes all of an epoch but the reminder that it was there. */
 export function remove(epoch: Epoch): void {
   epoch.gone = true;
   epoch.generation = undefined;
+  epoch.merged = undefined;
   epoch.complete = undefined;
   epoch.batches.clear();
   epoch.ends.clear();
 }
 
 /** The status of an epoch's generation, or undefined when it is not built. */
-export function statusOf({ generation }: Epoch) {
+export function statusOf({ generation, merged }: Epoch) {
+  if (merged !== undefined) return mergedStatus(merged);
   if (generation === undefined) return undefined;
   const { rowsBuilt, current, changesApplied, quarantined, defects, topicId, schema, progress } = generation;
   return { rowsBuilt, current, changesApplied, quarantined, defects, topicId, schema, progress: [...progress] };

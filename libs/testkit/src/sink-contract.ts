@@ -2,6 +2,7 @@ import type { Sink } from '@nanosync/core';
 import { afterEach, beforeEach, describe } from 'vitest';
 import { describeApplying } from './sink-contract-applying.ts';
 import { describeGenerations } from './sink-contract-generations.ts';
+import { describeResults } from './sink-contract-results.ts';
 import { describeScanning } from './sink-contract-scanning.ts';
 import { describeStaging } from './sink-contract-staging.ts';
 import { ORDERS } from './sink-fixtures.ts';
@@ -23,6 +24,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
     describeStaging(the);
     describeApplying(the);
     describeGenerations(the);
+    describeResults(the);
     describeScanning(the);
     propertyOfHistories(makeHarness, histories);
   });

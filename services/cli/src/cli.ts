@@ -3,7 +3,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { apply } from './commands/apply.ts';
 import type { CommonOptions } from './commands/common.ts';
 import { health } from './commands/health.ts';
-import { pauseOrResume, remove, resnapshot } from './commands/pipeline.ts';
+import { pauseOrResume, remove, resnapshot, runNow } from './commands/pipeline.ts';
 import { SERVICE_NAMES, service } from './commands/service.ts';
 import { start } from './commands/start.ts';
 import { status } from './commands/status.ts';
@@ -114,6 +114,10 @@ function addPipelineCommands(context: CliContext, program: Command, common: (com
     .option('--table <table>', 'only this one')
     .action((name: string) => run(() => resnapshot(context, name, common(again))));
   example(again, 'nanosync pipeline resnapshot orders-pipeline --table public.orders');
+  const running = one(pipeline.command('run'), 'Run the query of a query pipeline now, before its time.').action((name: string) =>
+    run(() => runNow(context, name, common(running))),
+  );
+  example(running, 'nanosync pipeline run daily-revenue');
   const removing = one(pipeline.command('delete'), 'Remove the pipeline: its slot, publication, topics and state.')
     .option('--drop-tables', 'its tables at the sink go too')
     .action((name: string) => run(() => remove(context, name, common(removing))));

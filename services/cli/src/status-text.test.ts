@@ -63,7 +63,7 @@ const pipeline = {
     changesApplied: 0,
     waitingChanges: 0,
   },
-  ...{ partitionsRepeated: 0, quarantined: 0, defects: 0, tables: [live, copying] },
+  ...{ partitionsRepeated: 0, quarantined: 0, defects: 0, tables: [live, copying], query: null },
 } as unknown as PipelineStatus;
 
 const text = (change: Partial<PipelineStatus> = {}) => statusText({ ...pipeline, ...change });

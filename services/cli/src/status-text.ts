@@ -3,6 +3,7 @@ import { followsChanges } from '@nanosync/core';
 import type { PipelineStatus, TableStatus, Trouble } from '@nanosync/runtime';
 import { isInDanger, needsPerson } from '@nanosync/runtime';
 import { figuresLines, lagText, shortPosition } from './figures-text.ts';
+import { queryHeadline, queryLines } from './query-text.ts';
 import { counted, countText, durationText, rateText } from './units-text.ts';
 
 /** A pipeline's status as lines for a terminal. What needs a person stands right under the name, with its cure. */
@@ -17,19 +18,20 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
   if (pipeline.quarantined > 0) lines.push(`  ${quarantineCure(pipeline)}`);
   if (pipeline.waiting !== null) lines.push(`  waiting: ${pipeline.waiting}`);
   lines.push(...pauseLines(pipeline));
-  if (pipeline.request !== null)
+  if (pipeline.request !== null && pipeline.query === null)
     lines.push(`  asked for: ${pipeline.request}${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
   if (pipeline.toCopy.length > 0) lines.push(`  to be copied anew: ${pipeline.toCopy.join(', ')}`);
   if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
+  if (pipeline.query !== null) return [...lines, ...queryLines(pipeline)];
   const follows = followsChanges({ replicationType: pipeline.type });
   lines.push(...(follows ? figuresLines(pipeline) : [`  ${copyText(pipeline)}`]));
   return [...lines, ...tableLines(pipeline.tables, follows)];
 }
 
 /** What stands still because users want it so, what that means meanwhile, and the way back. */
-function pauseLines({ name, phase, published, intent }: PipelineStatus): readonly string[] {
+function pauseLines({ name, phase, published, intent, query }: PipelineStatus): readonly string[] {
   const lines: string[] = [];
-  if (intent.run === 'paused') {
+  if (intent.run === 'paused' && query === null) {
     const since = published === null ? '' : `; the source keeps its log from ${published} on`;
     if (phase === 'paused') lines.push(`  paused: nothing is read${since}; go on with: nanosync pipeline resume ${name}`);
     else if (phase === 'failed' || phase === 'completed') lines.push(`  asked to pause, but it is ${phase}`);
@@ -40,7 +42,8 @@ function pauseLines({ name, phase, published, intent }: PipelineStatus): readonl
 }
 
 function headline(pipeline: PipelineStatus): string {
-  const { phase, healthy, quarantined, defects, toAdd } = pipeline;
+  const { healthy, quarantined, defects, toAdd } = pipeline;
+  const phase = pipeline.query === null ? pipeline.phase : queryHeadline(pipeline);
   const live = phase === 'streaming' && toAdd.length === 0 && pipeline.tables.every((table) => table.state === 'live');
   const sink = pipeline.intent.sink === 'paused' ? ', sink paused' : '';
   if (healthy) return `${live ? 'streaming, live' : phase}${sink}`;
@@ -51,6 +54,8 @@ function headline(pipeline: PipelineStatus): string {
   if (quarantined > 0) reasons.push(`${counted(quarantined, 'row')} in quarantine`);
   for (const trouble of pipeline.troubles) if (needsPerson(trouble)) reasons.push(troubleText(trouble, toAdd.length));
   if (pipeline.retention !== null && isInDanger(pipeline)) reasons.push('the source drops what was not read');
+  if (pipeline.query?.last?.failure) reasons.push('its last run failed');
+  if ((pipeline.query?.last?.quarantined ?? 0) > 0) reasons.push('rows left out');
   if (defects > 0) reasons.push(`${counted(defects, 'defect')} counted`);
   return `${phase}, NEEDS ATTENTION: ${reasons.join(', ')}`;
 }

@@ -1,6 +1,7 @@
-import type { ServiceContext } from '@nanosync/core';
+import type { PipelineDefinition, ServiceContext } from '@nanosync/core';
 import { describeError, followPipelines, isKind, leaseNames, withLease } from '@nanosync/core';
 import { PipelinePlanner } from './pipeline-planner.ts';
+import { QueryPlanner } from './query-planner.ts';
 import { watchPipeline } from './watch.ts';
 
 /** How often the planner looks for new or changed pipelines, in milliseconds. */
@@ -20,8 +21,15 @@ export async function runPlanner(ctx: ServiceContext): Promise<void> {
   await followPipelines(
     ctx,
     () => true,
-    (inner, { definition: { name } }) => withLease(inner, leaseNames.planner(name), (_, signal) => runWatched({ ...inner, signal }, name)),
+    (inner, { definition }) =>
+      withLease(inner, leaseNames.planner(definition.name), (_, signal) => runKind({ ...inner, signal }, definition)),
   );
+}
+
+/** A query pipeline has no log of its source to be watched. */
+async function runKind(ctx: ServiceContext, { name, query }: PipelineDefinition): Promise<void> {
+  if (query === undefined) await runWatched(ctx, name);
+  else await runPipeline(ctx, name, new QueryPlanner(ctx, name));
 }
 
 /** One pipeline, and beside it the figures for status. */
@@ -30,16 +38,18 @@ async function runWatched(ctx: ServiceContext, name: string): Promise<void> {
   const watching = watchPipeline({ ...ctx, signal: AbortSignal.any([ctx.signal, ending.signal]) }, name);
   watching.catch(() => undefined); // Thrown below; not unhandled until then.
   try {
-    await runPipeline(ctx, name);
+    await runPipeline(ctx, name, new PipelinePlanner(ctx, name));
   } finally {
     ending.abort();
     await watching;
   }
 }
 
+/** What takes a pipeline of one kind on, step by step. */
+type Planner = Pick<PipelinePlanner, 'step' | 'fail' | 'waitFor'> & AsyncDisposable;
+
 /** One pipeline until it is gone or the signal aborts. A database that is away is waited for; a defect ends the service. */
-async function runPipeline(ctx: ServiceContext, name: string): Promise<void> {
-  const planner = new PipelinePlanner(ctx, name);
+async function runPipeline(ctx: ServiceContext, name: string, planner: Planner): Promise<void> {
   try {
     while (!ctx.signal.aborted) {
       const outcome = await attempt(ctx, planner, name);
@@ -59,7 +69,7 @@ function cureOfLoss(name: string): string {
   return `Run: nanosync apply -f pipelines.yaml, then: nanosync pipeline resnapshot ${name}`;
 }
 
-async function attempt(ctx: ServiceContext, planner: PipelinePlanner, name: string): Promise<'busy' | 'idle' | 'gone'> {
+async function attempt(ctx: ServiceContext, planner: Planner, name: string): Promise<'busy' | 'idle' | 'gone'> {
   try {
     return await planner.step();
   } catch (error) {

@@ -116,7 +116,8 @@ export async function voidPlan(
   ctx.log.warn('snapshot plan void', { table, reason, voids: next.voids });
 }
 
-function plannedPartition(partition: number, range: string): PartitionRecord {
+/** A range that nobody has read. */
+export function plannedPartition(partition: number, range: string): PartitionRecord {
   return {
     v: RECORD_VERSION,
     partition,

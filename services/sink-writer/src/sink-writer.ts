@@ -13,6 +13,7 @@ import {
   stateKeys,
   tellTrouble,
 } from '@nanosync/core';
+import { runResultWriter } from './result-writer.ts';
 import { runRowLoader } from './row-loader.ts';
 import { reportFailure, TableReport } from './table-report.ts';
 import type { TableWork } from './table-writer.ts';
@@ -79,7 +80,7 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
   const watching = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
     const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name)))?.value;
     if (now === undefined || isOver(now, pipeline)) return true;
-    join(recordedTables(now));
+    join(await writtenTables(ctx, now));
     return false;
   });
   watching.catch(() => undefined); // One of the loops below; not unhandled until then.
@@ -96,15 +97,16 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
     const loops: Promise<void>[] = [];
     const add = (loop: Promise<void>) => loops.push(loop.then(end, broken));
     const written = new Set<string>();
+    const run = pipeline.definition.query === undefined ? runTable : runResult;
     join = (tables) => {
       for (const table of tables) {
         if (written.has(table)) continue;
         written.add(table);
-        add(again(inner, () => runTable({ ctx: inner, pipeline, sink, table, wanted: () => share.owns(`${name}/${table}`) })));
+        add(again(inner, () => run({ ctx: inner, pipeline, sink, table, wanted: () => share.owns(`${name}/${table}`) })));
       }
     };
     add(again(inner, () => believedTwice(inner, () => runRowLoader(inner, pipeline, sink, () => share.owns(`${name}/rows`)))));
-    join(recordedTables(pipeline));
+    join(await writtenTables(ctx, pipeline));
     add(watching);
     for (const loop of loops) await loop; // Also those that come while the others run.
     if (failed !== undefined) throw failed.reason;
@@ -120,6 +122,14 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
     ctx.signal.removeEventListener('abort', end);
     await steady;
   }
+}
+
+/** The tables that have a writer. A run of a query may still be under way whose table the definition no longer names. */
+async function writtenTables(ctx: ServiceContext, pipeline: PipelineRecord): Promise<readonly string[]> {
+  const { name, query } = pipeline.definition;
+  if (query === undefined) return recordedTables(pipeline);
+  const known = await listRecords<TableRecord>(ctx.state, stateKeys.tables(name));
+  return [query.table, ...known.map(({ value }) => value.table)];
 }
 
 /** Says what broke the pipeline's loops and waits, longer each time, before they begin again; throws what must not be retried. */
@@ -168,6 +178,12 @@ async function runTable(work: Omit<TableWork, 'report'>): Promise<void> {
     const failure = { reason: error.message, cure: error.hint ?? `Run: nanosync pipeline resnapshot ${pipeline.definition.name}` };
     for (; !ctx.signal.aborted; await ctx.clock.sleep(SAY_AGAIN_MS, ctx.signal)) await report.fail(failure);
   }
+}
+
+/** The writer of a query's table. What keeps a result from being written ends its run, and not the writer. */
+async function runResult(work: Omit<TableWork, 'report'>): Promise<void> {
+  const report = new TableReport(work.ctx, work.pipeline.definition.name, work.table);
+  await believedTwice(work.ctx, () => runResultWriter({ ...work, report }));
 }
 
 /** Work that ended because it is another process's share now, or its lease was lost, is waited for again. */

@@ -1,5 +1,16 @@
-import type { PartitionRecord, PartitionTask, PipelineRecord, RejectedRow, ServiceContext, TableRecord } from '@nanosync/core';
+import type {
+  PartitionRecord,
+  PartitionTask,
+  PipelineRecord,
+  RangeOptions,
+  RangeOutput,
+  RejectedRow,
+  ServiceContext,
+  Source,
+  TableRecord,
+} from '@nanosync/core';
 import {
+  describeError,
   isKind,
   measured,
   PARTITION_MACHINE,
@@ -7,6 +18,7 @@ import {
   readRecord,
   rowBlockSchemaJson,
   rowOrigin,
+  scheduledQuery,
   stateKeys,
   step,
   updateRecord,
@@ -63,9 +75,20 @@ export async function readPartition(ctx: ServiceContext, task: PartitionTask, to
     });
     if (!wholly) await giveBack(ctx, task);
   } catch (error) {
-    if (!isKind(error, 'table-changed')) throw error;
-    await settle(ctx, task, attempt, (record) => (record.phase === 'durable' ? record : { ...record, voided: error.message }));
+    const voided = voidReason(pipeline, error);
+    if (voided === undefined) throw error;
+    await settle(ctx, task, attempt, (record) => (record.phase === 'durable' ? record : { ...record, voided }));
   }
+}
+
+function isScheduled(pipeline: PipelineRecord): boolean {
+  return scheduledQuery(pipeline) !== undefined;
+}
+
+/** Why a range cannot be read as it was planned, however often it is tried. What the source has against a query ends the run: the next one may go. */
+function voidReason(pipeline: PipelineRecord, error: unknown): string | undefined {
+  if (isScheduled(pipeline)) return isKind(error, 'table-changed', 'prerequisite', 'config') ? describeError(error) : undefined;
+  return isKind(error, 'table-changed') ? error.message : undefined;
 }
 
 /** Takes the partition by compare-and-set under a new attempt id; undefined when there is nothing left to read, or another range. */
@@ -113,7 +136,7 @@ async function publishRange(
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   };
   const targetBytes = Math.min(BLOCK_BYTES, publisher.maxBlockBytes);
-  for await (const output of source.readRange(table, task.range, { targetBytes, origin, view: table.view, signal: ctx.signal })) {
+  for await (const output of outputsOf(source, { pipeline, table, task }, { targetBytes, origin, view: table.view, signal: ctx.signal })) {
     if (output.kind === 'rejected') {
       // Invariant 'nothing-skipped': published and counted, then the rest is read.
       await publisher.quarantine(name, output.row);
@@ -141,6 +164,19 @@ async function publishRange(
     ctx.log.warn('rows quarantined', { table: tableId, partition: `${task.order}/${task.partitions}`, rows: count, reason });
   await publisher.end(task, { table: tableId, epoch, partition, attempt, batches, rows, quarantined });
   return { rows, bytes };
+}
+
+/** What a range yields; of a query it is the statement itself. */
+function outputsOf(
+  source: Source,
+  { pipeline, table, task }: { readonly pipeline: PipelineRecord; readonly table: TableRecord; readonly task: PartitionTask },
+  options: RangeOptions,
+): AsyncIterable<RangeOutput> {
+  const query = scheduledQuery(pipeline);
+  if (query === undefined) return source.readRange(table, task.range, options);
+  if (source.queries === undefined)
+    throw new PipelineError('config', `The source ${pipeline.definition.source.connection.name} runs no queries.`);
+  return source.queries.read({ statement: task.range, storage: table.storage, timeoutMs: query.timeoutMs }, options);
 }
 
 /** Moves the partition's record every few seconds while it is read, so that the planner sees that it goes on. */

@@ -1,5 +1,5 @@
 import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext } from '@nanosync/core';
-import { abortWhen, isReadFrom, readRecord, recordedTables, stateKeys, updateRecord } from '@nanosync/core';
+import { abortWhen, areRangesRead, readRecord, recordedTables, scheduledQuery, stateKeys, updateRecord } from '@nanosync/core';
 import { partitionKey } from './partition-lease.ts';
 
 /** How often a reader looks whether its pipeline is still to be read, in milliseconds. */
@@ -7,7 +7,8 @@ const LOOK_EVERY_MS = 250;
 
 /** True while the table's ranges are to be read under the anchor that the pipeline was found with. */
 export function isRangeWanted(now: PipelineRecord | undefined, { table }: PartitionTask, anchor: string | undefined): boolean {
-  return now !== undefined && isReadFrom(now) && now.anchor?.id === anchor && recordedTables(now).includes(table);
+  if (now === undefined || !areRangesRead(now) || now.anchor?.id !== anchor) return false;
+  return scheduledQuery(now) !== undefined || recordedTables(now).includes(table);
 }
 
 /**

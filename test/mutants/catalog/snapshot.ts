@@ -139,7 +139,7 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     invariant: 'cover',
     does: 'A worker that finds a table rewritten tells nobody, and the range is read by nobody.',
     file: `${WORKER}/read-partition.ts`,
-    find: '{ ...record, voided: error.message }));',
+    find: '{ ...record, voided }));',
     replace: 'record));',
     test: worker('says in the ledger that a table was rewritten, and ends nothing'),
   },

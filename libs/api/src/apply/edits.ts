@@ -1,5 +1,7 @@
 import type { ConnectionDefinition, PipelineDefinition, PipelineRecord } from '@nanosync/core';
 import { afterCommand, followsChanges, goesOn, recordedTables } from '@nanosync/core';
+import type { QueryPart } from './query-edits.ts';
+import { QUERY_EDITS } from './query-edits.ts';
 
 /** A stored pipeline and what a file wants of it. */
 export interface Change {
@@ -32,6 +34,7 @@ export type DefinitionPart =
   | 'source.tables'
   | 'source.columns'
   | 'sink.connection'
+  | QueryPart
   | 'snapshot.concurrency'
   | 'snapshot.max_rows_per_second'
   | 'snapshot.target_rows_per_partition';
@@ -43,6 +46,7 @@ export const EDITS: Readonly<Record<DefinitionPart, EditRule>> = {
   'source.tables': { value: ({ source }) => source.tables, outcomes: tableOutcomes },
   'source.columns': { value: ({ source }) => source.columns, outcomes: columnOutcomes },
   'sink.connection': { value: ({ sink }) => leadsTo(sink.connection), outcomes: () => [cannotChange('sink.connection')] },
+  ...QUERY_EDITS,
   'snapshot.concurrency': {
     value: ({ snapshot }) => snapshot.concurrency,
     outcomes: ({ wanted }) => [effect(`up to ${wanted.snapshot.concurrency} partitions are read at once from now on`)],

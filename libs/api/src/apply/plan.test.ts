@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
+import type { PipelineDefinition, PipelineRecord, QueryDefinition, State } from '@nanosync/core';
 import { newPipeline, positionOf, stateKeys } from '@nanosync/core';
 import { FakeClock, openMemoryState } from '@nanosync/testkit';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -22,6 +22,13 @@ const RECORD: PipelineRecord = {
   recorded: ['s.a'],
 };
 
+const RUNS: QueryDefinition = {
+  ...{ statement: 'SELECT 1 AS a', table: 'r.a', key: ['a'], schedule: { everyMs: 60_000 }, timeoutMs: null },
+};
+const QUERY: PipelineDefinition = { ...OLD, replicationType: 'query', source: { ...OLD.source, tables: [] }, query: RUNS };
+const QUERY_RECORD: PipelineRecord = { ...RECORD, definition: QUERY, phase: 'scheduled', recorded: [] };
+const withQuery = (query: Partial<QueryDefinition>): PipelineDefinition => ({ ...QUERY, query: { ...RUNS, ...query } });
+
 /** One edit of each part: those that a pipeline takes, with their effect, and those that it does not. */
 const CASES: Readonly<Record<DefinitionPart, readonly (readonly [PipelineDefinition, string])[]>> = {
   replication_type: [[{ ...OLD, replicationType: 'query' }, 'refused: its replication_type differs']],
@@ -40,6 +47,19 @@ const CASES: Readonly<Record<DefinitionPart, readonly (readonly [PipelineDefinit
       'columns are kept back of tables that are not copied yet',
     ],
   ],
+  'source.query': [[withQuery({ statement: 'SELECT 2 AS a' }), 'the next run is of the new query']],
+  'sink.table': [
+    [withQuery({ table: 'r.b' }), 'the next run writes r.b, which is a new table; r.a stays as it is and is no longer written'],
+  ],
+  key: [
+    [withQuery({ key: ['b'] }), 'the next run replaces the table whole; those after it are written by b'],
+    [withQuery({ key: [] }), 'each result replaces the table whole from the next run on'],
+  ],
+  schedule: [
+    [withQuery({ schedule: { everyMs: 5000 } }), 'it runs every 5 s, reckoned from the start of its last run'],
+    [withQuery({ schedule: { cron: '0 * * * *', timeZone: 'UTC' } }), 'it runs next at the next time of "0 * * * *" (UTC)'],
+  ],
+  timeout: [[withQuery({ timeoutMs: 9000 }), 'the next run is given up after 9 s']],
   'sink.connection': [
     [{ ...OLD, sink: { connection: { ...OLD.sink.connection, properties: { path: '/v' } } } }, 'refused: its sink.connection differs'],
   ],
@@ -75,21 +95,23 @@ describe('every edit of a definition', () => {
   const cases = Object.entries(CASES).flatMap(([part, edits]) => edits.map(([wanted, says]) => ({ part, wanted, says })));
 
   it.each(cases)('of $part: $says', async ({ part, wanted, says }) => {
+    const before = wanted.query === undefined ? RECORD : QUERY_RECORD;
+    await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);
     if (says.startsWith('refused: ')) {
       await expect(planApply(state, [wanted])).rejects.toThrow(says.slice('refused: '.length));
-      expect(await stored()).toEqual(RECORD);
+      expect(await stored()).toEqual(before);
       return;
     }
     const plans = await planApply(state, [wanted]);
     expect(plans[0]).toMatchObject({ outcome: 'updated', edits: [{ part, effect: says, drops: false }] });
     await storeDefinitions(state, plans, { clock, confirmed: false });
-    expect(await stored()).toEqual({ ...RECORD, definition: wanted });
+    expect(await stored()).toEqual({ ...before, definition: wanted });
     // Twice is the same as once.
     const again = await planApply(state, [wanted]);
     expect(again[0]).toMatchObject({ outcome: 'unchanged', edits: [] });
-    const before = await state.get(stateKeys.pipeline('p'));
+    const entry = await state.get(stateKeys.pipeline('p'));
     await storeDefinitions(state, again, { clock, confirmed: false });
-    expect(await state.get(stateKeys.pipeline('p'))).toEqual(before);
+    expect(await state.get(stateKeys.pipeline('p'))).toEqual(entry);
   });
 
   it('of source.columns copies a table that is followed anew', async () => {

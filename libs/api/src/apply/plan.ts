@@ -1,5 +1,5 @@
 import type { Clock, PipelineDefinition, PipelineRecord, State } from '@nanosync/core';
-import { listRecords, newPipeline, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
+import { listRecords, newPipeline, PipelineError, readRecord, recordedTables, stateKeys, targetsOf } from '@nanosync/core';
 import { sinkPlace } from '@nanosync/runtime';
 import { ApiFault } from '../contract/errors.ts';
 import type { Change, DefinitionPart, Outcome } from './edits.ts';
@@ -52,6 +52,7 @@ export async function planApply(state: State | undefined, definitions: readonly 
     const { plan, refused } = planEdits({ stored: stored.value, wanted: definition }, stored.version);
     refusals.push(...refused);
     const others = existing.filter(({ name }) => name !== definition.name);
+    if (writesElsewhere(stored.value.definition, definition)) refusals.push(...takenTargets(definition, others));
     if (plan.added.length > 0) refusals.push(...takenTargets(withTables(definition, plan.added), others));
     plans.push(plan);
   }
@@ -123,7 +124,7 @@ function requireHarmless(plans: readonly PlannedApply[]): void {
 
 /** What must be looked at before this plan is stored: a new pipeline, or the tables that come to one; undefined when there is nothing. */
 export function toCheck({ definition, outcome, added }: PlannedApply): PipelineDefinition | undefined {
-  if (outcome === 'created') return definition;
+  if (outcome === 'created' || (outcome === 'updated' && definition.query !== undefined)) return definition;
   return added.length > 0 ? withTables(definition, added) : undefined;
 }
 
@@ -136,13 +137,18 @@ function withDefinition(stored: PipelineRecord, definition: PipelineDefinition):
   return stored.anchor === null ? { ...stored, definition } : { ...stored, definition, recorded: recordedTables(stored) };
 }
 
+/** A query whose result goes to another table than before. */
+function writesElsewhere({ query: before }: PipelineDefinition, { query }: PipelineDefinition): boolean {
+  return query !== undefined && before?.table !== query.table;
+}
+
 /** Tables that a stored pipeline writes to the same place; the names there may ignore case. */
 function takenTargets(definition: PipelineDefinition, existing: readonly PipelineDefinition[]): readonly string[] {
   const place = ({ sink }: PipelineDefinition) => sinkPlace(sink.connection);
   const name = (table: string) => table.toLowerCase(); // Every sink that exists takes names of another case for the same.
-  return definition.source.tables.flatMap((table) => {
+  return targetsOf(definition).flatMap((table) => {
     const other = existing.find(
-      (stored) => place(stored) === place(definition) && stored.source.tables.some((one) => name(one) === name(table)),
+      (stored) => place(stored) === place(definition) && targetsOf(stored).some((one) => name(one) === name(table)),
     );
     if (other === undefined) return [];
     return [

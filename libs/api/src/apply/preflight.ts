@@ -1,5 +1,5 @@
 import type { ConnectionDefinition, PipelineDefinition, Problem, Source, TableId, TableSchema } from '@nanosync/core';
-import { describeError, isKind, PipelineError, sourceUseOf } from '@nanosync/core';
+import { describeError, isKind, PipelineError, resultSchema, sourceUseOf, targetsOf } from '@nanosync/core';
 
 /** What a pipeline would write. */
 export interface SinkCheckRequest {
@@ -34,7 +34,13 @@ export async function preflight(ports: PreflightPorts, definitions: readonly Pip
 /** Puts the tables' columns into `schemas` for the sink, when the source has no problem. */
 async function sourceProblems(ports: PreflightPorts, definition: PipelineDefinition, schemas: TableSchema[]): Promise<readonly Problem[]> {
   const { connection, tables, columns } = definition.source;
+  const { query } = definition;
   await using source = await ports.openSource(connection);
+  if (query !== undefined) {
+    if (source.queries === undefined) return [{ what: 'This source runs no queries.', cure: 'Name a PostgreSQL database.' }];
+    schemas.push(resultSchema(query, (await source.queries.describe(query.statement)).columns));
+    return [];
+  }
   const problems = await source.check(definition.name, tables, columns, sourceUseOf(definition));
   if (problems.length === 0) for (const { schema } of await source.discover(tables, columns)) schemas.push(schema);
   return problems;
@@ -45,7 +51,7 @@ async function sinkProblems(
   definition: PipelineDefinition,
   schemas: readonly TableSchema[],
 ): Promise<readonly Problem[]> {
-  const request = { pipeline: definition.name, tables: definition.source.tables as readonly TableId[], schemas };
+  const request = { pipeline: definition.name, tables: targetsOf(definition) as readonly TableId[], schemas };
   return await ports.checkSink(definition.sink.connection, request);
 }
 

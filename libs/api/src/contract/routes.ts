@@ -49,6 +49,14 @@ export const ROUTES = {
     body: s.PART_REQUEST,
     answer: s.COMMAND_ANSWER,
   },
+  run: {
+    method: 'POST',
+    path: '/v1/pipelines/{name}/run',
+    summary: 'Run the query of a query pipeline before its time.',
+    params: s.PIPELINE_PARAMS,
+    body: s.RUN_REQUEST,
+    answer: s.COMMAND_ANSWER,
+  },
   resnapshot: {
     method: 'POST',
     path: '/v1/pipelines/{name}/resnapshot',

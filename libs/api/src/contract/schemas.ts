@@ -1,5 +1,6 @@
-import type { PipelineDefinition } from '@nanosync/core';
+import type { PipelineDefinition, QueryDefinition } from '@nanosync/core';
 import type { PipelineStatus } from '@nanosync/runtime';
+import { cronProblem, isTimeZone } from '@nanosync/runtime';
 import { z } from 'zod';
 import type { DefinitionPart } from '../apply/edits.ts';
 import { EDITS } from '../apply/edits.ts';
@@ -25,6 +26,26 @@ const columnRules = z.strictObject({
 /** Every field has its schema: one that is new does not compile without. */
 type Shape<T> = Record<keyof T, z.ZodType>;
 
+const query = z.strictObject({
+  statement: text.min(1, 'is empty'),
+  table: z
+    .string()
+    .max(500)
+    .regex(/^[^.]+\../, 'is no table name; write schema.table'),
+  key: z.array(text).max(1000).readonly(),
+  schedule: z.union([
+    z.strictObject({ everyMs: z.int().min(1000, 'must be at least 1000') }),
+    z.strictObject({
+      cron: z
+        .string()
+        .max(200)
+        .refine((cron) => cronProblem(cron) === undefined, 'is no cron expression'),
+      timeZone: z.string().max(100).refine(isTimeZone, 'is no time zone'),
+    }),
+  ]),
+  timeoutMs: count.nullable(),
+} satisfies Shape<QueryDefinition>);
+
 /** A pipeline's definition as a pipelines file gives it once it is read: defaults filled in, references kept. */
 export const DEFINITION: z.ZodType<PipelineDefinition> = z
   .strictObject({
@@ -32,10 +53,7 @@ export const DEFINITION: z.ZodType<PipelineDefinition> = z
     replicationType: z.enum(['cdc_backfill', 'cdc', 'snapshot', 'query']),
     source: z.strictObject({
       connection,
-      tables: z
-        .array(z.string().regex(/^[^.]+\../, 'is no table name; write schema.table'))
-        .min(1, 'is empty')
-        .max(10_000),
+      tables: z.array(z.string().regex(/^[^.]+\../, 'is no table name; write schema.table')).max(10_000),
       columns: z.record(z.string().max(500), columnRules).exactOptional(),
     } satisfies Shape<PipelineDefinition['source']>),
     sink: z.strictObject({ connection } satisfies Shape<PipelineDefinition['sink']>),
@@ -44,7 +62,15 @@ export const DEFINITION: z.ZodType<PipelineDefinition> = z
       targetRowsPerPartition: count,
       maxRowsPerSecond: z.int().min(1000, 'must be at least 1000').nullable(),
     } satisfies Shape<PipelineDefinition['snapshot']>),
+    query: query.exactOptional(),
   } satisfies Shape<PipelineDefinition>)
+  .superRefine(({ replicationType, source, query }, context) => {
+    const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+    if (replicationType !== 'query' && source.tables.length === 0) wrong(['source', 'tables'], 'is empty');
+    if (replicationType !== 'query' && query !== undefined) wrong(['query'], 'goes only with replicationType query');
+    if (replicationType === 'query' && query === undefined) wrong(['query'], 'is missing');
+    if (replicationType === 'query' && source.tables.length > 0) wrong(['source', 'tables'], 'does not go with replicationType query');
+  })
   .meta({ title: 'Definition' });
 
 /** Which pipeline. */
@@ -107,6 +133,8 @@ export const COMMAND_ANSWER = z.strictObject({
 
 /** Which part is paused or resumed. */
 export const PART_REQUEST = z.strictObject({ part: z.enum(['pipeline', 'sink']).optional() });
+/** What a run before its time is asked with: nothing. */
+export const RUN_REQUEST = z.strictObject({});
 export const RESNAPSHOT_REQUEST = z.strictObject({ table: z.string().max(500).optional().meta({ description: 'Only this table.' }) });
 export const DELETE_REQUEST = z.strictObject({
   dropTables: z.boolean().optional().meta({ description: 'Its tables at the sink go too.' }),

@@ -40,6 +40,9 @@ export const FAILPOINTS = [
   'acknowledged',
   'changes-applied',
   'generation-switched',
+  'query-run-stored',
+  'query-result-written',
+  'query-run-ended',
 ] as const;
 export type FailpointName = (typeof FAILPOINTS)[number];
 

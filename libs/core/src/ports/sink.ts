@@ -104,6 +104,13 @@ export interface ScanRequest {
   readonly signal: AbortSignal;
 }
 
+/** The complete partitions of an epoch, and the key that its rows are to have. */
+export interface KeyedRows {
+  readonly generation: GenerationId;
+  readonly schema: TableSchema;
+  readonly partitions: number;
+}
+
 /** How much a sink wants of a step: where each costs much however little it holds, more is gathered before it. */
 export interface SinkPace {
   /** Bytes of row batches, and of changes, that are worth a step. */
@@ -145,7 +152,7 @@ export interface Sink extends AsyncDisposable {
   discard(generation: GenerationId): Promise<void>;
 
   /**
-   * Builds the generation once: a fresh physical table of one row a key out of the complete partitions, progress at `start`,
+   * Builds the generation once: a fresh physical table of one row a key out of the complete partitions (without a key: of all their rows), progress at `start`,
    * and, where no other generation is current, the table's name. Does nothing when it exists. Returns the rows built.
    */
   build(request: {
@@ -157,7 +164,19 @@ export interface Sink extends AsyncDisposable {
     readonly topicId: string;
     readonly start: readonly { readonly next: number; readonly session: number }[];
   }): Promise<{ readonly rows: number }>;
-  /** The generation's status, or undefined when it is not built. */
+  /**
+   * What keeps the complete partitions of an epoch from being written by the schema's key: rows that lack a cell of it, and keys that stand
+   * in several rows. The answer never changes.
+   */
+  keyFaults(request: KeyedRows): Promise<{ readonly nulls: number; readonly doubled: number }>;
+  /**
+   * Writes the rows of the complete partitions over those of the generation that has the table's name, by the schema's key: a row whose key is there takes its
+   * place, another one comes to it, the rest stays. One transaction, once for an epoch, whoever asks and however often. From then on the
+   * epoch counts as current, as users see its rows, until another one is merged or takes the name. Throws `table-changed` for
+   * rows of other columns or another key, `conflict` for an epoch that was given up and where no generation has the name.
+   */
+  merge(request: KeyedRows & { readonly l0: Position }): Promise<{ readonly rows: number }>;
+  /** The generation's status, or undefined when it is neither built nor merged. */
   generation(generation: GenerationId): Promise<GenerationStatus | undefined>;
   /**
    * The epochs of a table that the sink holds something of: built ones, and those that are only staged (their anchor is empty, they are not

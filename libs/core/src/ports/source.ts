@@ -3,6 +3,7 @@ import type { TableColumnRules } from '../column-rules.ts';
 import type { Position } from '../position.ts';
 import type { Anchor } from '../records.ts';
 import type { TableId, TableSchema } from '../table.ts';
+import type { QuerySource } from './query-source.ts';
 
 /** Something a user must repair before a pipeline can run: what is wrong and the statement or setting that cures it. */
 export interface Problem {
@@ -262,6 +263,8 @@ export interface Source extends AsyncDisposable {
   retention(anchor: Anchor): Promise<SourceRetention>;
   /** The current end of the source's log, for lag. */
   end(): Promise<Position>;
+  /** Of a source that can run statements. */
+  readonly queries?: QuerySource | undefined;
   /** Bytes of log between two positions, for display; 0 when the source cannot tell. */
   distance(from: Position, to: Position): number;
 }

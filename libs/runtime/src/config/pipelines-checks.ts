@@ -2,6 +2,7 @@ import { referenceProblem } from '../secrets.ts';
 import type { LooseConnection, LooseFile, LoosePipeline } from './pipelines-loose.ts';
 import type { ConnectionType } from './pipelines-schema.ts';
 import { CONNECTION_TYPES, REPLICATION_NAMES, sinkPlace } from './pipelines-schema.ts';
+import { checkQuery } from './query-checks.ts';
 import { nearest } from './suggest.ts';
 import type { ConfigPath, ConfigProblems } from './yaml-file.ts';
 
@@ -9,7 +10,7 @@ import type { ConfigPath, ConfigProblems } from './yaml-file.ts';
 const IGNORES_CASE: Readonly<Record<string, string>> = { duckdb: 'DuckDB', bigquery: 'BigQuery' };
 
 /** The replication types that are built. */
-const READY_TYPES: readonly string[] = ['cdc_backfill', 'snapshot'];
+const READY_TYPES: readonly string[] = ['cdc_backfill', 'snapshot', 'query'];
 
 const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,39}$/;
 
@@ -86,7 +87,8 @@ function checkPipeline(pipeline: LoosePipeline, path: ConfigPath, connections: r
   if (source !== undefined) checkRole(source, 'source', [...path, 'source', 'connection'], connections, problems);
   if (sink !== undefined) checkRole(sink, 'sink', [...path, 'sink', 'connection'], connections, problems);
   if (tables !== undefined) checkTables(tables, [...path, 'source', 'tables'], problems);
-  checkColumns(pipeline, [...path, 'source', 'columns'], problems);
+  if (replicationType !== 'query') checkColumns(pipeline, [...path, 'source', 'columns'], problems);
+  checkQuery(pipeline, path, problems);
 }
 
 function checkRole(
@@ -152,8 +154,9 @@ function checkColumns({ columns, tables = [] }: LoosePipeline, path: ConfigPath,
  */
 function checkTargets({ pipelines, connections }: LooseFile, problems: ConfigProblems): void {
   const writers = new Map<string, { readonly index: number; readonly table: string }>();
-  for (const [index, { sink, tables }] of pipelines.entries()) {
-    for (const [at, table] of (tables ?? []).entries()) {
+  for (const [index, { sink, tables = [], query, replicationType }] of pipelines.entries()) {
+    const isQuery = replicationType === 'query';
+    for (const [at, table] of (isQuery ? [query.table] : tables).entries()) {
       if (sink === undefined || table === undefined) continue;
       const connection = connections.find(({ name }) => name === sink);
       const ignoresCase = connection?.type !== undefined && connection.type in IGNORES_CASE;
@@ -161,7 +164,7 @@ function checkTargets({ pipelines, connections }: LooseFile, problems: ConfigPro
       const target = JSON.stringify([place, ignoresCase ? table.toLowerCase() : table]);
       const other = writers.get(target) ?? { index, table };
       writers.set(target, other);
-      const path = ['pipelines', index, 'source', 'tables', at];
+      const path = ['pipelines', index, ...(isQuery ? ['sink', 'table'] : ['source', 'tables', at])];
       if (other.table !== table)
         problems.add(
           path,

@@ -146,7 +146,7 @@ describe('a wrong pipelines file', () => {
       'p.yaml:18: pipelines[0].snapshot.targetRowsPerPartition is not a known key; did you mean target_rows_per_partition?',
     ]);
     expect(refused('    snapshot:', '    retention:')).toEqual([
-      'p.yaml:16: pipelines[0].retention is not a known key; known are name, replication_type, source, sink, snapshot',
+      'p.yaml:16: pipelines[0].retention is not a known key; known are name, replication_type, source, sink, key, every, schedule, time_zone, timeout, snapshot',
     ]);
     expect(refused('connections:', 'connection:')[0]).toBe('p.yaml:1: connection is not a known key; did you mean connections?');
   });
@@ -181,9 +181,9 @@ describe('a wrong pipelines file', () => {
     expect(found[0]).toMatch(/^p\.yaml:\d+: /);
   });
 
-  it.each(['cdc', 'cdc_only', 'query'])('says that replication_type %s is not there yet', (type) => {
+  it.each(['cdc', 'cdc_only'])('says that replication_type %s is not there yet', (type) => {
     expect(refused('    source:', `    replication_type: ${type}\n    source:`)).toEqual([
-      `p.yaml:11: pipelines[0].replication_type ${type} is not there yet; use cdc_backfill or snapshot`,
+      `p.yaml:11: pipelines[0].replication_type ${type} is not there yet; use cdc_backfill or snapshot or query`,
     ]);
   });
 

@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import type { ConnectionDefinition, PipelineDefinition } from '@nanosync/core';
+import type { ConnectionDefinition, PipelineDefinition, QueryDefinition } from '@nanosync/core';
 import { defaultConcurrency } from '../environment.ts';
 import { hasReference } from '../secrets.ts';
 import { deepFreeze } from './freeze.ts';
@@ -7,6 +7,7 @@ import { checkPipelines } from './pipelines-checks.ts';
 import { looselyRead } from './pipelines-loose.ts';
 import type { PipelinesFileData } from './pipelines-schema.ts';
 import { PIPELINES_FILE, REPLICATION_NAMES } from './pipelines-schema.ts';
+import { parseDuration } from './units.ts';
 import { parseYaml, readConfigFile } from './yaml-file.ts';
 
 /** Rows a partition should have unless the file says otherwise. */
@@ -39,14 +40,31 @@ function definitionsOf(data: PipelinesFileData, options: ParseOptions): Pipeline
   return data.pipelines.map((written) => ({
     name: written.name,
     replicationType: REPLICATION_NAMES[written.replication_type ?? 'cdc_backfill'],
-    source: { connection: connection(written.source.connection), tables: written.source.tables, ...columnsOf(written.source.columns) },
+    source: {
+      connection: connection(written.source.connection),
+      tables: written.source.tables ?? [],
+      ...columnsOf(written.source.columns),
+    },
     sink: { connection: connection(written.sink.connection) },
     snapshot: {
       concurrency: written.snapshot?.concurrency ?? options.concurrency ?? defaultConcurrency(),
       targetRowsPerPartition: written.snapshot?.target_rows_per_partition ?? TARGET_ROWS_PER_PARTITION,
       maxRowsPerSecond: written.snapshot?.max_rows_per_second ?? null,
     },
+    ...(written.source.query === undefined ? {} : { query: queryOf(written) }),
   }));
+}
+
+/** What the checks before this have found whole. */
+function queryOf(written: PipelinesFileData['pipelines'][number]): QueryDefinition {
+  const { source, sink, key = [], every, schedule = '', time_zone: timeZone = 'UTC', timeout } = written;
+  return {
+    statement: source.query ?? '',
+    table: sink.table ?? '',
+    key,
+    schedule: every === undefined ? { cron: schedule, timeZone } : { everyMs: parseDuration(every) ?? 0 },
+    timeoutMs: timeout === undefined ? null : (parseDuration(timeout) ?? null),
+  };
 }
 
 /** Properties that name a file, by type of connection. */

@@ -22,6 +22,22 @@ export interface LoosePipeline {
   /** By table, as far as it can be read. */
   readonly columns: readonly LooseColumns[];
   readonly sink: string | undefined;
+  readonly query: LooseQuery;
+}
+
+/** What belongs to a pipeline of type `query`, in the same way; `has`: the key stands there, whatever its value. */
+export interface LooseQuery {
+  readonly has: Readonly<
+    Record<'query' | 'table' | 'tables' | 'columns' | 'key' | 'schedule' | 'every' | 'time_zone' | 'timeout' | 'snapshot', boolean>
+  >;
+  readonly sourceKeys: readonly string[];
+  readonly statement: string | undefined;
+  readonly table: string | undefined;
+  readonly key: readonly (string | undefined)[] | undefined;
+  readonly schedule: string | undefined;
+  readonly every: string | undefined;
+  readonly timeZone: string | undefined;
+  readonly timeout: string | undefined;
 }
 
 /** A whole file in the same way. */
@@ -59,6 +75,24 @@ function pipeline(raw: unknown): LoosePipeline {
     tables: list(source.tables)?.map(text),
     columns: Object.entries(section(source.columns) ?? {}).map(columnsOf),
     sink: text(section(written.sink)?.connection),
+    query: queryOf(written, source, section(written.sink) ?? {}),
+  };
+}
+
+type Section = Readonly<Record<string, unknown>>;
+
+function queryOf(pipeline: Section, source: Section, sink: Section): LooseQuery {
+  const { key, schedule, every, time_zone: timeZone, timeout } = pipeline;
+  const own = (name: string) => pipeline[name] !== undefined;
+  return {
+    has: {
+      ...{ query: source.query !== undefined, table: sink.table !== undefined, tables: source.tables !== undefined },
+      ...{ columns: source.columns !== undefined, key: own('key'), schedule: own('schedule'), every: own('every') },
+      ...{ time_zone: own('time_zone'), timeout: own('timeout'), snapshot: own('snapshot') },
+    },
+    sourceKeys: Object.keys(source),
+    ...{ statement: text(source.query), table: text(sink.table), key: list(key)?.map(text) },
+    ...{ schedule: text(schedule), every: text(every), timeZone: text(timeZone), timeout: text(timeout) },
   };
 }
 

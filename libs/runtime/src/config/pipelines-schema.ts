@@ -88,7 +88,8 @@ export const PIPELINES_FILE = z.strictObject({
           ),
         source: z.strictObject({
           connection: name.describe('Name of a source connection.'),
-          tables: z.array(z.string()).describe('Tables as schema.table.'),
+          tables: z.array(z.string()).optional().describe('Tables as schema.table.'),
+          query: z.string().optional().describe('Of replication_type query: one statement that only reads; its result is the table.'),
           columns: z
             .record(
               z.string(),
@@ -100,7 +101,20 @@ export const PIPELINES_FILE = z.strictObject({
             .optional()
             .describe('By table: columns whose values must not leave the source as they are.'),
         }),
-        sink: z.strictObject({ connection: name.describe('Name of a sink connection.') }),
+        sink: z.strictObject({
+          connection: name.describe('Name of a sink connection.'),
+          table: z.string().optional().describe('Of replication_type query: the table of the result, as schema.table.'),
+        }),
+        key: z
+          .array(z.string())
+          .optional()
+          .describe(
+            'Of replication_type query: columns by which the result is written over the rows there; without it it replaces them all.',
+          ),
+        every: z.string().optional().describe('Of replication_type query: so long after each start it runs again, such as 15m.'),
+        schedule: z.string().optional().describe('Of replication_type query: when it runs, as a cron expression such as "0 * * * *".'),
+        time_zone: z.string().optional().describe('Of schedule: whose clocks it means, such as Europe/Berlin; default UTC.'),
+        timeout: z.string().optional().describe('Of replication_type query: the source gives the query up after this time; default 1h.'),
         snapshot: z
           .strictObject({
             concurrency: count.optional().describe('Partitions in flight at once; default max(4, CPUs).'),

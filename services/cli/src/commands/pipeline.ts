@@ -15,6 +15,11 @@ export async function pauseOrResume(
   return print(context, await apiOf(context, options).call(verb, { params: { name }, body }), options);
 }
 
+/** Has the query of a query pipeline run now. */
+export async function runNow(context: CliContext, name: string, options: CommonOptions): Promise<number> {
+  return print(context, await apiOf(context, options).call('run', { params: { name }, body: {} }), options);
+}
+
 /** Has tables copied anew, beside the old ones until the new ones are complete. */
 export async function resnapshot(context: CliContext, name: string, options: CommonOptions & { readonly table?: string }): Promise<number> {
   const body = options.table === undefined ? {} : { table: options.table };

@@ -13,8 +13,11 @@ export async function validate(
 ): Promise<number> {
   const definitions = loadPipelines(file);
   if (options.connect) await preflight(preflightPorts(context, options), definitions);
-  for (const { name, source, sink } of definitions)
-    context.out(`${name}: ${source.connection.name} (${source.tables.join(', ')}) -> ${sink.connection.name}: ok`);
+  for (const { name, source, sink, query } of definitions) {
+    const what = query === undefined ? source.tables.join(', ') : 'a query';
+    const into = query === undefined ? '' : ` (${query.table})`;
+    context.out(`${name}: ${source.connection.name} (${what}) -> ${sink.connection.name}${into}: ok`);
+  }
   return EXIT_OK;
 }
 

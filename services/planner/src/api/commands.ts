@@ -1,7 +1,7 @@
 import type { AnswerOf, ApiParts } from '@nanosync/api';
 import { ApiFault, storedPipelines } from '@nanosync/api';
 import type { PipelineCommand, PipelineRecord, State } from '@nanosync/core';
-import { afterCommand, readRecord, stateKeys, updateRecord } from '@nanosync/core';
+import { afterCommand, readRecord, stateKeys, targetsOf, updateRecord } from '@nanosync/core';
 import { nearest } from '@nanosync/runtime';
 
 /** Stores what a user wants of a pipeline; services act on it. Asking twice is asking once. */
@@ -36,13 +36,17 @@ export async function unknownPipeline(state: State, name: string): Promise<ApiFa
 function named({ definition }: PipelineRecord, command: PipelineCommand): PipelineCommand {
   if (command.kind !== 'resnapshot' || command.table === null) return command;
   const { table: written } = command;
-  const { tables } = definition.source;
+  const tables = targetsOf(definition);
   const table = tables.find((one) => one === written) ?? tables.find((one) => one.endsWith(`.${written}`)) ?? written;
   return { ...command, table };
 }
 
 /** What comes of a command, as the pipeline stands. */
-function comesOf(command: PipelineCommand, { definition: { name }, phase, failure, intent, request }: PipelineRecord): string {
+function comesOf(command: PipelineCommand, record: PipelineRecord): string {
+  return record.definition.query === undefined ? comesOfTables(command, record) : comesOfQuery(command, record);
+}
+
+function comesOfTables(command: PipelineCommand, { definition: { name }, phase, failure, intent, request }: PipelineRecord): string {
   const hasEnded = phase === 'failed' || phase === 'completed';
   const later = phase === 'failed' ? `; it has failed and stays so: ${failure?.cure ?? `Run: nanosync pipeline resnapshot ${name}`}` : '';
   switch (command.kind) {
@@ -56,6 +60,8 @@ function comesOf(command: PipelineCommand, { definition: { name }, phase, failur
       const still = `; its ${command.part === 'sink' ? 'reading' : 'sink'} is still paused`;
       return `asked to resume${command.part === 'sink' ? ' its sink' : ''}${other ? still : ''}${later}`;
     }
+    case 'run':
+      return 'asked to run';
     case 'resnapshot': {
       if (request !== null) return 'asked to copy its tables anew, as a whole';
       const what = command.table ?? 'every table';
@@ -63,5 +69,23 @@ function comesOf(command: PipelineCommand, { definition: { name }, phase, failur
     }
     case 'delete':
       return `asked to delete${command.dropTables ? ' with its tables at the sink' : '; its tables at the sink stay'}`;
+  }
+}
+
+function comesOfQuery(command: PipelineCommand, { intent }: PipelineRecord): string {
+  const later = intent.run === 'paused' ? ', once it is resumed' : '';
+  switch (command.kind) {
+    case 'pause':
+      return command.part === 'sink'
+        ? 'asked to pause its sink: results wait on the bus'
+        : 'asked to pause: nothing is read, and no run begins';
+    case 'resume':
+      return command.part === 'sink' ? `asked to resume its sink` : 'asked to resume';
+    case 'run':
+      return `asked to run its query now${later}`;
+    case 'resnapshot':
+      return `asked to run its query now, with a result that takes the place of all rows${later}`;
+    case 'delete':
+      return `asked to delete${command.dropTables ? ' with its table at the sink' : '; its table at the sink stays'}`;
   }
 }

@@ -22,6 +22,7 @@ export const HANDLERS: Handlers = {
   apply: (parts, { body }) => applyHandler(parts, body),
   pause: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'pause', part: body.part ?? 'pipeline' }),
   resume: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'resume', part: body.part ?? 'pipeline' }),
+  run: (parts, { params }) => commandHandler(parts, params.name, { kind: 'run' }),
   resnapshot: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'resnapshot', table: body.table ?? null }),
   delete: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'delete', dropTables: body.dropTables === true }),
 };

@@ -1,7 +1,7 @@
 import type { TopicWord } from '@nanosync/api';
 import { TOPIC_WORDS } from '@nanosync/api';
 import type { PipelineRecord, TableRecord, Topics } from '@nanosync/core';
-import { busPartitionOf, PipelineError } from '@nanosync/core';
+import { busPartitionOf, PipelineError, targetsOf } from '@nanosync/core';
 import { nearest } from '@nanosync/runtime';
 import type { Bound } from './bound.ts';
 import { parseBound } from './bound.ts';
@@ -46,8 +46,9 @@ export function selectionOf(
   topics: Topics,
   { options, nowMs }: { readonly options: TapOptions; readonly nowMs: number },
 ): TapSelection {
-  const { name, source } = pipeline.definition;
-  const chosen = options.table === undefined ? source.tables : [chosenTable(name, source.tables, options.table)];
+  const { name } = pipeline.definition;
+  const targets = targetsOf(pipeline.definition);
+  const chosen = options.table === undefined ? targets : [chosenTable(name, targets, options.table)];
   const from =
     options.from === undefined ? ({ at: options.follow ? 'now' : 'beginning' } as const) : parseBound('--from', options.from, nowMs);
   const to = options.to === undefined ? undefined : parseBound('--to', options.to, nowMs);
