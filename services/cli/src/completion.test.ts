@@ -37,7 +37,7 @@ describe('completion', () => {
   it('knows the same commands in the other shells', () => {
     expect(scripts.zsh).toContain('" pipeline pause") compadd -- --json');
     expect(scripts.fish).toContain(
-      "-n '__fish_seen_subcommand_from pipeline; and not __fish_seen_subcommand_from pause resume run resnapshot delete'",
+      "-n '__fish_seen_subcommand_from pipeline; and not __fish_seen_subcommand_from pause resume resnapshot run delete'",
     );
     expect(scripts.fish).toMatch(/-l log-format -x -a 'human json'/);
   });
