@@ -4,6 +4,7 @@ export type { PlannedApply, PlannedEdit } from './apply/plan.ts';
 export { planApply, storeDefinitions, storedPipelines, storePlan, toCheck } from './apply/plan.ts';
 export type { PreflightPorts, SinkCheckRequest } from './apply/preflight.ts';
 export { preflight } from './apply/preflight.ts';
+export { requireSameSource } from './apply/reconnect.ts';
 export type { CellJson } from './cell-json.ts';
 export { cellJson, instantText } from './cell-json.ts';
 export type { ApiAddress, ApiClient } from './client/client.ts';

@@ -65,6 +65,7 @@ export { followsChanges, sourceUseOf } from './replication.ts';
 export { readRowOrigin, rowBlockSchemaJson, rowOrigin, rowSchemaJson, tableSchemaOf } from './row-schema.ts';
 export { areRangesRead, isMoving, isReadFrom, isWrittenTo, turned } from './run-state.ts';
 export { Share } from './share.ts';
+export { connectionText, sameConnection } from './same-connection.ts';
 export type { Stored } from './stored.ts';
 export { listRecords, readRecord, updateRecord } from './stored.ts';
 export type { Column, ColumnType, TableId, TableSchema } from './table.ts';

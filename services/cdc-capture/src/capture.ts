@@ -9,6 +9,7 @@ import {
   leaseNames,
   readRecord,
   recordedTables,
+  sameConnection,
   stateKeys,
   tellTrouble,
   withLease,
@@ -59,13 +60,19 @@ async function follow(ctx: ServiceContext, name: string): Promise<void> {
   }
 }
 
-/** One session that also ends, and gives the slot up, when the pipeline is no longer to be read (paused, or in another phase), gets another anchor, or a further table. */
+/** One session that also ends, and gives the slot up, when the pipeline is no longer to be read (paused, or in another phase), gets another anchor, a further table, or another connection to its source. */
 async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, known: KnownRecord): Promise<void> {
   const ending = new AbortController();
   const signal = AbortSignal.any([ctx.signal, ending.signal]);
   const watch = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
     const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
-    return now === undefined || !isCaptured(now) || now.anchor?.id !== pipeline.anchor?.id || !sameTables(now, pipeline);
+    return (
+      now === undefined ||
+      !isCaptured(now) ||
+      now.anchor?.id !== pipeline.anchor?.id ||
+      !sameTables(now, pipeline) ||
+      !sameSource(now, pipeline)
+    );
   });
   watch.catch(() => undefined); // Thrown below; not unhandled until then.
   try {
@@ -76,6 +83,10 @@ async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, k
     ending.abort();
     await watch;
   }
+}
+
+function sameSource(a: PipelineRecord, b: PipelineRecord): boolean {
+  return sameConnection(a.definition.source.connection, b.definition.source.connection);
 }
 
 function sameTables(a: PipelineRecord, b: PipelineRecord): boolean {

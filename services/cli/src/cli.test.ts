@@ -180,9 +180,9 @@ describe('apply', () => {
     expect(await cli.ask('apply', ...args)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: updated', 'orders-pipeline: up to 9 partitions are read at once from now on']);
     expect((await stored(cli)).definition.snapshot.concurrency).toBe(9);
-    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.items').replace('@db/', '@other/'));
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.items').replace('w.duckdb', 'v.duckdb'));
     expect(await cli.ask('apply', ...args)).toBe(2);
-    expect(cli.err[0]).toContain('pipeline orders-pipeline exists and its source.connection differs from what is running');
+    expect(cli.err[0]).toContain('pipeline orders-pipeline follows public.orders');
     expect((await stored(cli)).definition.source.tables).toEqual(['public.orders']);
   });
 

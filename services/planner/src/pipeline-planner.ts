@@ -1,4 +1,4 @@
-import type { Failure, PipelineEvent, PipelineRecord, ServiceContext, Sink, Source, Stored } from '@nanosync/core';
+import type { Failure, PipelineDefinition, PipelineEvent, PipelineRecord, ServiceContext, Sink, Source, Stored } from '@nanosync/core';
 import {
   describeError,
   endTrouble,
@@ -7,6 +7,7 @@ import {
   PIPELINE_MACHINE,
   PipelineError,
   readRecord,
+  sameConnection,
   stateKeys,
   tablesToAdd,
   tellTrouble,
@@ -29,6 +30,8 @@ export class PipelinePlanner implements AsyncDisposable {
   private readonly name: string;
   private source: Source | undefined;
   private sink: Sink | undefined;
+  /** By whose connections source and sink are open. */
+  private connected: PipelineDefinition | undefined;
   private tables: TablePlanner | CopyPlanner | undefined;
   private tidying: Tidying | undefined;
   private readonly tasks: TaskPublisher;
@@ -72,6 +75,7 @@ export class PipelinePlanner implements AsyncDisposable {
     const pipeline = stored.value;
     this.anchorId = pipeline.anchor?.id;
     if (await this.loose.settle(stored, () => this.openSource(pipeline))) return 'busy';
+    await this.reconnect(pipeline); // After that: what was made by the old connection is dropped by it.
     const next = turned(pipeline);
     if (next !== undefined) return this.turn(stored, next);
     if (pipeline.intent.run === 'paused') return 'idle';
@@ -201,6 +205,17 @@ export class PipelinePlanner implements AsyncDisposable {
         throw new PipelineError('conflict', `Another planner changed pipeline ${this.name} meanwhile.`);
       return change({ ...record, phase });
     });
+  }
+
+  /** Closes what was opened by other connections than the definition has now; the step opens anew what it needs. */
+  private async reconnect({ definition }: PipelineRecord): Promise<void> {
+    const before = this.connected;
+    this.connected = definition;
+    if (before === undefined) return;
+    const isSame =
+      sameConnection(before.source.connection, definition.source.connection) &&
+      sameConnection(before.sink.connection, definition.sink.connection);
+    if (!isSame) await this.close();
   }
 
   private async openSource(pipeline: PipelineRecord): Promise<Source> {

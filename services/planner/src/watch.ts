@@ -1,5 +1,23 @@
-import type { Anchor, PipelineRecord, ServiceContext, SinkReport, Source, TableId, WatchRecord } from '@nanosync/core';
-import { describeError, followsChanges, listRecords, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
+import type {
+  Anchor,
+  ConnectionDefinition,
+  PipelineRecord,
+  ServiceContext,
+  SinkReport,
+  Source,
+  TableId,
+  WatchRecord,
+} from '@nanosync/core';
+import {
+  describeError,
+  followsChanges,
+  listRecords,
+  PipelineError,
+  readRecord,
+  recordedTables,
+  sameConnection,
+  stateKeys,
+} from '@nanosync/core';
 import { captureOf } from './capture-view.ts';
 import type { Answer } from './watch-record.ts';
 import { watched } from './watch-record.ts';
@@ -34,6 +52,8 @@ class Look {
   private readonly ctx: ServiceContext;
   private readonly name: string;
   private source: Source | undefined;
+  /** By what it is open. */
+  private connected: ConnectionDefinition | undefined;
   private asking: Promise<void> | undefined;
   private heard: { readonly anchor: string; readonly answer: Answer } | undefined;
 
@@ -71,7 +91,10 @@ class Look {
       this.heard = { anchor: anchor.id, answer };
     };
     try {
-      this.source ??= await ctx.openSource(definition.source.connection);
+      const { connection } = definition.source;
+      if (this.connected !== undefined && !sameConnection(this.connected, connection)) await this.close();
+      this.connected = connection;
+      this.source ??= await ctx.openSource(connection);
       const { source } = this;
       const retention = await source.retention(anchor);
       heard({ askedMs, retention, distance: (from, to) => source.distance(from, to) });

@@ -10,6 +10,7 @@ import {
   readRecord,
   recordedTables,
   Share,
+  sameConnection,
   stateKeys,
   tellTrouble,
 } from '@nanosync/core';
@@ -207,5 +208,6 @@ async function believedTwice(ctx: ServiceContext, work: () => Promise<void>): Pr
 
 /** True once the pipeline's sink is paused, or is not to be written for another reason, or the pipeline got another anchor. */
 function isOver(now: PipelineRecord, pipeline: PipelineRecord): boolean {
-  return !isWrittenTo(now) || now.anchor?.id !== pipeline.anchor?.id;
+  const isOpen = sameConnection(now.definition.sink.connection, pipeline.definition.sink.connection);
+  return !isWrittenTo(now) || now.anchor?.id !== pipeline.anchor?.id || !isOpen;
 }

@@ -1,5 +1,6 @@
-import type { ConnectionDefinition, PipelineDefinition, PipelineRecord } from '@nanosync/core';
-import { afterCommand, followsChanges, goesOn, recordedTables } from '@nanosync/core';
+import type { PipelineDefinition, PipelineRecord } from '@nanosync/core';
+import { afterCommand, connectionText, followsChanges, goesOn, recordedTables } from '@nanosync/core';
+import { sinkPlace } from '@nanosync/runtime';
 import type { QueryPart } from './query-edits.ts';
 import { QUERY_EDITS } from './query-edits.ts';
 
@@ -42,10 +43,10 @@ export type DefinitionPart =
 /** Every edit of a pipeline that exists and its effect: what `apply` prints before it acts, and what docs/cli.md lists. */
 export const EDITS: Readonly<Record<DefinitionPart, EditRule>> = {
   replication_type: { value: ({ replicationType }) => replicationType, outcomes: typeOutcomes },
-  'source.connection': { value: ({ source }) => leadsTo(source.connection), outcomes: () => [cannotChange('source.connection')] },
+  'source.connection': { value: ({ source }) => connectionText(source.connection), outcomes: sourceOutcomes },
   'source.tables': { value: ({ source }) => source.tables, outcomes: tableOutcomes },
   'source.columns': { value: ({ source }) => source.columns, outcomes: columnOutcomes },
-  'sink.connection': { value: ({ sink }) => leadsTo(sink.connection), outcomes: () => [cannotChange('sink.connection')] },
+  'sink.connection': { value: ({ sink }) => connectionText(sink.connection), outcomes: sinkOutcomes },
   ...QUERY_EDITS,
   'snapshot.concurrency': {
     value: ({ snapshot }) => snapshot.concurrency,
@@ -87,6 +88,30 @@ function cannotChange(part: DefinitionPart): Outcome {
     kind: 'refused',
     why: `exists and its ${part} differs from what is running, which cannot be changed yet: put the old value back, or give the changed pipeline a new name.`,
   };
+}
+
+/** The services connect anew. That it is the same database, with the slot, is looked at before it is stored (`reconnect.ts`). */
+function sourceOutcomes({ stored, wanted }: Change): readonly Outcome[] {
+  if (wanted.query !== undefined || stored.definition.source.connection.type !== wanted.source.connection.type)
+    return [cannotChange('source.connection')];
+  if (stored.phase === 'created' && stored.anchor === null) return [effect('it connects there from the next attempt on')];
+  if (!followsChanges(stored.definition) || !followsChanges(wanted)) return [cannotChange('source.connection')];
+  return [effect('the services reconnect to the same database with it, and the pipeline goes on where it was')];
+}
+
+/** What is at the old place is all that the pipeline knows to be durable, so another place is another pipeline. */
+function sinkOutcomes({ stored, wanted }: Change): readonly Outcome[] {
+  if (wanted.query !== undefined) return [cannotChange('sink.connection')];
+  const [old, next] = [stored.definition.sink.connection, wanted.sink.connection];
+  if (old.type === next.type && sinkPlace(old) === sinkPlace(next))
+    return [effect('the sink is opened anew with it, at the same place, and the pipeline goes on where it was')];
+  if (stored.phase === 'created' && stored.anchor === null) return [effect('it is written there: nothing was written yet')];
+  return [
+    {
+      kind: 'refused',
+      why: 'exists and its sink.connection leads to another place, where nothing of it is: put the old value back, or give the changed pipeline a new name, which copies everything there, and then delete this one.',
+    },
+  ];
 }
 
 /** Where nothing is anchored yet the new type is the first. Otherwise another type is another life: users see what there is until it is copied. */
@@ -142,9 +167,4 @@ function whenAdded({ phase, failure }: PipelineRecord): string {
   if (phase === 'paused') return ' once the paused pipeline goes on';
   if (phase !== 'failed') return '';
   return ` once the pipeline goes on, which has failed${failure === null ? '' : `; ${failure.cure}`}`;
-}
-
-/** What a connection leads to. Its name is only a name. */
-function leadsTo({ type, dsn, properties }: ConnectionDefinition): unknown {
-  return [type, dsn, Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1))];
 }

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import type { PipelineDefinition, PipelineRecord, QueryDefinition, State } from '@nanosync/core';
-import { newPipeline, positionOf, stateKeys } from '@nanosync/core';
+import { newPipeline, PipelineError, positionOf, RECORD_VERSION, stateKeys } from '@nanosync/core';
 import { FakeClock, openMemoryState } from '@nanosync/testkit';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { DefinitionPart } from './edits.ts';
 import { EDITS } from './edits.ts';
-import { planApply, storeDefinitions, storePlan } from './plan.ts';
+import { planApply, storeDefinitions, storePlan, toCheck } from './plan.ts';
+import type { PreflightPorts } from './preflight.ts';
+import { requireSameSource } from './reconnect.ts';
 
 const connection = (name: string, dsn: string) => ({ name, type: 'postgres', dsn, properties: {} });
 const OLD: PipelineDefinition = {
@@ -33,7 +35,11 @@ const withQuery = (query: Partial<QueryDefinition>): PipelineDefinition => ({ ..
 const CASES: Readonly<Record<DefinitionPart, readonly (readonly [PipelineDefinition, string])[]>> = {
   replication_type: [[{ ...OLD, replicationType: 'query' }, 'refused: its replication_type differs']],
   'source.connection': [
-    [{ ...OLD, source: { ...OLD.source, connection: connection('c', 'postgres://b/db') } }, 'refused: its source.connection differs'],
+    [
+      { ...OLD, source: { ...OLD.source, connection: connection('c', 'postgres://b/db') } },
+      'the services reconnect to the same database with it, and the pipeline goes on where it was',
+    ],
+    [{ ...OLD, source: { ...OLD.source, connection: { ...OLD.source.connection, type: 'x' } } }, 'refused: its source.connection differs'],
   ],
   'source.tables': [
     [withTables('s.a', 's.b', 's.c'), 'table s.c is added: it will be copied and then followed'],
@@ -61,7 +67,14 @@ const CASES: Readonly<Record<DefinitionPart, readonly (readonly [PipelineDefinit
   ],
   timeout: [[withQuery({ timeoutMs: 9000 }), 'the next run is given up after 9 s']],
   'sink.connection': [
-    [{ ...OLD, sink: { connection: { ...OLD.sink.connection, properties: { path: '/v' } } } }, 'refused: its sink.connection differs'],
+    [
+      { ...OLD, sink: { connection: { ...OLD.sink.connection, properties: { path: '/v' } } } },
+      'refused: its sink.connection leads to another place',
+    ],
+    [
+      { ...OLD, sink: { connection: { ...OLD.sink.connection, properties: { path: '/w', memory_limit: '1GB' } } } },
+      'the sink is opened anew with it, at the same place, and the pipeline goes on where it was',
+    ],
   ],
   'snapshot.concurrency': [[{ ...OLD, snapshot: { ...OLD.snapshot, concurrency: 7 } }, 'up to 7 partitions are read at once from now on']],
   'snapshot.max_rows_per_second': [
@@ -152,6 +165,48 @@ describe('every edit of a definition', () => {
   it('stands in docs/cli.md', () => {
     const docs = readFileSync(new URL('../../../../docs/cli.md', import.meta.url), 'utf8');
     for (const part of Object.keys(EDITS)) expect(docs).toContain(`| \`${part}\``);
+  });
+});
+
+describe('another connection to the source', () => {
+  const wanted = { ...OLD, source: { ...OLD.source, connection: connection('c', 'postgres://b/db') } };
+  const looked: unknown[] = [];
+  const ports = (source: object): PreflightPorts => ({
+    openSource: async (opened) => {
+      looked.push(opened.dsn);
+      return { check: async () => [], verify: async () => {}, [Symbol.asyncDispose]: async () => {}, ...source } as never;
+    },
+    checkSink: async () => [],
+  });
+  const required = async (source: object) => requireSameSource(ports(source), state, await planApply(state, [wanted]));
+
+  it('is taken where it leads to the same database, from what is published on', async () => {
+    await state.put(stateKeys.capture('p'), { v: RECORD_VERSION, anchor: 'a', published: positionOf(7n, 0n) }, 0);
+    const asked: unknown[] = [];
+    await required({ verify: async (...args: unknown[]) => void asked.push(args) });
+    expect(asked).toEqual([['p', RECORD.anchor, positionOf(7n, 0n)]]);
+    expect(looked.at(-1)).toBe('postgres://b/db');
+  });
+
+  it('is refused where it does not, or may not read', async () => {
+    const gap = { verify: () => Promise.reject(new PipelineError('gap', 'The system identifier is another.')) };
+    await expect(required(gap)).rejects.toThrow(
+      /source c: it does not lead to what .* system identifier is another\. Put the old connection back/,
+    );
+    await expect(required({ check: async () => [{ what: 'No right.', cure: 'GRANT it.' }] })).rejects.toThrow(
+      'source c: No right. GRANT it.',
+    );
+    await expect(required({ verify: () => Promise.reject(new TypeError('x')) })).rejects.toThrow(TypeError);
+  });
+
+  it('is not looked at where nothing is anchored; then all of the pipeline is', async () => {
+    const fresh = newPipeline(OLD, 5);
+    await state.put(stateKeys.pipeline('p'), fresh, (await state.get(stateKeys.pipeline('p')))!.version);
+    looked.length = 0;
+    await required({});
+    expect(looked).toEqual([]);
+    const [plan] = await planApply(state, [{ ...wanted, sink: { connection: { ...OLD.sink.connection, properties: { path: '/v' } } } }]);
+    expect(plan && toCheck(plan)).toEqual(plan?.definition);
   });
 });
 

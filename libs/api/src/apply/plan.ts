@@ -27,6 +27,8 @@ export interface PlannedApply {
   /** The record to be stored, and the version that it replaces: 0 where there is none. */
   readonly next: (nowMs: number) => PipelineRecord;
   readonly version: number;
+  /** Nothing exists of it at its source yet: all of it is looked at, whatever was edited. */
+  readonly isUntouched: boolean;
 }
 
 /** The stored pipelines, by name. */
@@ -46,7 +48,15 @@ export async function planApply(state: State | undefined, definitions: readonly 
     const stored = state && (await readRecord<PipelineRecord>(state, stateKeys.pipeline(definition.name)));
     if (stored === undefined) {
       refusals.push(...takenTargets(definition, existing));
-      plans.push({ definition, outcome: 'created', edits: [], added: [], next: (nowMs) => newPipeline(definition, nowMs), version: 0 });
+      plans.push({
+        definition,
+        outcome: 'created',
+        edits: [],
+        added: [],
+        next: (nowMs) => newPipeline(definition, nowMs),
+        version: 0,
+        isUntouched: true,
+      });
       continue;
     }
     const { plan, refused } = planEdits({ stored: stored.value, wanted: definition }, stored.version);
@@ -77,7 +87,18 @@ function planEdits(change: Change, version: number): { readonly plan: PlannedApp
       record = outcome.becomes?.(record) ?? record;
     }
   const outcome = parts.length === 0 ? 'unchanged' : 'updated';
-  return { plan: { definition: wanted, outcome, edits, added: addedTables(change), next: () => record, version }, refused };
+  return {
+    plan: {
+      definition: wanted,
+      outcome,
+      edits,
+      added: addedTables(change),
+      next: () => record,
+      version,
+      isUntouched: stored.anchor === null,
+    },
+    refused,
+  };
 }
 
 /**
@@ -123,8 +144,8 @@ function requireHarmless(plans: readonly PlannedApply[]): void {
 }
 
 /** What must be looked at before this plan is stored: a new pipeline, or the tables that come to one; undefined when there is nothing. */
-export function toCheck({ definition, outcome, added }: PlannedApply): PipelineDefinition | undefined {
-  if (outcome === 'created' || (outcome === 'updated' && definition.query !== undefined)) return definition;
+export function toCheck({ definition, outcome, added, isUntouched }: PlannedApply): PipelineDefinition | undefined {
+  if (outcome !== 'unchanged' && (isUntouched || definition.query !== undefined)) return definition;
   return added.length > 0 ? withTables(definition, added) : undefined;
 }
 
@@ -137,9 +158,10 @@ function withDefinition(stored: PipelineRecord, definition: PipelineDefinition):
   return stored.anchor === null ? { ...stored, definition } : { ...stored, definition, recorded: recordedTables(stored) };
 }
 
-/** A query whose result goes to another table than before. */
-function writesElsewhere({ query: before }: PipelineDefinition, { query }: PipelineDefinition): boolean {
-  return query !== undefined && before?.table !== query.table;
+/** True where its tables are others than before: another sink as long as nothing was written, or another table of a query. */
+function writesElsewhere(before: PipelineDefinition, wanted: PipelineDefinition): boolean {
+  if (sinkPlace(before.sink.connection) !== sinkPlace(wanted.sink.connection)) return true; // As long as nothing was written.
+  return wanted.query !== undefined && before.query?.table !== wanted.query.table;
 }
 
 /** Tables that a stored pipeline writes to the same place; the names there may ignore case. */

@@ -1,5 +1,5 @@
 import type { PlannedApply } from '@nanosync/api';
-import { planApply, preflight, storeDefinitions, storedPipelines, toCheck } from '@nanosync/api';
+import { planApply, preflight, requireSameSource, storeDefinitions, storedPipelines, toCheck } from '@nanosync/api';
 import type { PipelineDefinition, State } from '@nanosync/core';
 import { failpointOf, listenForShutdown, loadPipelines } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
@@ -86,5 +86,7 @@ async function requireRunnable(
     requireSecrets(context, stored);
   }
   const checked = plans.flatMap((plan) => toCheck(plan) ?? []);
-  await preflight(preflightPorts(context, options), checked);
+  const ports = preflightPorts(context, options);
+  await preflight(ports, checked);
+  if (existing !== undefined) await requireSameSource(ports, existing, plans);
 }

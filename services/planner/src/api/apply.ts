@@ -1,5 +1,5 @@
 import type { ApiParts, ApplyAnswer, PlannedApply, RequestOf } from '@nanosync/api';
-import { planApply, preflight, storeDefinitions, toCheck } from '@nanosync/api';
+import { planApply, preflight, requireSameSource, storeDefinitions, toCheck } from '@nanosync/api';
 
 /**
  * Plans definitions against what is stored, looks at the source and sink of what comes, and stores all or nothing. Asking twice is asking
@@ -9,11 +9,14 @@ export async function applyHandler(parts: ApiParts, request: RequestOf<'apply'>[
   const { state, clock, log, openSource } = parts.ctx;
   const { definitions, dryRun = false, check = true, confirmed = false } = request;
   const plans = await planApply(state, definitions);
-  if (check || !dryRun)
+  const ports = { openSource, checkSink: parts.checkSink };
+  if (check || !dryRun) {
     await preflight(
-      { openSource, checkSink: parts.checkSink },
+      ports,
       plans.flatMap((plan) => toCheck(plan) ?? []),
     );
+    await requireSameSource(ports, state, plans);
+  }
   if (dryRun) return answerOf(plans, false);
   const stored = await storeDefinitions(state, plans, { clock, confirmed });
   for (const { definition, outcome } of stored)
