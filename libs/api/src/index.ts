@@ -17,6 +17,7 @@ export type { AnswerOf, CallName, RequestOf, Route, RouteName, StreamName } from
 export { ROUTES } from './contract/routes.ts';
 export type { ApplyAnswer, StatusAnswer, TopicWord } from './contract/schemas.ts';
 export { TOPIC_WORDS } from './contract/schemas.ts';
+export { lineOfEvent } from './contract/verify-schemas.ts';
 export type { ApiParts, Listen, ServedApi } from './serving.ts';
 export { DEPLOYMENT_HEADER, isLoopback } from './serving.ts';
 export type { CellsByName, Difference, DifferenceKind, TableVerified, VerifyLimits, VerifyProgress } from './verify/ports.ts';

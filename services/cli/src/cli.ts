@@ -9,6 +9,7 @@ import { start } from './commands/start.ts';
 import { status } from './commands/status.ts';
 import { tap } from './commands/tap.ts';
 import { printSchema, validate } from './commands/validate.ts';
+import { verify } from './commands/verify.ts';
 import type { Shell } from './completion.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import type { CliContext } from './context.ts';
@@ -53,6 +54,7 @@ function buildProgram(context: CliContext, run: Runner): Command {
   addStatus(context, program, common, run);
   addPipelineCommands(context, program, common, run);
   addTap(context, program, common, run);
+  addVerify(context, program, common, run);
   addDescriptions(context, program, run);
   return program;
 }
@@ -139,6 +141,20 @@ function addTap(context: CliContext, program: Command, common: (command: Command
     .option('--json', 'one JSON object a line')
     .action((name: string) => run(() => tap(context, name, common(tapping))));
   example(tapping, 'nanosync tap orders-pipeline --table orders --key 42 --follow');
+}
+
+function addVerify(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const comparing = withServer(program.command('verify'))
+    .description('Compare source and sink by key and column: exit status 0 equal, 1 different, 2 it could not be told.')
+    .argument('<pipeline>', 'the pipeline')
+    .option('--table <table>', 'only this table')
+    .option('--limit <keys>', 'list so many differing keys of each table (default: 100)')
+    .option('--values', 'show the values that differ, too')
+    .option('--as-is', 'compare both sides as they are, lag included: for a pipeline that is paused or has failed')
+    .option('--rate <rows>', 'read at most so many rows a second of each side')
+    .option('--json', 'one JSON object a line')
+    .action((name: string) => run(() => verify(context, name, common(comparing))));
+  example(comparing, 'nanosync verify orders-pipeline --table public.orders');
 }
 
 function addClusterCommands(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as s from './schemas.ts';
+import { VERIFY_LINE, VERIFY_QUERY } from './verify-schemas.ts';
 
 /** One route: what it takes and what it answers. */
 export interface Route {
@@ -80,6 +81,15 @@ export const ROUTES = {
     params: s.PIPELINE_PARAMS,
     query: s.TAP_QUERY,
     answer: s.TAP_LINE,
+    lines: true,
+  },
+  verify: {
+    method: 'GET',
+    path: '/v1/pipelines/{name}/verify',
+    summary: 'Compare source and sink by key and column, and list the keys that differ.',
+    params: s.PIPELINE_PARAMS,
+    query: VERIFY_QUERY,
+    answer: VERIFY_LINE,
     lines: true,
   },
 } as const satisfies Readonly<Record<string, Route>>;

@@ -4,6 +4,7 @@ import { applyHandler } from './apply.ts';
 import { commandHandler } from './commands.ts';
 import { allStatuses, oneStatus } from './statuses.ts';
 import { tapHandler } from './tap.ts';
+import { verifyHandler } from './verify.ts';
 
 /** What answers each route: a route without a handler does not compile. Handlers see ports only, and what they throw becomes an error body. */
 export type Handlers = {
@@ -29,4 +30,5 @@ export const HANDLERS: Handlers = {
 
 export const STREAM_HANDLERS: StreamHandlers = {
   tap: (parts, { params, query }, signal) => tapHandler(parts, params.name, query, signal),
+  verify: (parts, { params, query }, signal) => verifyHandler(parts, params.name, query, signal),
 };

@@ -1,6 +1,6 @@
 import type { ApiClient, ApiParts, ServedApi } from '@nanosync/api';
 import { apiClient } from '@nanosync/api';
-import type { Log, PipelineDefinition, ServiceContext, Source } from '@nanosync/core';
+import type { Log, PipelineDefinition, ServiceContext, Sink, Source } from '@nanosync/core';
 import { newPipeline, stateKeys, topicsOf } from '@nanosync/core';
 import { createLog, createRedactor, randomIds, systemClock } from '@nanosync/runtime';
 import { memoryBusStore, openMemoryBus, openMemoryState } from '@nanosync/testkit';
@@ -32,7 +32,9 @@ export interface ApiHarness extends AsyncDisposable {
 }
 
 /** Starts one; `change` is what a test wants otherwise. */
-export async function startApi(change: Partial<Omit<ApiParts, 'ctx'>> & { readonly source?: Partial<Source> } = {}): Promise<ApiHarness> {
+export async function startApi(
+  change: Partial<Omit<ApiParts, 'ctx'>> & { readonly source?: Partial<Source>; readonly sink?: Partial<Sink> } = {},
+): Promise<ApiHarness> {
   const clock = systemClock();
   const ids = randomIds();
   const lines: string[] = [];
@@ -52,7 +54,10 @@ export async function startApi(change: Partial<Omit<ApiParts, 'ctx'>> & { readon
     ...{ state, bus, registry, topics: topicsOf(), log, clock, ids, failpoint: () => {}, signal: stop.signal },
     ...{ tasksBusPartitions: 1, changesBusPartitions: 1, keepMs: 0 },
     openSource: async () => source,
-    openSink: async () => Promise.reject(new Error('no handler opens a sink')),
+    openSink: async () => {
+      if (change.sink === undefined) throw new Error('no handler but that of verify opens a sink');
+      return { [Symbol.asyncDispose]: async () => {}, ...change.sink } as unknown as Sink;
+    },
   };
   const served: ServedApi = await openApi({
     ...{ ctx, checkSink: async () => [], listen: { host: '127.0.0.1', port: 0 }, token: TOKEN, tls: undefined },
