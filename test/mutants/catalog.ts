@@ -1,3 +1,4 @@
+import { API_MUTANTS } from './catalog/api.ts';
 import { CAPTURE_MUTANTS } from './catalog/capture.ts';
 import { QUERY_MUTANTS } from './catalog/query.ts';
 import { simulated } from './catalog/simulated.ts';
@@ -18,6 +19,7 @@ const TESTED: readonly Mutant[] = [
   ...STORE_MUTANTS,
   ...VERIFY_MUTANTS,
   ...QUERY_MUTANTS,
+  ...API_MUTANTS,
 ];
 
 /** Every mutant, in the order in which they are run. */

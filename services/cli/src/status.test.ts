@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineRecord, TableId, TableRecord } from '@nanosync/core';
 import { endTrouble, PipelineError, positionOf, RECORD_VERSION, stateKeys, tellTrouble } from '@nanosync/core';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { TestCli } from './testing/fakes.ts';
 import { cliWith } from './testing/fakes.ts';
 
@@ -123,6 +123,19 @@ it('prints one JSON object, of one pipeline when it is named', async () => {
     pipelines: [{ name: 'orders-pipeline', phase: 'created', healthy: true }],
   });
   expect(await cli.ask('status', 'nobody', '--data-dir', cli.dataDir)).toBe(2);
+});
+
+it('looks again and again with --watch, until it is told to end', async () => {
+  const { cli, args } = cliWith();
+  using _ = cli;
+  await cli.ask('apply', ...args);
+  await using api = await cli.serve({ dataDir: cli.dataDir });
+  expect(api.url).toMatch(/^http:/);
+  const watching = cli.run('status', '--watch', '--json', '--data-dir', cli.dataDir);
+  await vi.waitFor(() => expect(cli.out.length).toBeGreaterThan(1), { timeout: 10_000 });
+  cli.stop.abort();
+  expect(await watching).toBe(0);
+  expect(cli.out.map((line) => (JSON.parse(line) as { pipelines: { name: string }[] }).pipelines[0]?.name)).toContain('orders-pipeline');
 });
 
 it('says in one sentence that no server runs, and makes no directory', async () => {

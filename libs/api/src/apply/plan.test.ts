@@ -226,6 +226,18 @@ describe('applying', () => {
     await expect(planApply(state, [OLD])).rejects.toThrow('pipeline p is being deleted');
   });
 
+  it('drops rows that users see only where that was confirmed', async () => {
+    const [plan] = await planApply(state, [withTables('s.a', 's.b', 's.c')]);
+    const dropping = [{ ...plan!, edits: [{ part: 'source.tables' as const, effect: 's.a goes', drops: true }] }];
+    await expect(storeDefinitions(state, dropping, { clock, confirmed: false })).rejects.toMatchObject({
+      code: 'unconfirmed',
+      message: 'Rows that users see would go: pipeline p: s.a goes.',
+    });
+    expect(await stored()).toEqual(RECORD);
+    await storeDefinitions(state, dropping, { clock, confirmed: true });
+    expect((await stored()).definition.source.tables).toContain('s.c');
+  });
+
   it('is beaten by whoever wrote meanwhile', async () => {
     const plans = await planApply(state, [withTables('s.a', 's.b', 's.c')]);
     const entry = (await state.get(stateKeys.pipeline('p')))!;
