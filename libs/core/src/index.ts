@@ -74,5 +74,5 @@ export type { Topics } from './topics.ts';
 export { ROWS_BUS_PARTITIONS, topicsOf } from './topics.ts';
 export { endTrouble, tellTrouble } from './trouble.ts';
 export { upgraded } from './upgrade.ts';
-export type { CountMark, LogMark, WatchRecord } from './watch.ts';
-export { appliedUpTo, waitingOnBus } from './watch.ts';
+export type { AppliedReport, CountMark, LogMark, WatchRecord } from './watch.ts';
+export { appliedUpTo, seenByUsers, waitingOnBus } from './watch.ts';

@@ -195,7 +195,7 @@ export interface SinkReport {
 /** What a table's owner reports of the generation that it feeds beside a newer one. */
 export type OlderReport = Pick<
   SinkReport,
-  'epoch' | 'rowsBuilt' | 'watermark' | 'changesApplied' | 'waiting' | 'quarantined' | 'defects' | 'lastAppliedMs' | 'failure'
+  'epoch' | 'rowsBuilt' | 'watermark' | 'bus' | 'changesApplied' | 'waiting' | 'quarantined' | 'defects' | 'lastAppliedMs' | 'failure'
 >;
 
 /** What keeps a service from working on a pipeline now. Key `trouble/<pipeline>/<service>`; for display, gone when it works again. */

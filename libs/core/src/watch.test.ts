@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { positionOf } from './position.ts';
 import type { CaptureRecord, SinkReport } from './records.ts';
-import { appliedUpTo, waitingOnBus } from './watch.ts';
+import { appliedUpTo, seenByUsers, waitingOnBus } from './watch.ts';
 
 const at = (lsn: bigint) => positionOf(lsn, 0n);
 const TOPIC = 'nanosync.p.public.orders.changes';
@@ -36,4 +36,12 @@ test('what waits is counted from what capture has published, whether or not a si
   expect(waitingOnBus(capture, report([7, 19]))).toBe(4);
   expect(waitingOnBus(capture, report([11, 21]))).toBe(0);
   expect(waitingOnBus(capture, undefined)).toBeUndefined();
+});
+
+test('while another generation is made beside it, what users see is as far as the older one', () => {
+  const older = { epoch: 'e1', watermark: at(70n), bus: { topic: TOPIC, next: [9, 20], last: [at(80n), at(90n)] } };
+  const beside = { ...report([3, 4]), built: false, older } as unknown as SinkReport;
+  expect(appliedUpTo(capture, seenByUsers(beside))).toBe(at(80n));
+  expect(appliedUpTo(capture, seenByUsers({ ...report([10, 20]), older: null }))).toBe(at(100n));
+  expect(seenByUsers(undefined)).toBeUndefined();
 });

@@ -40,11 +40,19 @@ export interface WatchRecord {
   readonly failure: string | null;
 }
 
+/** How far one generation is. */
+export type AppliedReport = Pick<SinkReport, 'built' | 'watermark' | 'bus'>;
+
+/** How far the generation is that users see: the older one while another is made beside it (pure). */
+export function seenByUsers(report: SinkReport | undefined): AppliedReport | undefined {
+  return report?.older == null ? report : { ...report.older, built: true };
+}
+
 /**
  * Everything of a table below this place is applied at the sink, or undefined while its generation is not built (pure). More exact than the
  * watermark: a bus partition of which all is applied that capture ever published is as far as capture itself.
  */
-export function appliedUpTo(capture: CaptureRecord | undefined, report: SinkReport | undefined): Position | undefined {
+export function appliedUpTo(capture: CaptureRecord | undefined, report: AppliedReport | undefined): Position | undefined {
   if (report === undefined || !report.built) return undefined;
   const { bus } = report;
   if (bus === undefined || capture === undefined) return report.watermark ?? undefined;

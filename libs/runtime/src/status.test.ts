@@ -202,6 +202,16 @@ describe('the status of a pipeline', () => {
     expect(await pipelineStatus(storeOf(other), PIPELINE, 21_000)).toMatchObject({ lag: null, perSecond: null, retention: null });
   });
 
+  it('is not healthy while the source may drop what was not read', async () => {
+    const healthy = async (state: string) => {
+      const source = { end: at(1n), state, keptBytes: 1, limitBytes: 1, leftBytes: 0, setting: 's', askedMs: 1 };
+      const watch = { v: RECORD_VERSION, anchor: 'a1', writtenMs: 1, counts: [], source, trail: [], behind: {}, failure: null };
+      return (await pipelineStatus(storeOf({ ...recordsWith({}), [stateKeys.watch(PIPELINE)]: watch }), PIPELINE, 1))?.healthy;
+    };
+    expect([await healthy('safe'), await healthy('unlimited'), await healthy('none')]).toEqual([true, true, true]);
+    expect([await healthy('at risk'), await healthy('lost')]).toEqual([false, false]);
+  });
+
   it('is not healthy once a service has not worked for a minute, or has a trouble that does not pass', async () => {
     const trouble = { v: RECORD_VERSION, service: 'sink-writer', reason: 'away', manual: false, sinceMs: 1000 };
     const healthy = async (change: Partial<TroubleRecord>, nowMs: number) => {

@@ -12,7 +12,7 @@ import type {
   TableRecord,
   WatchRecord,
 } from '@nanosync/core';
-import { appliedUpTo, comparePositions, waitingOnBus } from '@nanosync/core';
+import { appliedUpTo, comparePositions, seenByUsers, waitingOnBus } from '@nanosync/core';
 import type { Lag, Rates } from './figures.ts';
 import { lagOf, ratesOf, secondsLeftOf } from './figures.ts';
 
@@ -96,7 +96,10 @@ export function tableStatus({ table, follows, ledger, capture, report: anyReport
             ...{ estimated: table.estimatedRows, rows: report?.rowsStaged ?? 0, durable: partitions.durable, total: partitions.total },
             rowsPerSecond: perSecond?.rows,
           }),
-    lag: follows ? (lagOf(watch, table.table, appliedUpTo(capture, report), nowMs) ?? null) : null,
+    // While a copy is made beside it, users see the older generation.
+    lag: follows
+      ? (lagOf(watch, table.table, appliedUpTo(capture, table.older === null ? report : seenByUsers(anyReport)), nowMs) ?? null)
+      : null,
     perSecond,
     watermark: report?.watermark ?? null,
     changesPublished: captured?.changes ?? 0,

@@ -98,12 +98,16 @@ function tableLines(tables: readonly TableStatus[], follows: boolean): readonly 
     const figures = `${counts}; ${follows ? places(table) : `as of ${place(table.l0)}`}`;
     if (table.older === null) return [line(...putAside(table), ...moving), `    ${figures}`];
     return [
-      line(...putAside(table.older), `${countText(table.older.waiting)} waiting`),
+      line(...putAside(table.older), ...lagNote(table), `${countText(table.older.waiting)} waiting`),
       `    ${olderCounts(table.older)}`,
       `    copying anew: ${[table.state, ...putAside(table), ...moving].join(', ')}`,
       `      ${figures}`,
     ];
   });
+}
+
+function lagNote({ lag }: Pick<TableStatus, 'lag'>): readonly string[] {
+  return lag === null ? [] : [`lag ${lagText(lag)}`];
 }
 
 /** What users see of a table that is copied anew goes on. */
@@ -135,7 +139,7 @@ function copiedCounts({ partitions: { durable, done, repeated }, rows }: TableSt
 
 function followed({ lag, perSecond, waitingChanges }: TableStatus): readonly string[] {
   return [
-    ...(lag === null ? [] : [`lag ${lagText(lag)}`]),
+    ...lagNote({ lag }),
     ...(perSecond === null ? [] : [`${rateText(perSecond.applied)} changes/s`]),
     `${countText(waitingChanges)} waiting`,
   ];

@@ -1,5 +1,5 @@
 import type { CaptureRecord, CountMark, LogMark, Position, SinkReport, SourceRetention, TableId, WatchRecord } from '@nanosync/core';
-import { appliedUpTo, RECORD_VERSION } from '@nanosync/core';
+import { appliedUpTo, RECORD_VERSION, seenByUsers } from '@nanosync/core';
 
 /** How long counters are kept: a little more than the window of the rates, in milliseconds. */
 const COUNTS_MS = 75_000;
@@ -38,7 +38,7 @@ export function watched(before: WatchRecord | undefined, seen: Seen, answer: Ans
   const mark: LogMark = { atMs: askedMs, end: retention.end, keptBytes: retention.keptBytes };
   const behind = Object.fromEntries(
     seen.reports.flatMap(({ table, report }) => {
-      const applied = appliedUpTo(seen.capture, report);
+      const applied = appliedUpTo(seen.capture, seenByUsers(report));
       return applied === undefined ? [] : [[table, Math.max(0, distance(applied, retention.end))]];
     }),
   );

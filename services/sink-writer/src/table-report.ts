@@ -153,8 +153,10 @@ function olderOf(stored: SinkReport | undefined, epoch: string): OlderReport {
   return { ...olderFigures(known), failure: null };
 }
 
-function olderFigures({ epoch, rowsBuilt, watermark, changesApplied, waiting, quarantined, defects, lastAppliedMs, failure }: OlderReport) {
-  return { epoch, rowsBuilt, watermark, changesApplied, waiting, quarantined, defects, lastAppliedMs, failure };
+function olderFigures(figures: OlderReport): OlderReport {
+  const { epoch, rowsBuilt, watermark, bus, changesApplied, waiting, quarantined, defects, lastAppliedMs, failure } = figures;
+  const known = { epoch, rowsBuilt, watermark, changesApplied, waiting, quarantined, defects, lastAppliedMs, failure };
+  return bus === undefined ? known : { ...known, bus };
 }
 
 function emptyReport(epoch: string): SinkReport {

@@ -237,6 +237,15 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     test: writer('table-writer', UNAPPLIED),
   },
   {
+    name: 'green-in-spite-of-a-lost-log',
+    invariant: 'no-silent-gap',
+    does: 'Status is healthy while the source drops what was not read.',
+    file: 'libs/runtime/src/status.ts',
+    find: ' && !endangered && ',
+    replace: ' && ',
+    test: unit('libs/runtime/src', 'status', 'is not healthy while the source may drop what was not read'),
+  },
+  {
     name: 'green-in-spite-of-quarantine',
     invariant: 'nothing-skipped',
     does: 'Status is healthy while changes are in quarantine.',
