@@ -8,7 +8,7 @@ import { apiClient, openApiDocument, ROUTES } from '@nanosync/api';
 import { PipelineError, stateKeys } from '@nanosync/core';
 import { makeCertificates } from '@nanosync/testkit';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ApiHarness } from './testing/api-harness.ts';
 import { DEFINITION, startApi, TOKEN } from './testing/api-harness.ts';
 
@@ -206,6 +206,32 @@ describe('commands', () => {
       request: 'resnapshot',
       intent: { run: 'running', sink: 'paused', deletion: { dropTables: false } },
     });
+  });
+
+  it('read the bus no longer than the client that follows is there', async () => {
+    await api.store(DEFINITION);
+    const { bus, topics } = api.ctx;
+    await bus.ensureTopic(topics.tasks, 1);
+    let open = 0;
+    const reader = bus.reader.bind(bus);
+    bus.reader = async (...place) => {
+      const opened = await reader(...place);
+      open++;
+      return {
+        read: (options) => opened.read(options),
+        [Symbol.asyncDispose]: async () => {
+          open--;
+          await opened[Symbol.asyncDispose]();
+        },
+      };
+    };
+    const leaving = new AbortController();
+    const lines = api.client.stream('tap', { params: { name: 'shop' }, query: { follow: 'true' } }, leaving.signal);
+    const next = lines.next();
+    await vi.waitFor(() => expect(open).toBe(1), { timeout: 10_000 });
+    leaving.abort();
+    expect((await next).done).toBe(true);
+    await vi.waitFor(() => expect(open).toBe(0), { timeout: 10_000 });
   });
 
   it('end with their server, as do those who follow', async () => {
