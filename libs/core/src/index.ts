@@ -34,6 +34,7 @@ export type { PartitionEvent, PartitionPhase, PausablePhase, PipelineEvent, Pipe
 export { PARTITION_MACHINE, PIPELINE_MACHINE, step, TABLE_MACHINE } from './phases.ts';
 export type * from './ports/bus.ts';
 export type * from './ports/clock.ts';
+export type * from './ports/problem.ts';
 export type * from './ports/query-source.ts';
 export type { FailpointName, Log, LogFields, ServiceContext } from './ports/service.ts';
 export { FAILPOINTS } from './ports/service.ts';

@@ -1,5 +1,5 @@
 import type { PipelineDefinition } from './definition.ts';
-import type { SourceUse } from './ports/source.ts';
+import type { SourceUse } from './ports/problem.ts';
 
 type Typed = Pick<PipelineDefinition, 'replicationType'>;
 

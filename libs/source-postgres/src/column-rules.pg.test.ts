@@ -83,7 +83,7 @@ describe.each(['DEFAULT', 'FULL'])('columns that are kept back, REPLICA IDENTITY
     await sql(
       `ALTER TABLE ${name} ALTER big_secret SET STORAGE EXTERNAL, ALTER big_email SET STORAGE EXTERNAL, REPLICA IDENTITY ${identity}`,
     );
-    expect(await source.check('rules', [name], columns)).toEqual([]);
+    expect(await source.check('rules', [name], { columns })).toEqual([]);
     const anchor = await source.anchor('rules', identity.toLowerCase(), [name as TableId]);
     await sql(`INSERT INTO ${name} VALUES
       ('planted-1', 1, 'planted@one', 4711, ${large('planted')}, ${large('planted')}, 1.10, 'n'), ('planted-2', 2, NULL, NULL, NULL, NULL, NULL, NULL)`);
@@ -119,7 +119,9 @@ it.each<[string, { exclude?: string[]; hash?: string[] }, RegExp]>([
 ])('refuses %s with one sentence, from check and from discover', async (_, { exclude = [], hash = [] }, what) => {
   await sql('CREATE TABLE IF NOT EXISTS public.ruled (id int PRIMARY KEY, email text)');
   const columns = { 'public.ruled': { exclude, hash } };
-  expect(await source.check('rules', ['public.ruled'], columns)).toEqual([{ what: expect.stringMatching(what), cure: expect.any(String) }]);
+  expect(await source.check('rules', ['public.ruled'], { columns })).toEqual([
+    { what: expect.stringMatching(what), cure: expect.any(String) },
+  ]);
   await expect(source.discover(['public.ruled'], columns)).rejects.toMatchObject({ kind: 'config', message: expect.stringMatching(what) });
 });
 

@@ -1,5 +1,5 @@
 import { createServer, connect as openSocket } from 'node:net';
-import type { Problem } from '@nanosync/core';
+import type { Problem, TableId } from '@nanosync/core';
 import type { PostgresServer } from '@nanosync/testkit';
 import { startPostgres } from '@nanosync/testkit';
 import type { Client } from 'pg';
@@ -7,6 +7,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectTo } from './connection.ts';
 import { discoverTables } from './discovery.ts';
 import { checkPrerequisites } from './prerequisites.ts';
+import { openPostgresSource } from './source.ts';
+import { quiet, realClock } from './test-context.ts';
 
 let server: PostgresServer;
 let admin: Client;
@@ -230,6 +232,26 @@ test('wal_level, slots and senders that do not suffice are named with their sett
     expect.stringMatching(/wal_level at .* is replica, not logical\. Run: ALTER SYSTEM SET wal_level = logical;/),
     expect.stringMatching(/no free replication slot \(max_replication_slots is 1\)\. .*pg_drop_replication_slot\('standby'\)/),
   ]);
+  // Two pipelines of one file do not find the one slot that is free for each of them alone.
+  await using few = await startPostgres({ settings: { max_replication_slots: '2', max_wal_senders: '2' } });
+  const other = await connectTo(few.dsn(), 'nanosync').open('x');
+  await other.query("CREATE TABLE public.t (id int PRIMARY KEY); SELECT pg_create_physical_replication_slot('standby')");
+  await other.end();
+  await using source = await openPostgresSource({ dsn: few.dsn(), applicationName: 'nanosync', log: quiet, clock: realClock });
+  expect(await source.check('a', ['public.t'])).toEqual([]);
+  expect(await source.check('a', ['public.t'], { beside: ['b', 'c'] })).toEqual([
+    {
+      what: expect.stringMatching(/has 1 free replication slots .* 3 are needed for this pipeline and b, c together/),
+      cure: expect.stringContaining('to 4'),
+    },
+    {
+      what: expect.stringMatching(/no free replication connection for this pipeline and b, c/),
+      cure: expect.stringContaining('max_wal_senders to 3'),
+    },
+  ]);
+  // A slot that one of them has already is none that it still needs.
+  await source.anchor('b', 'b0', ['public.t' as TableId]);
+  expect(await source.check('b', ['public.t'], { beside: [] })).toEqual([]);
   await using senders = await startPostgres({ settings: { max_wal_senders: '0' } });
   const one = await connectTo(senders.dsn(), 'nanosync').open('x');
   await one.query('CREATE TABLE public.t (id int PRIMARY KEY)');

@@ -1,4 +1,4 @@
-import type { Problem, SourceUse, TableColumnRules } from '@nanosync/core';
+import type { Problem, SourceUse, SourceWants, TableColumnRules } from '@nanosync/core';
 import { describeError, isKind } from '@nanosync/core';
 import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
@@ -32,7 +32,7 @@ interface ServerFacts {
   readonly maxSenders: number;
 }
 
-// The pipeline's own slots and their sender count as free: a slot is there when a running pipeline is checked, and whoever anchors it drops those
+// The slots of the pipeline, and of those beside it, and their senders count as free: a slot is there when a running pipeline is checked, and whoever anchors it drops those
 // that are there before another is made.
 const FACTS = `WITH own AS (SELECT * FROM pg_replication_slots s WHERE s.slot_name ~ $1 AND s.database = current_database()),
 others AS (SELECT * FROM pg_replication_slots s WHERE s.slot_name NOT IN (SELECT slot_name FROM own))
@@ -59,10 +59,10 @@ export async function checkPrerequisites(
   connect: Connect,
   pipeline: string,
   tables: readonly string[],
-  { columns, use = 'follow' }: { readonly columns?: TableColumnRules | undefined; readonly use?: SourceUse | undefined } = {},
+  { columns, use = 'follow', beside = [] }: SourceWants = {},
 ): Promise<Problem[]> {
   const { server, ofTables } = await withConnection(connect, 'check', async (client) => ({
-    server: await serverProblems(client, connect, pipeline, use),
+    server: await serverProblems(client, connect, pipeline, { use, beside }),
     ofTables: await problemsOfTables(client, connect, tables, columns),
   }));
   if (use === 'copy') return [...server, ...ofTables];
@@ -70,8 +70,14 @@ export async function checkPrerequisites(
   return server.length > 0 ? [...server, ...ofTables] : [...(await protocolProblems(connect)), ...ofTables];
 }
 
-async function serverProblems(client: Client, connect: Connect, pipeline: string, use: SourceUse): Promise<Problem[]> {
-  const facts = await queryJson<ServerFacts>(client, FACTS, [slotPattern(pipeline), publicationName(pipeline)]);
+async function serverProblems(
+  client: Client,
+  connect: Connect,
+  pipeline: string,
+  { use, beside }: { readonly use: SourceUse; readonly beside: readonly string[] },
+): Promise<Problem[]> {
+  const slots = [pipeline, ...beside].map((one) => `(${slotPattern(one)})`).join('|');
+  const facts = await queryJson<ServerFacts>(client, FACTS, [slots, publicationName(pipeline)]);
   const { place } = connect;
   const problems: Problem[] = [];
   const add = (wrong: boolean, what: string, cure: string) => wrong && problems.push({ what, cure });
@@ -91,7 +97,7 @@ async function serverProblems(client: Client, connect: Connect, pipeline: string
   if (use === 'copy') return problems;
   const logical = 'Run: ALTER SYSTEM SET wal_level = logical; then restart PostgreSQL.';
   add(facts.walLevel !== 'logical', `wal_level at ${place} is ${facts.walLevel}, not logical.`, logical);
-  return [...problems, ...rightProblems(facts, connect, pipeline), ...roomProblems(facts, place)];
+  return [...problems, ...rightProblems(facts, connect, pipeline), ...roomProblems(facts, place, beside)];
 }
 
 const DIRECT = 'Connect to the database server itself: replication does not pass a pooler.';
@@ -120,13 +126,24 @@ function rightProblems(facts: ServerFacts, { place, user, database }: Connect, p
   return problems;
 }
 
-function roomProblems(facts: ServerFacts, place: string): Problem[] {
+/** Each pipeline needs a slot and a sender of its own. */
+function roomProblems(facts: ServerFacts, place: string, beside: readonly string[]): Problem[] {
   const problems: Problem[] = [];
-  if (facts.slots >= facts.maxSlots) problems.push(noRoomForSlot(place, facts.maxSlots, facts.idleSlot));
-  if (facts.senders >= facts.maxSenders)
+  const wanted = 1 + beside.length;
+  const together = beside.length === 0 ? '' : ` for this pipeline and ${beside.join(', ')} together`;
+  if (facts.slots + wanted > facts.maxSlots)
+    problems.push(
+      facts.slots >= facts.maxSlots
+        ? noRoomForSlot(place, facts.maxSlots, facts.idleSlot)
+        : {
+            what: `PostgreSQL at ${place} has ${facts.maxSlots - facts.slots} free replication slots (max_replication_slots is ${facts.maxSlots}), ${wanted} are needed${together}.`,
+            cure: `Raise max_replication_slots to ${facts.slots + wanted} and restart PostgreSQL.`,
+          },
+    );
+  if (facts.senders + wanted > facts.maxSenders)
     problems.push({
-      what: `PostgreSQL at ${place} has no free replication connection (max_wal_senders is ${facts.maxSenders}).`,
-      cure: 'Raise max_wal_senders and restart PostgreSQL.',
+      what: `PostgreSQL at ${place} has no free replication connection${together} (max_wal_senders is ${facts.maxSenders}).`,
+      cure: `Raise max_wal_senders to ${facts.senders + wanted} or more and restart PostgreSQL.`,
     });
   return problems;
 }

@@ -36,7 +36,7 @@ export async function openPostgresSource({ dsn, hashKey, applicationName, log, c
   const hasher = hasherOf(hashKey);
   const readers = new IdleConnections(connect, clock, 'snapshot');
   return {
-    check: (pipeline, tables, columns, use): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables, { columns, use }),
+    check: (pipeline, tables, wants): Promise<readonly Problem[]> => checkPrerequisites(connect, pipeline, tables, wants),
     discover: (tables, columns = {}) =>
       withConnection(connect, 'discovery', (client) => discoverTables(client, connect, tables, { columns, hasher })),
     drift: (pipeline, tables) => withConnection(connect, 'drift', (client) => driftOf(client, pipeline, tables, hasher)),

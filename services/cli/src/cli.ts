@@ -2,6 +2,7 @@ import { openApiDocument, TOPIC_WORDS } from '@nanosync/api';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { apply } from './commands/apply.ts';
 import type { CommonOptions } from './commands/common.ts';
+import { doctor } from './commands/doctor.ts';
 import { health } from './commands/health.ts';
 import { pauseOrResume, remove, resnapshot, runNow } from './commands/pipeline.ts';
 import { SERVICE_NAMES, service } from './commands/service.ts';
@@ -52,6 +53,7 @@ function buildProgram(context: CliContext, run: Runner): Command {
   addFileCommands(context, program, common, run);
   addClusterCommands(context, program, common, run);
   addStatus(context, program, common, run);
+  addDoctor(context, program, common, run);
   addPipelineCommands(context, program, common, run);
   addTap(context, program, common, run);
   addVerify(context, program, common, run);
@@ -96,6 +98,16 @@ function addStatus(context: CliContext, program: Command, common: (command: Comm
     .option('--json', 'one JSON object on one line')
     .action((name: string | undefined) => run(() => status(context, name, common(showing))));
   example(showing, 'nanosync status --json');
+}
+
+function addDoctor(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const looking = withServer(program.command('doctor'))
+    .description('Look at every prerequisite of bus, state store, sources and sinks, and say what cures what is not as needed.')
+    .argument('[pipeline]', 'only this one')
+    .option('-f, --file <file>', 'a pipelines file to be looked at too, as if it were applied')
+    .option('--json', 'one JSON object on one line')
+    .action((name: string | undefined) => run(() => doctor(context, name, common(looking))));
+  example(looking, 'nanosync doctor -f pipelines.yaml');
 }
 
 function addPipelineCommands(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {

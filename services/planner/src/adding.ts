@@ -68,7 +68,7 @@ async function requireFit({ ctx, pipeline, source }: AddingParts, table: TableId
     source: { columns },
     sink: sinkDefinition,
   } = pipeline.definition;
-  const unfit = await source.check(name, [table], columns, sourceUseOf(pipeline.definition));
+  const unfit = await source.check(name, [table], { columns, use: sourceUseOf(pipeline.definition) });
   const schemas = unfit.length > 0 ? [] : (await source.discover([table], columns)).map(({ schema }) => schema);
   await using sink = await ctx.openSink(sinkDefinition.connection);
   const problems = [...unfit, ...(await sink.check(name, [table], schemas))];

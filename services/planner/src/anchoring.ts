@@ -88,7 +88,10 @@ async function slotlessAnchor(ctx: ServiceContext, pipeline: string, tables: rea
 async function checked(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, sink: Sink): Promise<readonly SourceTable[]> {
   const { definition } = pipeline;
   const ids = recordedTables(pipeline) as readonly TableId[];
-  const unfit = await source.check(definition.name, ids, definition.source.columns, sourceUseOf(definition));
+  const unfit = await source.check(definition.name, ids, {
+    columns: definition.source.columns,
+    use: sourceUseOf(definition),
+  });
   const tables = unfit.length > 0 ? [] : await source.discover(ids, definition.source.columns);
   const schemas = tables.map(({ schema }) => schema);
   const problems = [...unfit, ...(await sink.check(definition.name, ids, schemas))];

@@ -34,6 +34,13 @@ export const ROUTES = {
     body: s.APPLY_REQUEST,
     answer: s.APPLY_ANSWER,
   },
+  doctor: {
+    method: 'POST',
+    path: '/v1/doctor',
+    summary: 'Look at every prerequisite of state store, bus, sources and sinks, and say what cures what is not as needed.',
+    body: s.DOCTOR_REQUEST,
+    answer: s.DOCTOR_ANSWER,
+  },
   pause: {
     method: 'POST',
     path: '/v1/pipelines/{name}/pause',

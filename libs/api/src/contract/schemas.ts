@@ -131,6 +131,27 @@ export const COMMAND_ANSWER = z.strictObject({
   says: z.string(),
 });
 
+/** What `doctor` looks at: the stored pipelines, or one of them, or such that are to be applied. */
+export const DOCTOR_REQUEST = z.strictObject({
+  pipeline: z.string().max(100).optional(),
+  definitions: z.array(DEFINITION).max(1000).optional().meta({ description: 'Looked at besides what is stored, as if they were applied.' }),
+});
+
+/** One thing that was looked at. */
+export const DOCTOR_CHECK = z.strictObject({
+  level: z.enum(['ok', 'warning', 'problem']),
+  place: z.string(),
+  what: z.string(),
+  cure: z.string().nullable(),
+});
+export type DoctorCheck = z.output<typeof DOCTOR_CHECK>;
+
+/** What `doctor` found, in the order in which it looked. */
+export const DOCTOR_ANSWER = z.strictObject({
+  healthy: z.boolean().meta({ description: 'Nothing is a problem; there may be warnings.' }),
+  checks: z.array(DOCTOR_CHECK),
+});
+
 /** Which part is paused or resumed. */
 export const PART_REQUEST = z.strictObject({ part: z.enum(['pipeline', 'sink']).optional() });
 /** What a run before its time is asked with: nothing. */

@@ -101,6 +101,11 @@ export class KafkaCluster {
     return this.link(this.#controller);
   }
 
+  /** How many brokers there are now. */
+  async brokers(): Promise<number> {
+    return (await this.#metadata([])).brokers.size;
+  }
+
   /** Some broker that answers; first the one that did the last time, since one that is paused costs a time-out. */
   async any<T>(request: (link: Link) => Promise<T>): Promise<T> {
     this.assertOpen();

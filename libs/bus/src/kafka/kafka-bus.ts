@@ -1,4 +1,4 @@
-import type { Bus, GroupMember, PartitionReader, Producer, TopicInfo } from '@nanosync/core';
+import type { Bus, GroupMember, PartitionReader, Problem, Producer, TopicInfo } from '@nanosync/core';
 import { KafkaCluster } from './cluster.ts';
 import { Fetcher } from './fetcher.ts';
 import { KafkaMember } from './group-member.ts';
@@ -34,6 +34,10 @@ class KafkaBus implements Bus {
 
   get maxMessageBytes(): number {
     return maxMessageBytes(this.#cluster.settings.maxMessageBytes);
+  }
+
+  check(topics: readonly string[]): Promise<readonly Problem[]> {
+    return this.#topics.check(topics);
   }
 
   ensureTopic(name: string, partitions: number): Promise<TopicInfo> {

@@ -63,6 +63,11 @@ test('a compacted topic is refused: messages of it would go although they are ne
   const refused: unknown = await modest.ensureTopic(topic, 1).catch((error) => error);
   expect(refused).toMatchObject({ kind: 'prerequisite' });
   expect(describeError(refused)).toMatch(/is compacted.*Set cleanup\.policy/);
+  expect(await modest.check?.([topic, 'there.is.no.such.topic'])).toEqual([
+    { what: expect.stringContaining('one copy'), cure: expect.stringContaining('replication_factor'), mild: true },
+    { what: expect.stringContaining('is compacted'), cure: expect.stringContaining('cleanup.policy') },
+    { what: expect.stringContaining('by itself, needed or not'), cure: expect.stringContaining('retention.ms'), mild: true },
+  ]);
 });
 
 test('a limit that is lowered later is a prerequisite, not a broker that is away', async () => {
@@ -79,4 +84,7 @@ test('more copies than brokers are refused with the setting to change', async ()
   const refused: unknown = await copied.ensureTopic(topic, 1).catch((error) => error);
   expect(refused).toMatchObject({ kind: 'prerequisite' });
   expect(describeError(refused)).toMatch(/fewer brokers than the 3 copies/);
+  expect(await copied.check?.([])).toEqual([
+    { what: expect.stringMatching(/3 copies, and Kafka has 1 brokers/), cure: expect.any(String) },
+  ]);
 });

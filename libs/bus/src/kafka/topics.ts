@@ -1,4 +1,4 @@
-import { PipelineError, type TopicInfo } from '@nanosync/core';
+import { PipelineError, type Problem, type TopicInfo } from '@nanosync/core';
 import type { KafkaCluster } from './cluster.ts';
 import { answerOf } from './errors.ts';
 import type { Link } from './link.ts';
@@ -110,26 +110,55 @@ export class KafkaTopics {
   /** A topic made by others may take smaller messages than we send, or lose some by itself; better said now than in the middle. */
   async #checkLimits(topic: TopicMetadata): Promise<void> {
     if (this.#fit.has(topic.id)) return;
-    const { maxMessageBytes, log } = this.#cluster.settings;
-    const settings = await this.#settingsOf(topic.name);
+    for (const { what, cure, mild } of await this.#problemsOf(topic.name)) {
+      if (mild === undefined) throw new PipelineError('prerequisite', what, { hint: cure });
+      this.#cluster.settings.log.warn('kafka may lose messages', { topic: topic.name, reason: what, cure });
+    }
+    this.#fit.add(topic.id);
+  }
+
+  /** What is wrong with the cluster, and with these topics where they exist. */
+  async check(names: readonly string[]): Promise<readonly Problem[]> {
+    const { replicationFactor } = this.#cluster.settings;
+    const problems: Problem[] = [];
+    const brokers = await this.#cluster.patiently('count the brokers', () => this.#cluster.brokers());
+    if (replicationFactor > brokers)
+      problems.push({
+        what: `Topics are to have ${replicationFactor} copies, and Kafka has ${brokers} brokers.`,
+        cure: 'Add brokers, or lower bus.kafka.replication_factor in the server file.',
+      });
+    else if (replicationFactor < 3)
+      problems.push({
+        what: `Topics have ${replicationFactor === 1 ? 'one copy' : `${replicationFactor} copies`}, so the loss of ${replicationFactor === 1 ? 'a broker' : 'two brokers'} is the loss of messages.`,
+        cure: 'Run three brokers and set bus.kafka.replication_factor to 3 before topics are made.',
+        mild: true,
+      });
+    for (const name of names) if ((await this.#look(name)) !== undefined) problems.push(...(await this.#problemsOf(name)));
+    return problems;
+  }
+
+  async #problemsOf(name: string): Promise<readonly Problem[]> {
+    const { maxMessageBytes } = this.#cluster.settings;
+    const settings = await this.#settingsOf(name);
+    const problems: Problem[] = [];
     const limit = Number(settings.get('max.message.bytes') ?? maxMessageBytes);
     if (limit < maxMessageBytes)
-      throw new PipelineError(
-        'prerequisite',
-        `Topic ${topic.name} takes messages of ${limit} bytes, nanosync sends up to ${maxMessageBytes}.`,
-        {
-          hint: `Set max.message.bytes of the topic to ${maxMessageBytes}, or lower the limit of the bus in the server file.`,
-        },
-      );
+      problems.push({
+        what: `Topic ${name} takes messages of ${limit} bytes, nanosync sends up to ${maxMessageBytes}.`,
+        cure: `Set max.message.bytes of the topic to ${maxMessageBytes}, or lower the limit of the bus in the server file.`,
+      });
     if (settings.get('cleanup.policy')?.includes('compact') === true)
-      throw new PipelineError('prerequisite', `Topic ${topic.name} is compacted: Kafka removes messages of it that are needed.`, {
-        hint: 'Set cleanup.policy of the topic to delete.',
+      problems.push({
+        what: `Topic ${name} is compacted: Kafka removes messages of it that are needed.`,
+        cure: 'Set cleanup.policy of the topic to delete.',
       });
-    if (['retention.ms', 'retention.bytes'].some((name) => Number(settings.get(name) ?? -1) >= 0))
-      log.warn('kafka removes messages of a topic by itself, needed or not; set retention.ms and retention.bytes to -1', {
-        topic: topic.name,
+    if (['retention.ms', 'retention.bytes'].some((one) => Number(settings.get(one) ?? -1) >= 0))
+      problems.push({
+        what: `Kafka removes messages of topic ${name} by itself, needed or not.`,
+        cure: 'Set retention.ms and retention.bytes of the topic to -1.',
+        mild: true,
       });
-    this.#fit.add(topic.id);
+    return problems;
   }
 
   /** The settings that matter to us; none for a user that may not look. */

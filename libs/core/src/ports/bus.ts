@@ -1,3 +1,5 @@
+import type { Problem } from './problem.ts';
+
 /** A message as sent: `key` chooses nothing by itself, the sender names the bus partition. */
 export interface OutMessage {
   readonly key: Uint8Array;
@@ -65,6 +67,8 @@ export interface GroupMember extends AsyncDisposable {
 export interface Bus extends AsyncDisposable {
   /** The most bytes that key and value of one message may have together; a send of a larger one is refused with `prerequisite`. */
   readonly maxMessageBytes: number;
+  /** What of the set-up of the bus, and of these topics where they exist, may lose messages or refuse some; absent: there is nothing to set up. */
+  check?(topics: readonly string[]): Promise<readonly Problem[]>;
   /** Creates the topic when it is absent; throws PipelineError `gap` when it exists with another number of partitions. */
   ensureTopic(name: string, partitions: number): Promise<TopicInfo>;
   /** The topic as it is, or undefined. */

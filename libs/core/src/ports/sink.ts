@@ -3,7 +3,7 @@ import type { ChangeEvent } from '../change-event.ts';
 import type { EndMarker, RowBatch } from '../messages.ts';
 import type { Position } from '../position.ts';
 import type { TableId, TableSchema } from '../table.ts';
-import type { Problem } from './source.ts';
+import type { Problem } from './problem.ts';
 
 /** A generation: the physical table of one epoch. */
 export interface GenerationId {

@@ -3,13 +3,8 @@ import type { TableColumnRules } from '../column-rules.ts';
 import type { Position } from '../position.ts';
 import type { Anchor } from '../records.ts';
 import type { TableId, TableSchema } from '../table.ts';
+import type { Problem, SourceWants } from './problem.ts';
 import type { QuerySource } from './query-source.ts';
-
-/** Something a user must repair before a pipeline can run: what is wrong and the statement or setting that cures it. */
-export interface Problem {
-  readonly what: string;
-  readonly cure: string;
-}
 
 /** A table as found at the source. */
 export interface SourceTable {
@@ -48,9 +43,6 @@ export interface RangeOptions {
   readonly view?: string | undefined;
   readonly signal: AbortSignal;
 }
-
-/** What tables are wanted for: to follow their changes, or only to be read. */
-export type SourceUse = 'follow' | 'copy';
 
 /**
  * One moment of the source that all readers share, in other processes too. It lasts until it is disposed of, its process dies or its connection breaks;
@@ -191,7 +183,7 @@ export interface SourceRetention {
 /** An operational database to follow. One per pipeline and process; holds no connection open that it does not need. */
 export interface Source extends AsyncDisposable {
   /** Every problem that would keep these tables from being replicated; touches nothing. Throws `config`/`unavailable` when it cannot even connect. */
-  check(pipeline: string, tables: readonly string[], columns?: TableColumnRules, use?: SourceUse): Promise<readonly Problem[]>;
+  check(pipeline: string, tables: readonly string[], wants?: SourceWants): Promise<readonly Problem[]>;
   /**
    * The tables' columns, key and storage, in the order given; throws PipelineError `config` for one that is missing or unfit. What the rules
    * exclude is no column of the schema, what they hash is text there; the storage carries the rules to whatever reads the table.

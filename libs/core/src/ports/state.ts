@@ -1,3 +1,5 @@
+import type { Problem } from './problem.ts';
+
 /** A stored value with the version that a compare-and-set names. */
 export interface StateEntry {
   readonly key: string;
@@ -18,6 +20,8 @@ export interface State extends AsyncDisposable {
    * get ahead of the store, such as what the source is told to forget, waits for so long.
    */
   readonly mayLoseMs?: number;
+  /** What of the store's set-up may cost more than it needs; absent: there is nothing to set up. */
+  check?(): Promise<readonly Problem[]>;
   get(key: string): Promise<StateEntry | undefined>;
   /** All entries whose key starts with `prefix`, in key order. */
   list(prefix: string): Promise<readonly StateEntry[]>;

@@ -243,7 +243,11 @@ describe('opening', () => {
       expect.stringContaining('throw the state away'),
       expect.stringContaining('no append-only file'),
     ]);
-    expect([state, careless, memory]).toHaveLength(3);
+    expect(await state.check?.()).toEqual([]);
+    const told = [...((await careless.check?.()) ?? []), ...((await memory.check?.()) ?? [])];
+    expect(told.map(({ what, mild }) => [said.find((line) => line.endsWith(what)) !== undefined, mild])).toEqual(
+      said.map(() => [true, true]),
+    );
   });
 
   test('a node of a Redis Cluster takes our scripts, since all keys lie in one slot', async () => {
@@ -298,7 +302,7 @@ function silent(said: string[]) {
     debug: line,
     info: line,
     error: line,
-    warn: (message: string, _fields?: LogFields) => void said.push(message),
+    warn: (message: string, fields?: LogFields) => void said.push(`${message}: ${fields?.reason}`),
     with: () => log,
   };
   return log;

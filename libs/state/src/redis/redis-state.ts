@@ -1,7 +1,7 @@
-import type { State, StateEntry } from '@nanosync/core';
+import type { Problem, State, StateEntry } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import { RedisConnection } from './connection.ts';
-import { warnOfLosses } from './durability.ts';
+import { lossesOf, warnOfLosses } from './durability.ts';
 import type { RedisStateOptions } from './redis-options.ts';
 import { addressOf } from './redis-options.ts';
 import { LEASE_SCRIPT, PAGE_SCRIPT, PUT_SCRIPT, RELEASE_SCRIPT, REMOVE_SCRIPT } from './scripts.ts';
@@ -67,6 +67,10 @@ class RedisState implements State {
   constructor(connection: RedisConnection, keys: Keys) {
     this.#connection = connection;
     this.#keys = keys;
+  }
+
+  async check(): Promise<readonly Problem[]> {
+    return lossesOf(this.#connection);
   }
 
   async get(key: string): Promise<StateEntry | undefined> {

@@ -2,6 +2,7 @@ import type { AnswerOf, ApiParts, CallName, RequestOf, StreamName } from '@nanos
 import { openApiDocument } from '@nanosync/api';
 import { applyHandler } from './apply.ts';
 import { commandHandler } from './commands.ts';
+import { doctorHandler } from './doctor.ts';
 import { allStatuses, oneStatus } from './statuses.ts';
 import { tapHandler } from './tap.ts';
 import { verifyHandler } from './verify.ts';
@@ -21,6 +22,7 @@ export const HANDLERS: Handlers = {
   status: (parts) => allStatuses(parts),
   pipeline: (parts, { params }) => oneStatus(parts, params.name),
   apply: (parts, { body }) => applyHandler(parts, body),
+  doctor: (parts, { body }) => doctorHandler(parts, body),
   pause: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'pause', part: body.part ?? 'pipeline' }),
   resume: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'resume', part: body.part ?? 'pipeline' }),
   run: (parts, { params }) => commandHandler(parts, params.name, { kind: 'run' }),
