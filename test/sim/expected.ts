@@ -1,6 +1,7 @@
 import { PARTITION_MACHINE, PIPELINE_MACHINE, TABLE_MACHINE } from '@nanosync/core';
 import { FAULT_NAMES } from './faults.ts';
 import { Occurrences } from './occurrences.ts';
+import { FED_BESIDE } from './oracle.ts';
 import { OPERATIONS } from './plan.ts';
 import { POINTS } from './points.ts';
 
@@ -56,6 +57,7 @@ function transitions(): readonly string[] {
       'table plan void',
       'table epoch renewed',
       'table copied anew',
+      FED_BESIDE,
     ]),
   ];
 }

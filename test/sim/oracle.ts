@@ -25,6 +25,9 @@ export interface OracleParts {
   readonly violated: (what: string) => void;
 }
 
+/** How often a generation went on while a newer one was copied beside it. */
+export const FED_BESIDE = 'older generation gets changes';
+
 /** Watches everything that outlives a process, where it happens, and says what must never be. */
 export class Oracle {
   readonly state: StateOracle;
@@ -61,6 +64,9 @@ export class Oracle {
       read: (table) => warehouse().read(table),
       l0Of: (epoch) => this.state.l0Of(epoch) ?? this.bus.l0Of(epoch),
       l1Of: (epoch) => this.bus.l1Of(epoch),
+      fedBeside: ({ table, epoch }) => {
+        if (this.state.olderOf(table) === epoch) occurrences.count('transition', FED_BESIDE);
+      },
       wrote: (what) => this.rest.wrote(what),
       violated,
     });

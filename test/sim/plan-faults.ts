@@ -12,6 +12,8 @@ const WITHIN_MS = { start: 400, snapshot: 1200, any: FAULTY_MS } as const;
 const FIRST_MS = 700;
 /** When the work of a long run comes. */
 export const LATE_MS = 60_500;
+/** When tables that are mostly live are copied anew. */
+const COPY_MS = [4000, 9000] as const;
 const SINK_WRITES = ['stage', 'apply', 'build', 'switchTo', 'discard', 'claim', 'claimRows'];
 
 /**
@@ -22,6 +24,12 @@ export function planFaults(seed: number, random: Random, mayLoseMs: number): rea
   const faults: Fault[] = [faultOf(FAULT_NAMES[seed % FAULT_NAMES.length] as FaultName, random, mayLoseMs)];
   for (const isBackward of [false, true]) faults.push(...crashOf(seed, isBackward, random, mayLoseMs));
   if (random.chance(0.2)) faults.push(faultOf(random.chance(0.6) ? 'pipeline paused' : 'sink paused', random, mayLoseMs));
+  // Copies beside the stream meet what happens while a table is live, and one another.
+  if (random.chance(0.35))
+    faults.push({
+      ...faultOf(random.chance(0.5) ? 'tables copied anew' : 'table copied anew', random, mayLoseMs),
+      atMs: random.int(...COPY_MS),
+    });
   while (random.chance(0.25)) faults.push(faultOf(random.pick(FAULT_NAMES), random, mayLoseMs));
   return faults.sort((a, b) => a.atMs - b.atMs);
 }

@@ -86,6 +86,10 @@ export function planOf(seed: number): Plan {
   const faults = planFaults(seed, randomOf(seed, 'faults'), mayLoseMs);
   if (faults.some(({ kind }) => kind === 'long run'))
     for (let late = 0; late < LATE_TRANSACTIONS; late++) transactions.push({ ...transaction(random), atMs: LATE_MS + random.int(0, 3000) });
+  for (const { kind, atMs } of faults)
+    if (kind === 'tables copied anew' || kind === 'table copied anew')
+      for (let meanwhile = 0; meanwhile < LATE_TRANSACTIONS; meanwhile++)
+        transactions.push({ ...transaction(random), atMs: atMs + random.int(0, 2500) });
   return {
     seed,
     replicationType: 'cdc_backfill',

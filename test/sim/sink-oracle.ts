@@ -10,6 +10,8 @@ export interface SinkOracleParts {
   readonly l0Of: (epoch: string) => Position | undefined;
   readonly l1Of: (epoch: string) => Position | undefined;
   readonly violated: (what: string) => void;
+  /** Told when what users see gets changes although the table has a newer epoch, which is copied beside it. */
+  readonly fedBeside: (generation: GenerationId) => void;
   /** Told of each step that writes. */
   readonly wrote: (what: string) => void;
 }
@@ -57,6 +59,7 @@ export class SinkOracle {
       apply: async (request) => {
         wrote('apply');
         const applied = await sink.apply(request);
+        if (applied.applied > 0) this.parts.fedBeside(request.generation);
         await look(request.generation);
         return applied;
       },

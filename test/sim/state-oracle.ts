@@ -32,6 +32,7 @@ export class StateOracle {
   private readonly anchors = new Map<string, Position>();
   private readonly epochs = new Map<string, Position>();
   private readonly tables = new Map<TableId, string>();
+  private readonly olders = new Map<TableId, string | undefined>();
   /** The epochs of each table under each anchor, and the anchor of each slot. */
   private readonly epochsUnder = new Map<string, readonly string[]>();
   private readonly slots = new Map<string, string>();
@@ -49,6 +50,11 @@ export class StateOracle {
   /** L0 of an epoch as the planner has stored it. */
   l0Of(epoch: string): Position | undefined {
     return this.epochs.get(epoch);
+  }
+
+  /** The epoch that goes on beside the one that a table was last seen to have. */
+  olderOf(table: TableId): string | undefined {
+    return this.olders.get(table);
   }
 
   /** The epoch that a table was last seen to have. */
@@ -98,6 +104,7 @@ export class StateOracle {
 
   private table(record: TableRecord, was: TableRecord | undefined): void {
     this.tables.set(record.table, record.epoch);
+    this.olders.set(record.table, record.older?.epoch);
     this.seenEpochs.add(record.epoch);
     const under = `${record.anchor} ${record.table}`;
     const before = record.older === null ? [] : [...(this.epochsUnder.get(under) ?? []), record.older.epoch];
