@@ -1,6 +1,9 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { openSink } from '../compare/sink-table.ts';
 import { nanosync } from './command.ts';
 import type { Facts, TableFacts } from './facts.ts';
+import { isLive } from './facts.ts';
 import { OF_A_COPY } from './failpoints.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
@@ -55,6 +58,32 @@ test('a table is copied anew while everything is written to: what users see gets
     expect({ table: record.table, isSame }).toEqual({ table: record.table, isSame: record.table !== 'public.orders' });
   }
   expect(after.pipeline.anchor?.id).toBe(before?.pipeline.anchor?.id);
+});
+
+test('other columns are kept back while live: the copy has them so, and takes its place without a word from anybody', async () => {
+  await using scenario = await live(3);
+  const before = await scenario.look();
+  const { pipelinesFile } = scenario.workplace;
+  const rules = '$&\n      columns: { public.orders: { exclude: [note] } }';
+  writeFileSync(pipelinesFile, readFileSync(pipelinesFile, 'utf8').replace(/^ +tables: .*$/m, rules));
+  expect(nanosync(scenario, 'apply', '-f', pipelinesFile)).toMatchObject({ status: 0 });
+  const isNew = (facts: Facts) => of(facts, 'public.orders')?.record.epoch !== of(before, 'public.orders')?.record.epoch;
+  await scenario.until('copied anew', (facts) => isNew(facts) && isLive(facts));
+  await scenario.kill();
+  scenario.start();
+  await scenario.live();
+  const [source] = await expectEqual(scenario, ['public.docs', 'public.lines', 'public.scratch']).then(() =>
+    scenario.sql<{ rows: string; total: string }>('SELECT count(*)::text AS rows, sum(total)::text AS total FROM orders'),
+  );
+  const sink = await openSink(scenario.workplace.duckdb);
+  try {
+    const shown = await sink.connection.runAndReadAll('SELECT count(*)::VARCHAR AS rows, sum(total)::VARCHAR AS total FROM public.orders');
+    expect(shown.getRowObjects()).toEqual([source]);
+    const all = await sink.connection.runAndReadAll('SELECT * FROM public.orders LIMIT 1');
+    expect(all.columnNames()).toEqual(['id', 'status', 'total', 'placed_at']);
+  } finally {
+    sink.close();
+  }
 });
 
 /** Where the process is killed, one after the other; each is reached, since one table is at another step than the next. */

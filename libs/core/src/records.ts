@@ -88,9 +88,12 @@ export interface TableRecord {
   readonly failure: Failure | null;
 }
 
-/** An epoch that goes on receiving changes until another one of its anchor takes its place. For display: which one users see is known to the sink. */
+/** An epoch that goes on receiving changes until another one of its anchor takes its place. Which one users see is known to the sink alone. */
 export interface OlderEpoch {
   readonly epoch: string;
+  /** What the stream is decoded by until the newer epoch begins in it. */
+  readonly schema: TableSchema;
+  readonly storage: string;
   /** Its {@link CaptureTable.quarantinedBefore}: what capture put aside since then is missing in it. */
   readonly quarantinedBefore: number;
 }

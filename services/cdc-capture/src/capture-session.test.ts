@@ -215,6 +215,30 @@ describe('a capture session', () => {
     expect(orders.map(({ position }) => position)).toEqual([at(11), at(15)]);
   });
 
+  it('decodes a table by its older columns up to the marker of an epoch that has others, and by those from there on', async () => {
+    const { begin, deliver, until, acknowledged, published, copyAnew, opened } = await captureFixture();
+    const first = begin();
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    await first.end();
+    const fewer = { ...ORDERS, columns: ORDERS.columns.slice(0, -1) };
+    await copyAnew(fewer);
+    const second = begin();
+    const marker = { kind: 'generation', pipeline: 'p', table: ORDERS.table, epoch: 'e2' } as const;
+    deliver(transaction(12, [2]));
+    deliver([{ kind: 'marker', marker, position: at(13), commitMs: 1 }]);
+    deliver([{ kind: 'commit', position: at(13), acknowledge: at(13, 0), commitMs: 1 }]);
+    await until(() => second.outcome() !== undefined);
+    expect(second.outcome()).toEqual({});
+    expect((await published()).at(-1)).toMatchObject({ kind: 'change', position: at(12) });
+    const third = begin();
+    await until(() => opened.length === 3 && acknowledged().at(-1) === at(13, 0));
+    expect(opened.map(({ tables }) => tables[0]?.schema.columns.length)).toEqual([5, 5, 4]);
+    await third.end();
+    const changes = (await published()).filter(({ kind }) => kind === 'change');
+    expect(changes.map(({ position }) => position)).toEqual([at(11), at(12)]);
+  });
+
   it('begins no table before its marker', async () => {
     const { begin, deliver, until, acknowledged, add, opened } = await captureFixture();
     const session = begin(await add({ record: true }));

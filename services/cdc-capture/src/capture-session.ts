@@ -12,7 +12,7 @@ import type {
 } from '@nanosync/core';
 import { comparePositions, endTrouble, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { CaptureStore, captureStart } from './capture-record.ts';
-import { isOfNewTable, tablesOf } from './captured-tables.ts';
+import { asBegun, isUnknown, tablesOf } from './captured-tables.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { SessionProgress } from './session-progress.ts';
 import { checkTopics, tailSession } from './topic-tail.ts';
@@ -25,6 +25,8 @@ const FLUSH_BYTES = 4_000_000;
 /** Lets the caller ask, also after a failure, which version of the capture record the session knew last. */
 export interface KnownRecord {
   version: () => number | undefined;
+  /** Epochs that the next session begins: kept from session to session. */
+  readonly next: Set<string>;
 }
 
 /**
@@ -37,10 +39,11 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   const { name, source: sourceDefinition } = pipeline.definition;
   const { anchor } = pipeline;
   if (anchor === null) throw new PipelineError('defect', `Pipeline ${name} is captured without an anchor.`);
-  const tables = await tablesOf(ctx, pipeline, anchor);
+  const recorded = await tablesOf(ctx, pipeline, anchor);
   await using source = await ctx.openSource(sourceDefinition.connection);
   const start = await captureStart(ctx, name, anchor);
   known.version = () => start.version;
+  const tables = asBegun(recorded, start.record.tables, known.next);
   await source.verify(name, anchor, start.record.published);
   let progress: SessionProgress | undefined;
   const lost = new AbortController();
@@ -62,10 +65,10 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
   progress = new SessionProgress(store.record);
   await publishFirstGenerations(tables, anchor, publisher, progress);
-  await flush({ ctx, pipeline, publisher, progress, store });
+  await flush({ ctx, pipeline, tables, next: known.next, publisher, progress, store });
   ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
   await endTrouble(ctx.state, name, 'cdc-capture');
-  await pump({ ctx: { ...ctx, signal }, pipeline, publisher, progress, store, reader });
+  await pump({ ctx: { ...ctx, signal }, pipeline, tables, next: known.next, publisher, progress, store, reader });
   if (lost.signal.aborted) throw new PipelineError('conflict', 'The state store has lost what this capture session had stored.');
 }
 
@@ -94,6 +97,9 @@ type Pending = Promise<readonly SourceEvent[] | undefined>;
 interface Session {
   readonly ctx: ServiceContext;
   readonly pipeline: PipelineRecord;
+  /** As this session decodes them. */
+  readonly tables: readonly TableRecord[];
+  readonly next: Set<string>;
   readonly publisher: EventPublisher;
   readonly progress: SessionProgress;
   readonly store: CaptureStore;
@@ -126,7 +132,10 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
     }
     if (events === undefined) return;
     const taken = await takeReady(session, reader, events);
-    if (taken === 'new table') return ctx.log.info('capture takes a table in', { pipeline: session.pipeline.definition.name });
+    if (taken === 'unknown') {
+      await flush(session); // What came before is decoded by this session, and by no later one.
+      return ctx.log.info('capture begins a table', { pipeline: session.pipeline.definition.name });
+    }
     pending = taken.pending;
     await flush(session);
     acknowledge(session);
@@ -142,12 +151,12 @@ async function takeReady(
   session: Session,
   reader: ChangeReader,
   first: readonly SourceEvent[],
-): Promise<{ readonly pending: Pending } | 'new table'> {
+): Promise<{ readonly pending: Pending } | 'unknown'> {
   for (let events = first; ; ) {
     const early = events.at(-1)?.kind === 'marker' ? undefined : ahead(reader);
     let full = false;
     for (const event of events) {
-      if (await isOfNewTable(session, event)) return 'new table';
+      if (await isUnknown(session, event)) return 'unknown';
       take(session, event);
       // Invariant 'bounded': a transaction of any size goes out in pieces.
       if (session.publisher.bytes < FLUSH_BYTES) continue;

@@ -36,10 +36,11 @@ export async function runCapture(ctx: ServiceContext): Promise<void> {
 
 /** Session after session while the pipeline keeps its anchor; a break begins a new one at the acknowledged position. */
 async function follow(ctx: ServiceContext, name: string): Promise<void> {
+  const next = new Set<string>();
   for (let failures = 0; !ctx.signal.aborted; ) {
     const stored = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name));
     if (stored === undefined || !isCaptured(stored.value) || (await hasFailed(ctx, stored.value))) return;
-    const known: KnownRecord = { version: () => undefined };
+    const known: KnownRecord = { version: () => undefined, next };
     const startedMs = ctx.clock.monotonicMs();
     try {
       await runWhileAnchored(ctx, stored.value, known);

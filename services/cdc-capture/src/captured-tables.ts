@@ -1,6 +1,5 @@
-import type { Anchor, PipelineRecord, ServiceContext, SourceEvent, TableRecord } from '@nanosync/core';
-import { listRecords, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
-import type { EventPublisher } from './event-publisher.ts';
+import type { Anchor, CaptureRecord, PipelineRecord, ServiceContext, SourceEvent, TableRecord } from '@nanosync/core';
+import { listRecords, PipelineError, readRecord, recordedTables, sameSchema, stateKeys } from '@nanosync/core';
 
 /**
  * The tables that a session follows: those of the definition that have a record under its anchor. One that is still to be added has none; one
@@ -23,14 +22,47 @@ export async function tablesOf(ctx: ServiceContext, pipeline: PipelineRecord, an
 }
 
 /**
- * True for the generation marker of a table that was added after the session began. A marker is written after the table's record was stored: one
- * that has no record now belongs to an addition that the state store has lost, and the next one writes its own.
+ * The tables with the columns and storage that the stream has where a session begins: those of the older epoch up to the generation marker of
+ * the newer one. `next` are epochs whose marker an earlier session of this process met: they begin next.
  */
-export async function isOfNewTable(
-  { ctx, pipeline, publisher }: { readonly ctx: ServiceContext; readonly pipeline: PipelineRecord; readonly publisher: EventPublisher },
-  event: SourceEvent,
-): Promise<boolean> {
-  if (event.kind !== 'marker' || event.marker.kind !== 'generation' || publisher.hasTable(event.marker.table)) return false;
-  const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline.definition.name)))?.value;
-  return now !== undefined && now.anchor?.id === pipeline.anchor?.id && recordedTables(now).includes(event.marker.table);
+export function asBegun(
+  tables: readonly TableRecord[],
+  captured: CaptureRecord['tables'],
+  next: ReadonlySet<string>,
+): readonly TableRecord[] {
+  return tables.map((record) => {
+    const { older, epoch, table } = record;
+    if (older === null || next.has(epoch) || captured[table]?.epoch === epoch) return record;
+    return { ...record, schema: older.schema, storage: older.storage };
+  });
+}
+
+/** What a session is asked about a marker with. */
+interface Following {
+  readonly ctx: ServiceContext;
+  readonly pipeline: PipelineRecord;
+  readonly tables: readonly TableRecord[];
+  /** Epochs that the next session begins. */
+  readonly next: Set<string>;
+}
+
+/**
+ * True for the generation marker of a table that was added after the session began, or of an epoch that is to be decoded otherwise than the session
+ * does. A marker is written after the table's record was stored: one that has no record now belongs to an addition that the state store has lost,
+ * and the next one writes its own; one of another epoch than the record's was given up.
+ */
+export async function isUnknown({ ctx, pipeline, tables, next }: Following, event: SourceEvent): Promise<boolean> {
+  if (event.kind !== 'marker' || event.marker.kind !== 'generation') return false;
+  const { marker } = event;
+  const { name } = pipeline.definition;
+  const followed = tables.find(({ table }) => table === marker.table);
+  if (followed === undefined) {
+    const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name)))?.value;
+    return now !== undefined && now.anchor?.id === pipeline.anchor?.id && recordedTables(now).includes(marker.table);
+  }
+  const stored = (await readRecord<TableRecord>(ctx.state, stateKeys.table(name, marker.table)))?.value;
+  if (stored?.epoch !== marker.epoch || stored.anchor !== pipeline.anchor?.id) return false;
+  if (stored.storage === followed.storage && sameSchema(stored.schema, followed.schema)) return false;
+  next.add(marker.epoch);
+  return true;
 }

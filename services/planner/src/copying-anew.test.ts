@@ -23,7 +23,7 @@ const PIPELINE: PipelineRecord = {
 };
 
 /** A table as stored, and a planner that was asked to copy it anew. */
-async function asked(record: Partial<TableRecord>, found: Partial<Awaited<ReturnType<Source['discover']>>[0]> = {}) {
+async function asked(record: Partial<TableRecord>, found: Partial<Awaited<ReturnType<Source['discover']>>[0]> = {}, drift?: string) {
   const state = openMemoryState({ clock: new FakeClock() });
   const key = stateKeys.table('p', ORDERS.table);
   await state.put(stateKeys.pipeline('p'), PIPELINE, 0);
@@ -31,7 +31,7 @@ async function asked(record: Partial<TableRecord>, found: Partial<Awaited<Return
   const tables = { [ORDERS.table]: { epoch: 'e1', quarantinedBefore: 4, quarantined: 1 } };
   await state.put(stateKeys.capture('p'), { v: RECORD_VERSION, anchor: 'a', tables }, 0);
   const source = {
-    drift: async () => [],
+    drift: async () => (drift === undefined ? [] : [{ table: ORDERS.table, reason: drift }]),
     discover: async () => [{ schema: ORDERS, storage: 'as it is now', estimatedRows: 7, ...found }],
   } as unknown as Source;
   let ids = 0;
@@ -52,7 +52,7 @@ test('a live table gets a new epoch in the write that takes it from the list, an
   expect(await table()).toEqual({
     ...TABLE,
     ...{ phase: 'planned', epoch: 'i1', storage: 'as it is now', estimatedRows: 7, l0: null, l1Requested: false, partitions: 0, voids: 0 },
-    older: { epoch: 'e1', quarantinedBefore: 4 },
+    older: { epoch: 'e1', schema: ORDERS, storage: 's', quarantinedBefore: 4 },
   });
   expect(await left()).toEqual([]);
   expect([...fresh]).toEqual(['i1']);
@@ -61,7 +61,7 @@ test('a live table gets a new epoch in the write that takes it from the list, an
 });
 
 test('one that is being copied begins again, beside what users saw before', async () => {
-  const older = { epoch: 'e0', quarantinedBefore: 0 };
+  const older = { epoch: 'e0', schema: ORDERS, storage: 's', quarantinedBefore: 0 };
   const { begin, table, left } = await asked({ phase: 'snapshotting', older });
   expect(await begin()).toBe(true);
   expect(await table()).toMatchObject({ phase: 'planned', epoch: 'i1', older });
@@ -97,8 +97,19 @@ test('a planner that is beaten chooses nothing', async () => {
   expect(fresh.size).toBe(0);
 });
 
-test('columns that are not those that the stream is decoded by need a new life of the pipeline', async () => {
-  const { begin, left } = await asked({}, { schema: { ...ORDERS, columns: ORDERS.columns.slice(1) } });
-  await expect(begin()).rejects.toMatchObject({ kind: 'table-changed', hint: 'Run: nanosync pipeline resnapshot p' });
+test('the copy has the columns that are to be kept back now, and the older one is decoded as before', async () => {
+  const fewer = { ...ORDERS, columns: ORDERS.columns.slice(0, 3) };
+  const { begin, table } = await asked({}, { schema: fewer });
+  expect(await begin()).toBe(true);
+  expect(await table()).toMatchObject({ schema: fewer, storage: 'as it is now', older: { schema: ORDERS, storage: 's' } });
+});
+
+test('a table that was altered since it was copied needs a new life of the pipeline', async () => {
+  const { begin, left } = await asked({}, {}, 'A column was added.');
+  await expect(begin()).rejects.toMatchObject({
+    kind: 'table-changed',
+    message: 'A column was added.',
+    hint: 'Run: nanosync pipeline resnapshot p',
+  });
   expect(await left()).toEqual([ORDERS.table]);
 });

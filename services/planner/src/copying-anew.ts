@@ -42,17 +42,18 @@ async function beginCopy(parts: CopyParts, stored: Stored<TableRecord>): Promise
 
 async function nextEpoch({ ctx, pipeline, source }: CopyParts, before: TableRecord): Promise<TableRecord> {
   const { name } = pipeline.definition;
-  const { table, schema } = before;
+  const { table } = before;
   const hint = `Run: nanosync pipeline resnapshot ${name}`;
   const [drift] = await source.drift(name, [before]);
   if (drift !== undefined) throw new PipelineError('table-changed', drift.reason, { hint });
-  const [found] = await source.discover([table]);
-  if (found === undefined || JSON.stringify(found.schema) !== JSON.stringify(schema))
-    throw new PipelineError('table-changed', `The columns of ${table} are no longer those that it was copied with.`, { hint });
+  // Which of the columns are kept back may be another decision than it was.
+  const [found] = await source.discover([table], pipeline.definition.source.columns);
+  if (found === undefined) throw new PipelineError('table-changed', `Table ${table} is gone.`, { hint });
   return {
     ...before,
     phase: step(TABLE_MACHINE, before.phase, 'resnapshot'),
     epoch: ctx.ids.next(),
+    schema: found.schema,
     storage: found.storage,
     estimatedRows: found.estimatedRows,
     l0: null,
@@ -63,9 +64,10 @@ async function nextEpoch({ ctx, pipeline, source }: CopyParts, before: TableReco
   };
 }
 
-async function olderEpoch(ctx: ServiceContext, pipeline: PipelineRecord, { table, epoch }: TableRecord): Promise<OlderEpoch> {
+async function olderEpoch(ctx: ServiceContext, pipeline: PipelineRecord, record: TableRecord): Promise<OlderEpoch> {
+  const { table, epoch, schema, storage } = record;
   const captured = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables[table];
-  return { epoch, quarantinedBefore: captured?.epoch === epoch ? captured.quarantinedBefore : 0 };
+  return { epoch, schema, storage, quarantinedBefore: captured?.epoch === epoch ? captured.quarantinedBefore : 0 };
 }
 
 /** Takes a table from the list, all or nothing with its record. False when it is not on the list any more. */

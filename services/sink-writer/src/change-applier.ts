@@ -1,5 +1,5 @@
-import type { BusProgress, CaptureRecord, GenerationId, GenerationStatus, Message, Position, TopicInfo } from '@nanosync/core';
-import { comparePositions, isBehind, leastPosition, measured, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import type { BusProgress, CaptureRecord, GenerationId, GenerationStatus, Message, Position, TableSchema, TopicInfo } from '@nanosync/core';
+import { comparePositions, isBehind, leastPosition, measured, PipelineError, readRecord, sameSchema, stateKeys } from '@nanosync/core';
 import { ChangeDecoder } from './change-decoder.ts';
 import { bytesOf, gather } from './gather.ts';
 import type { PartitionMessages } from './partitions-reader.ts';
@@ -56,6 +56,7 @@ export class ChangeApplier {
   private status: GenerationStatus;
   private lastAppliedMs = 0;
   private lookAtMs = 0;
+  private readonly fitting = new Map<TableSchema, boolean>();
 
   private constructor(parts: ApplierParts, topic: string, decoder: ChangeDecoder, status: GenerationStatus) {
     this.parts = parts;
@@ -136,7 +137,14 @@ export class ChangeApplier {
     if (before === undefined) throw new PipelineError('defect', `There is no progress for bus partition ${busPartition} of ${this.topic}.`);
     const decoded = await this.decoder.all(messages);
     const anchor = this.parts.pipeline.anchor?.id ?? '';
-    return takeMessages({ before, decoded, anchor });
+    return takeMessages({ before, decoded, anchor, fits: (schema) => this.fits(schema) });
+  }
+
+  /** Each schema of the topic is compared once. */
+  private fits(schema: TableSchema): boolean {
+    const known = this.fitting.get(schema) ?? sameSchema(schema, this.status.schema);
+    this.fitting.set(schema, known);
+    return known;
   }
 
   /** By the L1 that capture stored when it had published it, so that an owner that begins behind L1 knows it too. */

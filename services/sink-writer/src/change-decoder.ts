@@ -1,9 +1,10 @@
-import type { ChangeEvent, ControlEvent, Message, ServiceContext } from '@nanosync/core';
+import type { ChangeEvent, ControlEvent, Message, ServiceContext, TableSchema } from '@nanosync/core';
 import { CONTROL_EVENT, MessageSchemas, PipelineError } from '@nanosync/core';
 
 /** A message of a change topic, decoded. */
 export type DecodedMessage =
-  | { readonly kind: 'change'; readonly offset: number; readonly key: Buffer; readonly event: ChangeEvent }
+  /** `schema`: the columns of its rows. */
+  | { readonly kind: 'change'; readonly offset: number; readonly key: Buffer; readonly event: ChangeEvent; readonly schema: TableSchema }
   | { readonly kind: 'control'; readonly offset: number; readonly event: ControlEvent };
 
 /** Decodes change topics, whichever version wrote them. */
@@ -24,7 +25,7 @@ export class ChangeDecoder {
       const changes = this.schemas.changes(value);
       const codec = changes instanceof Promise ? await changes : changes; // Without a turn of the loop for what is known.
       if (codec !== undefined) {
-        decoded.push({ kind: 'change', offset, key: Buffer.from(key), event: codec.decode(value) });
+        decoded.push({ kind: 'change', offset, key: Buffer.from(key), event: codec.decode(value), schema: codec.schema });
         continue;
       }
       const event = await this.schemas.read(CONTROL_EVENT, value);

@@ -3,7 +3,7 @@ import { at, changeOf, ORDERS, order } from '@nanosync/testkit';
 import { describe, expect, it } from 'vitest';
 import { L0, later, TABLE, tableFixture } from './testing/table-fixture.ts';
 
-const PLANNED = { ...TABLE, epoch: 'e2', l0: null, older: { epoch: 'e1', quarantinedBefore: 0 } };
+const PLANNED = { ...TABLE, epoch: 'e2', l0: null, older: { epoch: 'e1', schema: ORDERS, storage: 's', quarantinedBefore: 0 } };
 /** The place of the copy's generation event, and a place behind it. */
 const AGAIN = at(200, 0);
 const behind = (commit: number) => at(200 + commit);

@@ -1,12 +1,13 @@
-import type { BusProgress, ChangeEvent, ControlEvent } from '@nanosync/core';
+import type { BusProgress, ChangeEvent, ControlEvent, TableSchema } from '@nanosync/core';
 import { positionOf, tableIdOf } from '@nanosync/core';
 import { expect, test } from 'vitest';
 import type { DecodedMessage } from './change-decoder.ts';
 import { takeMessages } from './progress-step.ts';
 
 const at = (lsn: number, index = 4) => positionOf(BigInt(lsn), BigInt(index));
+const SCHEMA: TableSchema = { table: tableIdOf('public', 't'), columns: [], key: [] };
 const before: BusProgress = { busPartition: 1, next: 10, session: 2, last: at(100), floor: null };
-const take = (...decoded: DecodedMessage[]) => takeMessages({ before, decoded, anchor: 'a1' });
+const take = (...decoded: DecodedMessage[]) => takeMessages({ before, decoded, anchor: 'a1', fits: (schema) => schema === SCHEMA });
 
 function change(offset: number, lsn: number, options: { session?: number; op?: ChangeEvent['op'] } = {}): DecodedMessage {
   const { session = 2, op = 'u' } = options;
@@ -22,7 +23,7 @@ function change(offset: number, lsn: number, options: { session?: number; op?: C
     txId: 1,
     commitMs: 1,
   };
-  return { kind: 'change', offset, key: Buffer.from('k'), event };
+  return { kind: 'change', offset, key: Buffer.from('k'), event, schema: SCHEMA };
 }
 
 function control(offset: number, lsn: number, event: Partial<ControlEvent>): DecodedMessage {
@@ -73,4 +74,14 @@ test('what a zombie session of another anchor says stops nothing', () => {
 
 test('a missing offset is a defect, never passed over', () => {
   expect(() => take(change(11, 101))).toThrow('Offset 10 was expected');
+});
+
+test('changes with other columns stop the stream and are not moved past; one that comes again stops nothing', () => {
+  const other = { ...SCHEMA, key: ['other'] };
+  const step = take({ ...change(10, 99), schema: other } as DecodedMessage, change(11, 101), {
+    ...change(12, 102),
+    schema: other,
+  } as DecodedMessage);
+  expect(step).toMatchObject({ move: { to: 12, last: at(101) }, duplicates: 1, stop: 'Its changes have other columns from here on.' });
+  expect(step.changes).toHaveLength(1);
 });

@@ -1,4 +1,4 @@
-import type { BusProgress, Position, ProgressMove, SinkChange } from '@nanosync/core';
+import type { BusProgress, Position, ProgressMove, SinkChange, TableSchema } from '@nanosync/core';
 import { comparePositions, PipelineError, parsePosition } from '@nanosync/core';
 import type { DecodedMessage } from './change-decoder.ts';
 
@@ -19,6 +19,8 @@ export function takeMessages(input: {
   readonly before: BusProgress;
   readonly decoded: readonly DecodedMessage[];
   readonly anchor: string;
+  /** The generation has these columns. */
+  readonly fits: (schema: TableSchema) => boolean;
 }): Step {
   const { before, decoded } = input;
   let { session, last, floor } = before;
@@ -29,11 +31,13 @@ export function takeMessages(input: {
   for (const message of decoded) {
     if (message.offset !== to) throw new PipelineError('defect', `Offset ${to} was expected and ${message.offset} was read.`);
     stop = stopReason(message, input.anchor, session);
-    if (stop !== null) break; // Not moved past: it stops every later owner too.
-    to = message.offset + 1;
     const position = parsePosition(message.event.position);
     // Invariant 'gapless-sessions': a dead session's late message, or one that comes again.
-    if (message.event.session < session || comparePositions(position, last) <= 0) {
+    const isDuplicate = message.event.session < session || comparePositions(position, last) <= 0;
+    if (message.kind === 'change' && !isDuplicate && !input.fits(message.schema)) stop = 'Its changes have other columns from here on.';
+    if (stop !== null) break; // Not moved past: it stops every later owner too.
+    to = message.offset + 1;
+    if (isDuplicate) {
       duplicates++;
       continue;
     }

@@ -198,8 +198,8 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     invariant: 'no-silent-gap',
     does: 'A session that does not know a table goes on past the place where it begins.',
     file: `${FOLDER}/capture-session.ts`,
-    find: "if (await isOfNewTable(session, event)) return 'new table';",
-    replace: "if (event.kind === 'idle' && (await isOfNewTable(session, event))) return 'new table';",
+    find: "if (await isUnknown(session, event)) return 'unknown';",
+    replace: "if (event.kind === 'idle' && (await isUnknown(session, event))) return 'unknown';",
     test: session(
       'ends before the marker of a table that was added; the next one begins there, and what comes before the marker is for no generation',
     ),

@@ -31,6 +31,15 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     ),
   },
   {
+    name: 'changes-of-other-columns-applied',
+    invariant: 'no-silent-gap',
+    does: 'A change whose rows have other columns than the generation is applied to it.',
+    file: `${WRITER}/progress-step.ts`,
+    find: '!isDuplicate && !input.fits(message.schema)',
+    replace: '!isDuplicate && input.fits === undefined',
+    test: writer('progress-step', 'changes with other columns stop the stream and are not moved past; one that comes again stops nothing'),
+  },
+  {
     name: 'trimmed-below-the-slower-generation',
     invariant: 'gate',
     does: 'A topic is trimmed by what the newer of two generations has applied alone.',
@@ -116,8 +125,8 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     invariant: 'gapless-sessions',
     does: 'A late message of a dead session is applied.',
     file: `${WRITER}/progress-step.ts`,
-    find: 'if (message.event.session < session || comparePositions(position, last) <= 0) {',
-    replace: 'if (comparePositions(position, last) <= 0) {',
+    find: 'const isDuplicate = message.event.session < session || comparePositions(position, last) <= 0;',
+    replace: 'const isDuplicate = comparePositions(position, last) <= 0;',
     test: writer('progress-step', DUPLICATES),
   },
   {
@@ -125,8 +134,8 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     invariant: 'gapless-sessions',
     does: 'A message that comes again, at or below the last position, is applied again.',
     file: `${WRITER}/progress-step.ts`,
-    find: 'if (message.event.session < session || comparePositions(position, last) <= 0) {',
-    replace: 'if (message.event.session < session) {',
+    find: 'const isDuplicate = message.event.session < session || comparePositions(position, last) <= 0;',
+    replace: 'const isDuplicate = message.event.session < session;',
     test: writer('progress-step', DUPLICATES),
   },
   {

@@ -168,6 +168,7 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
     for (const one of wakes) one();
     wakes.clear();
   };
+  const next = new Set<string>();
   const begin = (pipeline = PIPELINE) => {
     const ending = new AbortController();
     const ctx = {
@@ -185,7 +186,7 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
       ...{ ids: { next: () => `i${++ids}` }, failpoint: () => {}, openSource: async () => source, signal: ending.signal },
     } as unknown as ServiceContext;
     let outcome: { readonly error?: unknown } | undefined;
-    const running = runCaptureSession(ctx, pipeline, { version: () => undefined }).then(
+    const running = runCaptureSession(ctx, pipeline, { version: () => undefined, next }).then(
       () => {
         outcome = {};
       },
@@ -240,6 +241,12 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
       await bus.ensureTopic(topicsOf().changes('p', ITEMS.table), 1);
       await stored.put(stateKeys.table('p', ITEMS.table), { ...TABLE, table: ITEMS.table, schema: ITEMS, epoch: 'i1', l0: null }, 0);
       return pipeline;
+    },
+    /** The table is copied anew with these columns, beside what it was. */
+    copyAnew: async (schema: TableSchema) => {
+      const key = stateKeys.table('p', ORDERS.table);
+      const older = { epoch: TABLE.epoch, schema: ORDERS, storage: TABLE.storage, quarantinedBefore: 0 };
+      await stored.put(key, { ...TABLE, epoch: 'e2', schema, l0: null, older }, (await stored.get(key))?.version ?? 0);
     },
     forget: (table: TableId) => stored.remove(stateKeys.table('p', table)),
     published: async (topic = TOPIC): Promise<readonly Published[]> => {
