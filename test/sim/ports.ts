@@ -179,6 +179,7 @@ export function sinkOf(process: Process, sink: Sink): Sink {
     'claim',
     'apply',
     'switchTo',
+    'release',
   ]);
   const apply: Sink['apply'] = (request) => {
     process.held.require(bytesOfChanges(request.changes));

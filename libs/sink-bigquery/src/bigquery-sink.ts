@@ -1,4 +1,5 @@
 import type { GenerationId, Sink, SinkPace } from '@nanosync/core';
+import { PipelineError } from '@nanosync/core';
 import type { ApiOptions } from './api.ts';
 import { Applier } from './applier.ts';
 import { build } from './build.ts';
@@ -8,6 +9,7 @@ import { explain, GoogleError } from './google-error.ts';
 import { claimRows } from './loader.ts';
 import { keyFaults, merge } from './merge.ts';
 import { hashOf } from './names.ts';
+import { release } from './release.ts';
 import { scan } from './scan.ts';
 import type { BlockCodec } from './stage.ts';
 import { Stager } from './stage.ts';
@@ -80,7 +82,14 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
         stagerOf(pipeline).begin(row);
         return row.next;
       }),
-    stage: (request) => step(() => stagerOf(request.pipeline).stage(request)),
+    stage: (request) =>
+      step(async () => {
+        try {
+          await stagerOf(request.pipeline).stage(request);
+        } catch (error) {
+          throw error instanceof GoogleError && error.isNotFound ? loaderGone(request.pipeline, error) : error;
+        }
+      }),
     staged: (generation) => look(() => staged(warehouse, generation), []),
     discard: (generation) => step(() => discard(warehouse, generation)),
     build: (request) => step(() => build(warehouse, request)),
@@ -96,11 +105,16 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
     apply: (request) => step(() => applierOf(request.generation).apply(request)),
     switchTo: (generation) => step(() => switchTo(warehouse, generation)),
     scan: (request) => scan(warehouse, request, told),
+    release: (pipeline, table, { dropTables }) => step(() => release(warehouse, { pipeline, table, dropTables })),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(beside);
       warehouse[Symbol.dispose]();
     },
   };
+}
+
+function loaderGone(pipeline: string, cause: GoogleError): PipelineError {
+  return new PipelineError('conflict', `the loader of the rows of pipeline ${pipeline} is gone from BigQuery.`, { cause });
 }
 
 function once<T>(known: Map<string, T>, key: string, make: () => T): T {

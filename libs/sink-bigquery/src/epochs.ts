@@ -5,9 +5,9 @@ import { progressName } from './names.ts';
 import { int, text } from './sql.ts';
 import type { Warehouse } from './warehouse.ts';
 
-/** What is known of an epoch: nothing, that it is built, that its rows were merged into another one, or that it is gone. */
+/** What is known of an epoch: nothing, that it is built, that its rows were merged into another one, that it is gone, or left to users by who let it go. */
 export type EpochState =
-  | { readonly state: 'none' | 'gone' }
+  | { readonly state: 'none' | 'gone' | 'kept' }
   | {
       readonly state: 'built';
       readonly anchor: string;
@@ -51,6 +51,7 @@ function stateOf(rows: readonly ResultRow[]): EpochState {
       quarantined: Number(merged.quarantined),
       rowSchema: String(merged.row_schema),
     };
+  if (rows.some((row) => row.event === 'kept')) return { state: 'kept' };
   const built = rows.find((row) => row.event === 'built');
   if (built === undefined) return { state: 'none' };
   return {
@@ -111,4 +112,10 @@ export function insertProgress(
   const table = warehouse.table(progressName(id));
   return `INSERT INTO ${table} (owner, revision, parts, changes_applied, quarantined, defects)
 SELECT '', ${int(1)}, ${text(JSON.stringify(parts))}, 0, ${quarantined}, 0`;
+}
+
+/** SQL that writes down what happened to an epoch. */
+export function insertEvent(warehouse: Warehouse, id: GenerationId, event: 'gone' | 'dropped' | 'kept'): string {
+  const { ids } = warehouse.api.options;
+  return `INSERT INTO ${warehouse.meta('generations')} (pipeline, tbl, epoch, event, id) VALUES (${of(id)}, '${event}', ${text(ids.next())})`;
 }

@@ -1,6 +1,6 @@
 import type { GenerationId, GenerationStatus, TableId } from '@nanosync/core';
 import { tableSchemaOf } from '@nanosync/core';
-import { epochState, notThere, of, readProgress, whereEpoch } from './epochs.ts';
+import { epochState, insertEvent, notThere, of, readProgress, whereEpoch } from './epochs.ts';
 import { raisedBy } from './google-error.ts';
 import { physicalName, progressName, stagingName } from './names.ts';
 import { demand, text, transaction } from './sql.ts';
@@ -46,7 +46,8 @@ export async function generationsOf(warehouse: Warehouse, pipeline: string, tabl
     ),
     currentEpoch(warehouse, pipeline, table),
   ]);
-  const gone = new Set(rows.filter((row) => row.event === 'gone' || row.event === 'merged').map((row) => row.epoch));
+  const over = ['gone', 'merged', 'kept'];
+  const gone = new Set(rows.filter(({ event }) => over.includes(String(event))).map((row) => row.epoch));
   const epochs = new Map<string, string>();
   for (const { epoch, event, anchor } of rows)
     if (!gone.has(epoch ?? null)) epochs.set(String(epoch), event === 'built' ? String(anchor) : (epochs.get(String(epoch)) ?? ''));
@@ -71,7 +72,7 @@ export async function claim(warehouse: Warehouse, id: GenerationId, owner: strin
   await giveName(warehouse, id, 'if free'); // A build that died before this step left it to us, as did a switch before its last ones.
   await showView(warehouse, id.table);
   await dropStaging(warehouse, id);
-  await sweep(warehouse, id.pipeline, id.table);
+  await sweep(warehouse, id.table);
   const status = changed === 1 ? await generationStatus(warehouse, id) : undefined;
   if (status === undefined) throw notThere(id);
   return status;
@@ -84,7 +85,7 @@ export async function switchTo(warehouse: Warehouse, id: GenerationId): Promise<
   if (before === undefined) return false;
   await showView(warehouse, id.table);
   if (before === id.epoch) return true; // What else exists is newer.
-  await sweep(warehouse, id.pipeline, id.table);
+  await sweep(warehouse, id.table);
   // A view that somebody stopped long ago put back in between would now be over a table that is gone.
   await showView(warehouse, id.table);
   return true;
@@ -103,18 +104,18 @@ export async function discard(warehouse: Warehouse, id: GenerationId): Promise<v
       throw error;
     }
   }
-  await sweep(warehouse, id.pipeline, id.table);
+  await sweep(warehouse, id.table);
 }
 
 /** Removes all of a table's epochs that are gone but the reminder that they were there, and notes that it is done. */
-export async function sweep(warehouse: Warehouse, pipeline: string, table: TableId): Promise<void> {
+export async function sweep(warehouse: Warehouse, table: TableId): Promise<void> {
   const jobs = await warehouse.jobs();
   const rows = await jobs.query(
-    `SELECT epoch FROM ${warehouse.meta('generations')} WHERE pipeline = ${text(pipeline)} AND tbl = ${text(table)}
-     GROUP BY epoch HAVING COUNTIF(event = 'gone') > 0 AND COUNTIF(event = 'dropped') = 0`,
+    `SELECT pipeline, epoch FROM ${warehouse.meta('generations')} WHERE tbl = ${text(table)}
+     GROUP BY pipeline, epoch HAVING COUNTIF(event = 'gone') > 0 AND COUNTIF(event = 'dropped') = 0`,
   );
-  for (const { epoch } of rows) {
-    const id: GenerationId = { pipeline, table, epoch: String(epoch) };
+  for (const { pipeline, epoch } of rows) {
+    const id: GenerationId = { pipeline: String(pipeline), table, epoch: String(epoch) };
     await dropTables(warehouse, id);
     for (const meta of ['staged', 'rejected_rows'] as const)
       await jobs.change('forget', `DELETE FROM ${warehouse.meta(meta)} WHERE ${whereEpoch(id)}`);
@@ -123,7 +124,7 @@ export async function sweep(warehouse: Warehouse, pipeline: string, table: Table
 }
 
 /** Writes down that an epoch is gone, unless users see it. */
-async function markGone(warehouse: Warehouse, id: GenerationId): Promise<void> {
+export async function markGone(warehouse: Warehouse, id: GenerationId): Promise<void> {
   const jobs = await warehouse.jobs();
   const names = warehouse.meta('names');
   const mine = `pipeline = ${text(id.pipeline)} AND tbl = ${text(id.table)}`;
@@ -157,9 +158,4 @@ export async function dropStaging(warehouse: Warehouse, id: GenerationId): Promi
     `SELECT COUNT(DISTINCT staging) AS n FROM ${warehouse.meta('staged')} WHERE ${whereEpoch(id)} AND kind = 'rows'`,
   );
   for (let number = 1; number <= Number(known?.n) + 1; number++) await warehouse.drop(stagingName(id, number));
-}
-
-function insertEvent(warehouse: Warehouse, id: GenerationId, event: 'gone' | 'dropped'): string {
-  const { ids } = warehouse.api.options;
-  return `INSERT INTO ${warehouse.meta('generations')} (pipeline, tbl, epoch, event, id) VALUES (${of(id)}, '${event}', ${text(ids.next())})`;
 }

@@ -1,7 +1,7 @@
 import type { GenerationId, Problem, TableId } from '@nanosync/core';
 import { isBehind, PipelineError, tableSchemaOf } from '@nanosync/core';
 import type { ProgressRow } from './epochs.ts';
-import { epochState, notThere, of, readProgress, whereEpoch } from './epochs.ts';
+import { epochState, insertEvent, notThere, of, readProgress, whereEpoch } from './epochs.ts';
 import { GoogleError, raisedBy } from './google-error.ts';
 import { hash, physicalName, progressName, viewName } from './names.ts';
 import { column, demand, META, moveRow, text, transaction } from './sql.ts';
@@ -32,7 +32,7 @@ export async function giveName(warehouse: Warehouse, id: GenerationId, how: 'swi
     const row = exactly(rows, id.table) ?? (await addNameRow(warehouse, id.table));
     const { owner } = row;
     if (owner.pipeline === id.pipeline && owner.table === id.table && owner.epoch === id.epoch) return id.epoch;
-    if (how === 'if free' && (await isBuilt(warehouse, owner))) return owner.epoch;
+    if (how === 'if free' && (await isShown(warehouse, owner))) return owner.epoch;
     const shown = how === 'switch' ? await passed(warehouse, id, owner) : undefined;
     if (shown === 'not yet') return undefined;
     try {
@@ -79,7 +79,7 @@ async function moveName(
     'name',
     transaction([
       demand(`(SELECT COUNT(*) FROM ${names} WHERE ${same}) = 1`, 'name moved'),
-      demand(`${events('built')} > 0 AND ${events('gone')} = 0`, 'not there'),
+      demand(`${events('built')} > 0 AND ${events('gone')} + ${events('kept')} = 0`, 'not there'),
       // Invariant 'gate': nothing that users have seen is taken back. Its owner is gone from here on, and a batch under way meets this row.
       ...(shown === undefined ? [] : moveRow(warehouse.table(progressName(shown.id)), shown.progress, [`owner = ''`])),
       `UPDATE ${names} SET pipeline = ${text(id.pipeline)}, tbl = ${text(id.table)}, epoch = ${text(id.epoch)}, id = ${text(ids.next())} WHERE ${same}`,
@@ -89,6 +89,8 @@ async function moveName(
             `INSERT INTO ${generations} (pipeline, tbl, epoch, event, id)
              SELECT DISTINCT pipeline, tbl, epoch, 'gone', ${text(ids.next())} FROM ${generations}
              WHERE pipeline = ${text(id.pipeline)} AND tbl = ${text(id.table)} AND epoch != ${text(id.epoch)} AND event IN ('built', 'merged')`,
+            `INSERT INTO ${generations} (pipeline, tbl, epoch, event, id)
+             SELECT DISTINCT pipeline, tbl, epoch, 'gone', ${text(ids.next())} FROM ${generations} WHERE tbl = ${text(id.table)} AND event = 'kept'`,
           ]),
     ]),
   );
@@ -168,6 +170,32 @@ async function problemOf(warehouse: Warehouse, rows: readonly NameRow[], pipelin
 
 async function isBuilt(warehouse: Warehouse, id: GenerationId): Promise<boolean> {
   return id.epoch !== '' && (await epochState(warehouse, id)).state === 'built';
+}
+
+/** Users see it: its pipeline's, or left to them. */
+async function isShown(warehouse: Warehouse, id: GenerationId): Promise<boolean> {
+  return id.epoch !== '' && ['built', 'kept'].includes((await epochState(warehouse, id)).state);
+}
+
+/**
+ * Takes the name from a generation that has it, which is gone from the same moment, and then the view. One that was put back meanwhile by who was
+ * stopped long ago shows a table that is dropped then, and stays in nobody's way.
+ */
+export async function freeName(warehouse: Warehouse, id: GenerationId): Promise<void> {
+  const jobs = await warehouse.jobs();
+  const { ids } = warehouse.api.options;
+  const free = of({ pipeline: '', table: '' as TableId, epoch: '' }).split(', ');
+  await warehouse.alone(() =>
+    jobs.change(
+      'free',
+      transaction([
+        `UPDATE ${warehouse.meta('names')} SET pipeline = ${free[0]}, tbl = ${free[1]}, epoch = ${free[2]}, id = ${text(ids.next())} WHERE ${whereEpoch(id)}`,
+        insertEvent(warehouse, id, 'gone'),
+      ]),
+    ),
+  );
+  const name = viewName(id.table);
+  if ((await viewDefinition(warehouse, name))?.includes(physicalName(id)) === true) await jobs.change('hide', `DROP VIEW IF EXISTS ${warehouse.table(name)}`);
 }
 
 async function nameRow(warehouse: Warehouse, table: TableId): Promise<NameRow | undefined> {

@@ -17,6 +17,7 @@ const VERSION_LABEL = 'nanosync_version';
  *
  * - `generations`: what happened to an epoch. `built`: its physical table is there. `merged`: its rows were written over those of another one. `gone`: discarded, or dropped by a switch; it
  *   outweighs `built`, and stays as a reminder to ignore what still arrives. `dropped`: its tables are gone too.
+ *   `kept`: its pipeline let it go, and users see it until another generation takes its name.
  * - `staged`: what is durable in the staging tables: runs of batches (`rows`), and end markers (`end`).
  * - `rejected_rows`: rows of batches that a BigQuery type cannot hold, left out of the generation.
  * - `names`: which generation has a name that users see. The views follow it.

@@ -28,7 +28,7 @@ export async function build(session: Session, request: BuildRequest): Promise<{ 
   await dropStaging(session, id);
   const [other] = await query(
     connection,
-    `SELECT 1 FROM ${meta}.generations WHERE pipeline = ${text(id.pipeline)} AND tbl = ${text(id.table)} AND is_current`,
+    `SELECT 1 FROM ${meta}.generations WHERE tbl = ${text(id.table)} AND is_current AND (pipeline = ${text(id.pipeline)} OR state = 'kept')`,
   );
   await record(session, request, rows, partitions, other === undefined);
   if (other === undefined)

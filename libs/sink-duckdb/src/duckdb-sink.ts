@@ -7,6 +7,7 @@ import { DuckdbFile } from './duckdb-file.ts';
 import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
 import { keyFaults, merge } from './merge.ts';
 import { nameProblem, reservedProblem } from './names.ts';
+import { release } from './release.ts';
 import { scan } from './scan.ts';
 import type { ResultValue } from './sql.ts';
 import { query } from './sql.ts';
@@ -52,6 +53,7 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
     apply: (request) => file.transaction((session) => apply(session, request)),
     switchTo: (generation) => file.transaction((session) => switchTo(session, generation)),
     scan: (request) => scan(options, request),
+    release: (pipeline, table, { dropTables }) => file.transaction((session) => release(session, { pipeline, table, dropTables })),
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
       open = false;

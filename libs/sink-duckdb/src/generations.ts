@@ -78,6 +78,8 @@ export async function switchTo(session: Session, id: GenerationId): Promise<bool
   await run(connection, `UPDATE ${meta}.generations SET is_current = true WHERE ${whereGeneration(id)}`);
   await forgetMerged(session, id);
   for (const other of others) await drop(session, { ...id, epoch: other.epoch });
+  const kept = await query(connection, `SELECT pipeline, epoch FROM ${meta}.generations WHERE tbl = ${text(id.table)} AND state = 'kept'`);
+  for (const { pipeline, epoch } of kept) await drop(session, { ...id, pipeline: String(pipeline), epoch: String(epoch) });
   return true;
 }
 
@@ -107,10 +109,16 @@ export async function forgetMerged(session: Session, { pipeline, table }: Genera
 }
 
 /** Removes all of an epoch but the reminder that it was there. */
-async function drop(session: Session, id: GenerationId): Promise<void> {
+export async function drop(session: Session, id: GenerationId): Promise<void> {
   const { connection, meta } = session;
   await run(connection, `DROP TABLE IF EXISTS ${meta}.${name(physicalName(id))}`);
   await run(connection, `UPDATE ${meta}.generations SET state = 'gone', is_current = false WHERE ${whereGeneration(id)}`);
+  await forget(session, id);
+}
+
+/** Removes what is known of an epoch's progress and staging. */
+export async function forget(session: Session, id: GenerationId): Promise<void> {
+  const { connection, meta } = session;
   for (const table of ['progress', 'complete_partitions', 'rejected_rows'])
     await run(connection, `DELETE FROM ${meta}.${table} WHERE ${whereGeneration(id)}`);
   await dropStaging(session, id);

@@ -36,10 +36,12 @@ export async function nameProblem(session: Session, pipeline: string, table: Tab
   const owners = known
     ? await query(
         session.connection,
-        `SELECT pipeline, tbl, physical FROM ${session.meta}.generations WHERE is_current AND lower(tbl) = lower(${text(table)})`,
+        `SELECT pipeline, tbl, physical, state FROM ${session.meta}.generations WHERE is_current AND lower(tbl) = lower(${text(table)})`,
       )
     : [];
-  const other = owners.find((owner) => owner.pipeline !== pipeline || owner.tbl !== table);
+  const isAnothers = ({ pipeline: owner, tbl, state }: (typeof owners)[number]) =>
+    tbl !== table || (state !== 'kept' && owner !== pipeline);
+  const other = owners.find(isAnothers);
   if (other !== undefined)
     return {
       what: `${table} in DuckDB belongs to table ${other.tbl} of pipeline ${other.pipeline}.`,
@@ -69,6 +71,14 @@ export async function showUnderName(session: Session, generation: GenerationId, 
     `CREATE OR REPLACE VIEW ${name(catalog)}.${name(schema)}.${name(bare)} AS
      SELECT ${columns.map(name).join(', ')} FROM ${name(META)}.${name(physicalName(generation))}`,
   );
+}
+
+/** Takes the name of a table from the generation that has it, where it has it. */
+export async function hideName(session: Session, generation: GenerationId): Promise<void> {
+  const { schema, name: bare } = splitTableId(generation.table);
+  const views = await objectsNamed(session, schema, bare);
+  if (views.some(({ kind, sql }) => kind === 'view' && String(sql).includes(name(physicalName(generation)))))
+    await run(session.connection, `DROP VIEW ${name(session.catalog)}.${name(schema)}.${name(bare)}`);
 }
 
 async function objectsNamed({ connection, catalog }: Session, schema: string, bare: string) {

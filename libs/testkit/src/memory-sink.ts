@@ -71,12 +71,13 @@ class MemoryStore {
       apply: async (request) => this.apply(request),
       switchTo: async (id) => this.switchTo(this.epochOf(id)),
       scan: (request) => this.scan(request),
+      release: async (pipeline, table, { dropTables }) => this.release(pipeline, table, dropTables),
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
 
   read(table: TableId): readonly Row[] | undefined {
-    const shown = this.builtOf(table).find((generation) => generation.current);
+    const shown = this.builtOf(table).find((generation) => generation.current) ?? this.keptOf(table)[0]?.kept;
     if (shown === undefined) return undefined;
     return [...shown.rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row.cells);
   }
@@ -100,12 +101,18 @@ class MemoryStore {
     return [...this.epochs.values()].filter((epoch) => epoch.id.table === table).flatMap((epoch) => epoch.generation ?? []);
   }
 
+  /** Epochs of a table that were left to users; those of other case stand in the way of its name. */
+  private keptOf(table: TableId): Epoch[] {
+    return [...this.epochs.values()].filter((epoch) => epoch.id.table === table && epoch.kept !== undefined);
+  }
+
   private nameProblem(pipeline: string, table: TableId) {
     if (this.occupied.has(table.toLowerCase()))
       return { what: `${table} already exists and nanosync did not make it.`, cure: 'Rename or drop it.' };
     const other = [...this.epochs.values()].find(
-      ({ id, generation }) =>
-        generation?.current === true && id.table.toLowerCase() === table.toLowerCase() && (id.pipeline !== pipeline || id.table !== table),
+      ({ id, generation, kept }) =>
+        id.table.toLowerCase() === table.toLowerCase() &&
+        ((generation?.current === true && (id.pipeline !== pipeline || id.table !== table)) || (kept !== undefined && id.table !== table)),
     );
     return other === undefined ? undefined : { what: `${table} belongs to pipeline ${other.id.pipeline}.`, cure: 'Use another warehouse.' };
   }
@@ -180,7 +187,7 @@ class MemoryStore {
       topicId: request.topicId,
       rowsBuilt: rows.size,
       rows,
-      current: !this.others(id).some((other) => other.generation?.current === true),
+      current: this.keptOf(id.table).length === 0 && !this.others(id).some((other) => other.generation?.current === true),
       owner: '',
       changesApplied: 0,
       quarantined: complete.reduce((sum, partition) => sum + partition.quarantined, 0),
@@ -271,7 +278,7 @@ class MemoryStore {
     // Invariant 'gate': nothing that users have seen is taken back.
     if (shown !== undefined && isFedAlike(shown, generation) && isBehind(generation.progress, shown.progress)) return false;
     this.forgetMerged(epoch.id);
-    for (const other of this.others(epoch.id)) remove(other);
+    for (const other of [...this.others(epoch.id), ...this.keptOf(epoch.id.table)]) remove(other);
     generation.current = true;
     return true;
   }
@@ -289,7 +296,17 @@ class MemoryStore {
     }
   }
 
+  private release(pipeline: string, table: TableId | null, dropTables: boolean): void {
+    for (const epoch of this.epochs.values()) {
+      if (epoch.id.pipeline !== pipeline || (table !== null && epoch.id.table !== table)) continue;
+      const shown = epoch.generation?.current === true ? epoch.generation : epoch.kept;
+      remove(epoch);
+      if (!dropTables) epoch.kept = shown;
+    }
+    if (table === null) this.loaders.delete(pipeline);
+  }
+
   private discard(epoch: Epoch): void {
-    if (epoch.generation?.current !== true && epoch.merged === undefined) remove(epoch);
+    if (epoch.generation?.current !== true && epoch.merged === undefined && epoch.kept === undefined) remove(epoch);
   }
 }

@@ -37,6 +37,8 @@ export interface Epoch {
   generation: Generation | undefined;
   /** Its rows were written over those of another generation. */
   merged: Merged | undefined;
+  /** What users see of it still, although no pipeline has it any more. */
+  kept?: Generation | undefined;
   gone: boolean;
 }
 
@@ -87,6 +89,7 @@ export function remove(epoch: Epoch): void {
   epoch.gone = true;
   epoch.generation = undefined;
   epoch.merged = undefined;
+  epoch.kept = undefined;
   epoch.complete = undefined;
   epoch.batches.clear();
   epoch.ends.clear();

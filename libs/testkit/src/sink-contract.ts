@@ -2,6 +2,7 @@ import type { Sink } from '@nanosync/core';
 import { afterEach, beforeEach, describe } from 'vitest';
 import { describeApplying } from './sink-contract-applying.ts';
 import { describeGenerations } from './sink-contract-generations.ts';
+import { describeRelease } from './sink-contract-release.ts';
 import { describeResults } from './sink-contract-results.ts';
 import { describeScanning } from './sink-contract-scanning.ts';
 import { describeStaging } from './sink-contract-staging.ts';
@@ -26,6 +27,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
     describeGenerations(the);
     describeResults(the);
     describeScanning(the);
+    describeRelease(the);
     propertyOfHistories(makeHarness, histories);
   });
 }

@@ -204,4 +204,11 @@ export interface Sink extends AsyncDisposable {
    * moment, after the call. Throws `conflict` when the generation is not there (any more).
    */
   scan(request: ScanRequest): AsyncIterable<readonly SinkRow[]>;
+  /**
+   * Lets go of a table of the pipeline, or with null of all its tables and of the loader of its rows. Staging, progress and generations that nobody
+   * sees go; what users see stays under its name, or goes too with `dropTables`, also where an earlier call left it. Epochs that the sink knew stay
+   * over, however late something of theirs comes. A table that was left is of no pipeline: the next generation of exactly this name is built beside it,
+   * and takes its place when it is switched to. To repeat it changes nothing.
+   */
+  release(pipeline: string, table: TableId | null, options: { readonly dropTables: boolean }): Promise<void>;
 }

@@ -1,0 +1,37 @@
+import type { GenerationId, TableId } from '@nanosync/core';
+import type { Session } from './duckdb-file.ts';
+import { drop, forget } from './generations.ts';
+import { hideName, whereGeneration } from './names.ts';
+import { query, run, text } from './sql.ts';
+import { of } from './stage.ts';
+
+/** Lets go of a pipeline's table, or of all and of its loader: one transaction. The rows of its epochs stay as reminders that they are over. */
+export async function release(
+  session: Session,
+  { pipeline, table, dropTables }: { readonly pipeline: string; readonly table: TableId | null; readonly dropTables: boolean },
+): Promise<void> {
+  const { connection, meta } = session;
+  const where = `pipeline = ${text(pipeline)}${table === null ? '' : ` AND tbl = ${text(table)}`}`;
+  const epochs = await query(
+    connection,
+    `SELECT tbl, epoch FROM ${meta}.generations WHERE ${where} UNION SELECT tbl, epoch FROM ${meta}.stages WHERE ${where}
+     UNION SELECT tbl, epoch FROM ${meta}.staged_ends WHERE ${where}`,
+  );
+  for (const { tbl, epoch } of epochs)
+    await releaseEpoch(session, { pipeline, table: String(tbl) as TableId, epoch: String(epoch) }, dropTables);
+  if (table === null) await run(connection, `DELETE FROM ${meta}.rows_progress WHERE pipeline = ${text(pipeline)}`);
+}
+
+async function releaseEpoch(session: Session, id: GenerationId, dropTables: boolean): Promise<void> {
+  const { connection, meta } = session;
+  const [row] = await query(connection, `SELECT state, is_current FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
+  const isShown = row?.is_current === true;
+  if (isShown && !dropTables) {
+    await run(connection, `UPDATE ${meta}.generations SET state = 'kept' WHERE ${whereGeneration(id)}`);
+    return forget(session, id);
+  }
+  if (row === undefined)
+    await run(connection, `INSERT INTO ${meta}.generations VALUES (${of(id)}, 'gone', '', '', '', '', 0, '', false, 0, 0, 0)`);
+  if (isShown) await hideName(session, id);
+  await drop(session, id);
+}
