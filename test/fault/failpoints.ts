@@ -10,10 +10,18 @@ export const OF_A_COPY = ['copy-begun', 'generation-switched'] as const satisfie
 /** Reached in the runs of a query. */
 export const OF_A_QUERY = ['query-run-stored', 'query-result-written', 'query-run-ended'] as const satisfies readonly FailpointName[];
 
-const ELSEWHERE: readonly FailpointName[] = [...OF_AN_ADDITION, ...OF_A_COPY, ...OF_A_QUERY];
+/** Reached where a pipeline is deleted. */
+export const OF_A_DELETION = [
+  'source-released',
+  'topics-deleted',
+  'sink-released',
+  'records-removed',
+] as const satisfies readonly FailpointName[];
+
+type Elsewhere = (typeof OF_AN_ADDITION)[number] | (typeof OF_A_COPY)[number] | (typeof OF_A_QUERY)[number] | (typeof OF_A_DELETION)[number];
+const ELSEWHERE: readonly FailpointName[] = [...OF_AN_ADDITION, ...OF_A_COPY, ...OF_A_QUERY, ...OF_A_DELETION];
 
 /** Reached in the life of every pipeline. */
 export const OF_EVERY_PIPELINE = FAILPOINTS.filter(
-  (name): name is Exclude<FailpointName, (typeof OF_AN_ADDITION)[number] | (typeof OF_A_COPY)[number] | (typeof OF_A_QUERY)[number]> =>
-    !ELSEWHERE.includes(name),
+  (name): name is Exclude<FailpointName, Elsewhere> => !ELSEWHERE.includes(name),
 );

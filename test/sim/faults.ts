@@ -36,6 +36,8 @@ export type Fault = {
   /** What operators do. */
   | { readonly kind: 'resnapshot' | 'table added' | 'tables copied anew' }
   | { readonly kind: 'table copied anew'; readonly table: number }
+  /** Once it is gone the file is applied again. */
+  | { readonly kind: 'pipeline deleted'; readonly dropTables: boolean }
   | { readonly kind: 'pipeline paused' | 'sink paused'; readonly forMs: number }
   /** Nothing breaks, but there is work long after the snapshot, when topics are trimmed. */
   | { readonly kind: 'long run' }
@@ -78,6 +80,7 @@ export const FAULT_NAMES: readonly FaultName[] = [
     'tables copied anew',
     'table copied anew',
     'pipeline paused',
+    'pipeline deleted',
     'sink paused',
     'long run',
   ] as const),
@@ -112,6 +115,14 @@ export const MAY_FAIL: Partial<Record<FaultKind, readonly RegExp[]>> = {
   'topic lost': [...LOST_MESSAGES, /is gone/, /created anew/],
   'slot lost': [/slot no longer exists/, /slot is gone/],
 };
+
+/** A store that goes back to before a deletion, or to before what came after it, knows slots, topics and rows that are gone. */
+export const MAY_FAIL_AFTER_DELETION: readonly FaultKind[] = [
+  'state rewound as it said',
+  'state rewound further',
+  'state wiped',
+  'bus restored',
+];
 
 /** A store that lost the beginning of a resnapshot goes back to an anchor whose slot was dropped then. */
 export const MAY_FAIL_AFTER_RESNAPSHOT: Partial<Record<FaultKind, readonly RegExp[]>> = {

@@ -2,6 +2,7 @@ import type { Bus, GenerationId, Producer, Source } from '@nanosync/core';
 import { topicsOf } from '@nanosync/core';
 import type { MemoryBusStore, MemoryWarehouse } from '@nanosync/testkit';
 import { BusOracle } from './bus-oracle.ts';
+import { slotsOf } from './model/anchor.ts';
 import type { ModelDatabase } from './model/database.ts';
 import type { Occurrences } from './occurrences.ts';
 import { RestOracle } from './rest-oracle.ts';
@@ -20,6 +21,8 @@ export interface OracleParts {
   /** The stored pipeline has a request for a new anchor. */
   readonly isRequested: () => boolean;
   readonly nowMs: () => number;
+  /** Keys of the state store. */
+  readonly leftInState: () => readonly string[];
   /** Nothing is slow to hear of what is wanted: what must rest is looked at. */
   readonly isPrompt: boolean;
   readonly violated: (what: string) => void;
@@ -50,6 +53,7 @@ export class Oracle {
       if (!isAsked && this.overChanges.has(id)) violated('the pipeline was anchored anew although nobody asked for it');
     };
     this.rest = new RestOracle({ nowMs: parts.nowMs, violated: parts.isPrompt ? violated : () => {} });
+    this.state.deleted = (dropTables) => this.deleted(dropTables);
     this.state.wanted = (intent) => this.rest.wanted(intent);
     const topics = new Map(schemas().map(({ table }) => [topicsOf().changes(PIPELINE, table), table]));
     this.bus = new BusOracle({
@@ -78,6 +82,22 @@ export class Oracle {
     for (const epoch of this.state.knownEpochs()) this.lost.add(epoch);
     this.sink.lost();
     this.state.mayGoBack();
+  }
+
+  /** Nothing is left of a pipeline that is deleted, but what the sink shows where it was to stay. */
+  private deleted(dropTables: boolean): void {
+    const { db, busStore, violated, isPrompt, leftInState, warehouse } = this.parts;
+    this.parts.occurrences.count('transition', 'pipeline deleted');
+    if (dropTables) this.sink.lost(); // What comes next begins with the copy.
+    if (!isPrompt) return; // Who was stopped may have made something just now.
+    const left = [
+      ...(db.publication === undefined ? [] : ['its publication']),
+      ...slotsOf(db, PIPELINE),
+      ...[...busStore.topics.keys()].filter((name) => name !== topicsOf().tasks),
+      ...leftInState(),
+      ...(dropTables ? schemas().flatMap(({ table }) => (warehouse().read(table) === undefined ? [] : [`rows of ${table}`])) : []),
+    ];
+    if (left.length > 0) violated(`the pipeline is deleted, and this is left: ${left.join(', ')}`);
   }
 
   /** The bus with what is sent watched. */

@@ -97,6 +97,8 @@ function faultOf(name: FaultName, random: Random, mayLoseMs: number): Fault {
         forMs: random.int(random.chance(0.2) ? 30 : 600, 6000),
         ...onPhase(random),
       };
+    case 'pipeline deleted':
+      return { kind: name, atMs, dropTables: random.chance(0.4), ...onPhase(random) };
     case 'sink paused':
       return { kind: name, atMs, forMs: random.int(30, 6000) };
     default:

@@ -30,6 +30,7 @@ const CALLS: Record<ServiceName, Calls> = {
       resnapshot: 'sink.discard source.drop',
       'source away': 'state.remove',
       'table added': 'source.extend',
+      'pipeline deleted': 'state.isLeased source.release bus.deleteTopic sink.release',
     },
   },
   worker: {

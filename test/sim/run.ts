@@ -1,7 +1,7 @@
 import type { PipelineRecord, Row, SinkReport, TableId, TableRecord } from '@nanosync/core';
 import { comparePositions, followsChanges, listRecords, positionOf, readRecord, recordedTables, stateKeys } from '@nanosync/core';
 import type { Fault } from './faults.ts';
-import { MAY_FAIL, MAY_FAIL_AFTER_RESNAPSHOT } from './faults.ts';
+import { MAY_FAIL, MAY_FAIL_AFTER_DELETION, MAY_FAIL_AFTER_RESNAPSHOT } from './faults.ts';
 import { Occurrences } from './occurrences.ts';
 import type { Plan } from './plan.ts';
 import { TABLES } from './plan.ts';
@@ -96,6 +96,11 @@ class Run {
   /** Runs the command that a failed pipeline names, and applies the file again where the store has lost it. */
   private async operate(pipeline: PipelineRecord | undefined, nowMs: number): Promise<string | null> {
     if (pipeline !== undefined && this.striker.isOver) await this.resume(pipeline);
+    if (pipeline === undefined && this.wasDeleted) {
+      await this.world.apply(this.wantsAdded ? [0, 1, 2] : [0, 1]);
+      return null;
+    }
+    if (pipeline !== undefined && pipeline.intent.deletion !== null) return null;
     const hasFailed = pipeline === undefined || (pipeline.phase === 'failed' && pipeline.request === null);
     if (!hasFailed && this.hasLostCopy(pipeline)) {
       if (!this.striker.struck.some(({ kind }) => kind === 'warehouse lost')) return 'a table of a completed pipeline is gone';
@@ -126,6 +131,7 @@ class Run {
 
   /** A store that lost its newest writes may have lost that it was resumed. */
   private async resume({ intent }: PipelineRecord): Promise<void> {
+    if (intent.deletion !== null) return;
     if (intent.run === 'paused') await this.world.ask({ kind: 'resume', part: 'pipeline' });
     if (intent.sink === 'paused') await this.world.ask({ kind: 'resume', part: 'sink' });
   }
@@ -134,6 +140,10 @@ class Run {
   private hasLostCopy(pipeline: PipelineRecord): boolean {
     if (pipeline.phase !== 'completed' || pipeline.request !== null) return false;
     return recordedTables(pipeline).some((table) => this.world.read(table as TableId) === undefined);
+  }
+
+  private get wasDeleted(): boolean {
+    return this.striker.struck.some(({ kind }) => kind === 'pipeline deleted');
   }
 
   private get wantsAdded(): boolean {
@@ -145,6 +155,7 @@ class Run {
     const wasAskedFor = this.failures.length > 1 || this.striker.struck.some(({ kind }) => kind === 'resnapshot');
     const explains = ({ kind }: Fault) =>
       [...(MAY_FAIL[kind] ?? []), ...((wasAskedFor && MAY_FAIL_AFTER_RESNAPSHOT[kind]) || [])].some((pattern) => pattern.test(reason));
+    if (this.wasDeleted && this.striker.struck.some(({ kind }) => MAY_FAIL_AFTER_DELETION.includes(kind))) return null;
     return this.striker.struck.some(explains) ? null : `the pipeline has failed for no reason that is true: ${reason}`;
   }
 

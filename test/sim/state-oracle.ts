@@ -25,6 +25,8 @@ export class StateOracle {
   anchored: (id: string, isAsked: boolean) => void = () => {};
   /** Told of what is wanted of the pipeline. */
   wanted: (intent: PipelineIntent | undefined) => void = () => {};
+  /** Told when the pipeline is deleted, last of all that there is of it. */
+  deleted: (dropTables: boolean) => void = () => {};
   /** Who waits for the pipeline to be stored in a phase. */
   phaseWaits: { readonly phase: string; readonly come: () => void }[] = [];
   private readonly occurrences: Occurrences;
@@ -79,7 +81,12 @@ export class StateOracle {
 
   written(key: string, json: string | undefined, before: string | undefined): void {
     if (key === stateKeys.pipeline(PIPELINE)) this.wanted(json === undefined ? undefined : (JSON.parse(json) as PipelineRecord).intent);
-    if (json === undefined) return;
+    if (json === undefined) {
+      const deletion =
+        key === stateKeys.pipeline(PIPELINE) && before !== undefined && (JSON.parse(before) as PipelineRecord).intent.deletion;
+      if (deletion) this.deleted(deletion.dropTables);
+      return;
+    }
     if (key === stateKeys.pipeline(PIPELINE)) this.pipeline(JSON.parse(json), before === undefined ? undefined : JSON.parse(before));
     else if (key.startsWith(stateKeys.tables(PIPELINE)))
       this.table(JSON.parse(json), before === undefined ? undefined : JSON.parse(before));

@@ -1,4 +1,5 @@
 import type { PipelineCommand, TableId } from '@nanosync/core';
+import { isKind } from '@nanosync/core';
 import { forgetDone } from './bus-losses.ts';
 import type { Fault } from './faults.ts';
 import { nameOf } from './faults.ts';
@@ -164,6 +165,9 @@ export class Striker {
       case 'tables copied anew':
       case 'table copied anew':
         return this.copyAnew(fault, fault.kind === 'table copied anew' ? tableId(fault.table) : null);
+      case 'pipeline deleted':
+        this.happened(fault);
+        return this.ask({ kind: 'delete', dropTables: fault.dropTables });
       case 'table added':
         this.happened(fault);
         world.apply(TABLES.map((_, table) => table)).catch((error: unknown) => world.violate(String(error)));
@@ -172,7 +176,10 @@ export class Striker {
   }
 
   private ask(command: PipelineCommand): void {
-    this.world.ask(command).catch((error: unknown) => this.world.violate(String(error)));
+    this.world.ask(command).catch((error: unknown) => {
+      // What is being deleted can be asked nothing else.
+      if (!isKind(error, 'config')) this.world.violate(String(error));
+    });
   }
 
   /** What an operator asks for; where the pipeline cannot be asked now, nothing happens. */

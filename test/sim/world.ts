@@ -62,6 +62,7 @@ export class World {
       warehouse: () => this.warehouse,
       isRequested: () => this.history.store.entries.get(stateKeys.pipeline(PIPELINE))?.json.includes('"request":"resnapshot"') === true,
       nowMs: () => clock.monotonicMs(),
+      leftInState: () => [...this.history.store.entries.keys()],
       isPrompt: plan.faults.every(({ kind }) => !SLUGGISH.includes(kind)),
       violated,
     });
@@ -106,7 +107,9 @@ export class World {
       snapshot: { concurrency, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },
     };
     const key = stateKeys.pipeline(PIPELINE);
-    const stored = await updateRecord<PipelineRecord>(this.state(), key, (record) => ({ ...record, definition }));
+    const stored = await updateRecord<PipelineRecord>(this.state(), key, (record) =>
+      record.intent.deletion === null ? { ...record, definition } : undefined,
+    );
     if (stored !== undefined) return;
     await this.state().put(key, newPipeline(definition, this.clock.nowMs()), 0);
   }

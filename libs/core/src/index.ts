@@ -68,7 +68,7 @@ export { areRangesRead, isMoving, isReadFrom, isWrittenTo, turned } from './run-
 export { Share } from './share.ts';
 export { connectionText, sameConnection } from './same-connection.ts';
 export type { Stored } from './stored.ts';
-export { listRecords, readRecord, updateRecord } from './stored.ts';
+export { listRecords, putOf, readRecord, updateRecord } from './stored.ts';
 export type { Column, ColumnType, TableId, TableSchema } from './table.ts';
 export { DATE_INFINITY, keyIndexes, sameSchema, splitTableId, TIMESTAMP_INFINITY, tableIdOf } from './table.ts';
 export type { Topics } from './topics.ts';

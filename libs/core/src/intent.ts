@@ -30,7 +30,8 @@ export type PipelineCommand =
   | { readonly kind: 'resnapshot'; readonly table: string | null }
   /** Of a query pipeline: a run before its time. */
   | { readonly kind: 'run' }
-  | { readonly kind: 'delete'; readonly dropTables: boolean };
+  /** `force`: a source or sink that does not answer is left as it is. */
+  | { readonly kind: 'delete'; readonly dropTables: boolean; readonly force?: boolean };
 
 /**
  * The record after a command, or undefined where it says so already (pure: for `updateRecord`). Throws PipelineError `config` for what cannot
@@ -50,8 +51,9 @@ export function afterCommand(record: PipelineRecord, command: PipelineCommand): 
     }
     case 'delete': {
       const dropTables = command.dropTables || intent.deletion?.dropTables === true;
-      if (intent.deletion?.dropTables === dropTables) return undefined;
-      return { ...record, intent: { ...intent, deletion: { dropTables } } };
+      const force = command.force === true || intent.deletion?.force === true;
+      if (intent.deletion?.dropTables === dropTables && (intent.deletion.force === true) === force) return undefined;
+      return { ...record, intent: { ...intent, deletion: { dropTables, ...(force ? { force } : {}) } } };
     }
     case 'resnapshot':
       return afterResnapshot(record, command.table);

@@ -7,6 +7,8 @@ export const leaseNames = {
   capture: (pipeline: string) => `cdc-capture/${pipeline}`,
   rows: (pipeline: string) => `sink-writer/${pipeline}/rows`,
   table: (pipeline: string, table: string) => `sink-writer/${pipeline}/${table}`,
+  /** Held by who reads the partition with this key in the state store. */
+  partition: (key: string) => `snapshot-worker/${key}`,
   /** The numbered place of one of a service's processes, see `Share`; place 0 is held while there is any. */
   place: (service: string, place: number) => `${service}/place/${place}`,
 } as const;

@@ -28,8 +28,8 @@ export interface PipelineIntent {
   readonly run: 'running' | 'paused';
   /** `paused`: nothing is written to the sink. Capture goes on and the source's log is released. */
   readonly sink: 'running' | 'paused';
-  /** The pipeline goes for good, and with `dropTables` its tables at the sink too. Never taken back. */
-  readonly deletion: { readonly dropTables: boolean } | null;
+  /** The pipeline goes for good, and with `dropTables` its tables at the sink too. With `force` what does not answer is left. Never taken back. */
+  readonly deletion: { readonly dropTables: boolean; readonly force?: boolean } | null;
   /** Tables to be copied anew under the same anchor, beside what users see; each goes from the list when its new epoch is stored. */
   readonly copyAnew: readonly string[];
 }

@@ -1,6 +1,6 @@
 import { PipelineError } from './errors.ts';
 import type { State } from './ports/state.ts';
-import { RECORD_VERSION } from './records.ts';
+import { RECORD_VERSION, stateKeys } from './records.ts';
 import { upgraded } from './upgrade.ts';
 
 /** A record as read, with the version that a compare-and-set names. */
@@ -34,6 +34,17 @@ export async function updateRecord<T>(state: State, key: string, change: (value:
     const version = await state.put(key, value, stored.version);
     if (version !== undefined) return { key, value, version };
   }
+}
+
+/**
+ * Stores a record of a pipeline by compare-and-set. One that is new (`expected` 0) is taken back where the pipeline is gone: its deletion has
+ * looked for its records before. Undefined when it was beaten, or taken back.
+ */
+export async function putOf(state: State, pipeline: string, key: string, value: unknown, expected: number): Promise<number | undefined> {
+  const version = await state.put(key, value, expected);
+  if (version === undefined || expected !== 0 || (await state.get(stateKeys.pipeline(pipeline))) !== undefined) return version;
+  await state.remove(key, version);
+  return undefined;
 }
 
 function checked<T>(entry: { readonly key: string; readonly value: unknown; readonly version: number }): Stored<T> {

@@ -2,7 +2,7 @@ import { describeError, PipelineError } from './errors.ts';
 import type { State } from './ports/state.ts';
 import type { TroubleRecord } from './records.ts';
 import { RECORD_VERSION, stateKeys } from './records.ts';
-import { readRecord } from './stored.ts';
+import { putOf, readRecord } from './stored.ts';
 
 /** When a trouble was met, and whether it stops all of the pipeline's work or only a part. */
 export interface TroubleNote {
@@ -27,7 +27,7 @@ export async function tellTrouble(state: State, pipeline: string, service: strin
     ...(note?.partial === true ? { partial: true } : {}),
   };
   // Beaten means that another owner of the same work has told its trouble, which is as good.
-  await state.put(key, record, stored?.version ?? 0);
+  await putOf(state, pipeline, key, record, stored?.version ?? 0);
 }
 
 /** The service works on the pipeline again. */

@@ -195,7 +195,8 @@ export async function freeName(warehouse: Warehouse, id: GenerationId): Promise<
     ),
   );
   const name = viewName(id.table);
-  if ((await viewDefinition(warehouse, name))?.includes(physicalName(id)) === true) await jobs.change('hide', `DROP VIEW IF EXISTS ${warehouse.table(name)}`);
+  if ((await viewDefinition(warehouse, name))?.includes(physicalName(id)) === true)
+    await jobs.change('hide', `DROP VIEW IF EXISTS ${warehouse.table(name)}`);
 }
 
 async function nameRow(warehouse: Warehouse, table: TableId): Promise<NameRow | undefined> {

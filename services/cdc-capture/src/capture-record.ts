@@ -9,7 +9,7 @@ import type {
   ServiceContext,
   Stored,
 } from '@nanosync/core';
-import { PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
+import { PipelineError, putOf, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 };
 
@@ -65,10 +65,12 @@ export class CaptureStore {
    */
   static async begin(ctx: ServiceContext, pipeline: string, start: CaptureStart, tailSession: number): Promise<CaptureStore> {
     const key = stateKeys.capture(pipeline);
-    await requireAnchor(ctx, pipeline, start.record.anchor);
-    // Invariant 'gapless-sessions': above every session that may still have messages on their way.
-    const value = { ...start.record, session: Math.max(start.record.session, tailSession) + 1 };
-    const version = await ctx.state.put(key, value, start.version);
+    const { createdMs } = await requireAnchor(ctx, pipeline, start.record.anchor);
+    // Invariant 'gapless-sessions': above every session that may still have messages on their way; also of an earlier pipeline of this name, which
+    // was deleted with all that would say how many it had: they were fewer than milliseconds went by since it was created.
+    const session = start.version === 0 ? createdMs : start.record.session;
+    const value = { ...start.record, session: Math.max(session, tailSession) + 1 };
+    const version = await putOf(ctx.state, pipeline, key, value, start.version);
     if (version === undefined) throw new PipelineError('conflict', `Another capture of ${pipeline} began a session at the same time.`);
     return new CaptureStore(ctx, { key, value, version });
   }
@@ -123,7 +125,9 @@ async function isAnchored(ctx: ServiceContext, pipeline: string, anchor: string)
   return (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline)))?.value.anchor?.id === anchor;
 }
 
-async function requireAnchor(ctx: ServiceContext, pipeline: string, anchor: string): Promise<void> {
-  if (!(await isAnchored(ctx, pipeline, anchor)))
+async function requireAnchor(ctx: ServiceContext, pipeline: string, anchor: string): Promise<PipelineRecord> {
+  const record = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline)))?.value;
+  if (record?.anchor?.id !== anchor)
     throw new PipelineError('conflict', `Pipeline ${pipeline} was anchored anew; this capture's anchor is over.`);
+  return record;
 }

@@ -24,6 +24,7 @@ import {
   stateKeys,
   step,
 } from '@nanosync/core';
+import { requireStored } from './deleting.ts';
 import type { LooseAnchors } from './loose-anchors.ts';
 
 /** What a pipeline is anchored with. */
@@ -50,6 +51,7 @@ export async function anchorPipeline(
   if (request === null) await refuseLeftovers(ctx, definition.name, tables, sink);
   else await discardUnseen(ctx, stored, tables, sink);
   const follows = followsChanges(definition);
+  await requireStored(ctx, stored);
   const busPartitions = await createTopics(ctx, definition.name, follows ? tables : []);
   const begun = await dropAttempts(ctx, stored, source);
   const anchor = follows
@@ -60,7 +62,9 @@ export async function anchorPipeline(
   loose.add(anchor, begun.version);
   if (!(await storeAnchor(ctx, begun, anchor, records))) {
     const now = await readRecord<PipelineRecord>(ctx.state, stored.key);
-    if (now !== undefined) await loose.settle(now, async () => source); // What it leaves open is settled by the next step.
+    if (now === undefined)
+      await loose.dropAll(source); // Deleted: it cannot be stored any more.
+    else await loose.settle(now, async () => source); // What it leaves open is settled by the next step.
     throw changedMeanwhile(definition.name);
   }
   loose.stored(anchor);

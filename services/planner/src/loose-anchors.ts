@@ -44,6 +44,16 @@ export class LooseAnchors {
         throw new PipelineError('conflict', `Another planner changed pipeline ${this.pipeline} meanwhile.`);
       return true;
     }
+    await this.dropEach(source);
+    return false;
+  }
+
+  /** Drops all of them: the pipeline has no record any more, so none can be stored. */
+  async dropAll(source: Source): Promise<void> {
+    await this.dropEach(async () => source);
+  }
+
+  private async dropEach(source: () => Promise<Source>): Promise<void> {
     for (const one of this.loose) {
       try {
         await (await source()).drop(one.anchor);
@@ -53,7 +63,6 @@ export class LooseAnchors {
         this.warnOnce(one.anchor, describeError(error));
       }
     }
-    return false;
   }
 
   /** Every step tries again, and says only what is new. */

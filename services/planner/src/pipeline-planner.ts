@@ -9,6 +9,7 @@ import {
   readRecord,
   sameConnection,
   stateKeys,
+  step,
   tablesToAdd,
   tellTrouble,
   turned,
@@ -16,6 +17,7 @@ import {
 } from '@nanosync/core';
 import { anchorPipeline } from './anchoring.ts';
 import { CopyPlanner } from './copying.ts';
+import { deletePipeline } from './deleting.ts';
 import { collectFailures } from './failures.ts';
 import { LooseAnchors } from './loose-anchors.ts';
 import { TablePlanner } from './table-planner.ts';
@@ -57,11 +59,11 @@ export class PipelinePlanner implements AsyncDisposable {
   }
 
   /** Does what the pipeline's phase asks for. `busy` means that more may be done at once. */
-  async step(): Promise<'busy' | 'idle' | 'gone'> {
+  async step(): Promise<'busy' | 'idle' | 'gone' | 'deleted'> {
     this.waiting = null;
     this.unmet = undefined;
     const outcome = await this.advance();
-    if (outcome === 'gone') return outcome;
+    if (outcome === 'gone' || outcome === 'deleted') return outcome;
     await this.reportWaiting(this.waiting);
     if (this.unmet !== undefined) await this.tell(this.unmet, true);
     else if (this.troubled) await endTrouble(this.ctx.state, this.name, SERVICE);
@@ -69,11 +71,12 @@ export class PipelinePlanner implements AsyncDisposable {
     return outcome;
   }
 
-  private async advance(): Promise<'busy' | 'idle' | 'gone'> {
+  private async advance(): Promise<'busy' | 'idle' | 'gone' | 'deleted'> {
     const stored = await readRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name));
     if (stored === undefined) return 'gone';
     const pipeline = stored.value;
     this.anchorId = pipeline.anchor?.id;
+    if (pipeline.intent.deletion !== null) return this.delete(stored);
     if (await this.loose.settle(stored, () => this.openSource(pipeline))) return 'busy';
     await this.reconnect(pipeline); // After that: what was made by the old connection is dropped by it.
     const next = turned(pipeline);
@@ -140,6 +143,28 @@ export class PipelinePlanner implements AsyncDisposable {
       to: next.phase,
     });
     return isPaused ? 'idle' : 'busy';
+  }
+
+  /** Stops the pipeline for good, and then takes away what there is of it. */
+  private async delete(stored: Stored<PipelineRecord>): Promise<'busy' | 'idle' | 'deleted'> {
+    const { ctx, name } = this;
+    const { phase } = stored.value;
+    if (phase !== 'stopped') {
+      await this.close();
+      const value = { ...stored.value, phase: step(PIPELINE_MACHINE, phase, 'delete'), waiting: null };
+      if ((await ctx.state.put(stored.key, value, stored.version)) !== undefined)
+        ctx.log.info('pipeline stopped, to be deleted', { pipeline: name, phase });
+      return 'busy';
+    }
+    const parts = { source: () => this.openSource(stored.value), sink: () => this.openSink(stored.value) };
+    const waits = await deletePipeline({ ctx, stored, ...parts });
+    if (waits !== null) {
+      await this.reportWaiting(waits);
+      return 'idle';
+    }
+    await this.close();
+    ctx.log.info('pipeline deleted', { pipeline: name });
+    return 'deleted';
   }
 
   /** A resnapshot starts a new life of the slot; the older generations stay visible until the new ones are caught up. */

@@ -50,13 +50,18 @@ type Planner = Pick<PipelinePlanner, 'step' | 'fail' | 'waitFor'> & AsyncDisposa
 
 /** One pipeline until it is gone or the signal aborts. A database that is away is waited for; a defect ends the service. */
 async function runPipeline(ctx: ServiceContext, name: string, planner: Planner): Promise<void> {
+  let known = false;
   try {
     while (!ctx.signal.aborted) {
       const outcome = await attempt(ctx, planner, name);
+      if (outcome === 'deleted') return;
       if (outcome === 'gone') {
-        if (!ctx.signal.aborted) ctx.log.error('pipeline is gone from the state store', { pipeline: name, cure: cureOfLoss(name) });
+        // Who waited for its lease while it was deleted never knew it.
+        if (known && !ctx.signal.aborted)
+          ctx.log.error('pipeline is gone from the state store', { pipeline: name, cure: cureOfLoss(name) });
         return;
       }
+      known = true;
       await ctx.clock.sleep(outcome === 'busy' ? SNAPSHOT_EVERY_MS : LOOK_EVERY_MS, ctx.signal);
     }
   } finally {
@@ -64,12 +69,12 @@ async function runPipeline(ctx: ServiceContext, name: string, planner: Planner):
   }
 }
 
-/** Nothing deletes pipelines: a store that no longer has one has lost it, while slot, topics and targets stay. */
+/** A pipeline is deleted by its own planner: a store that no longer has one has lost it, while slot, topics and targets stay. */
 function cureOfLoss(name: string): string {
   return `Run: nanosync apply -f pipelines.yaml, then: nanosync pipeline resnapshot ${name}`;
 }
 
-async function attempt(ctx: ServiceContext, planner: Planner, name: string): Promise<'busy' | 'idle' | 'gone'> {
+async function attempt(ctx: ServiceContext, planner: Planner, name: string): Promise<'busy' | 'idle' | 'gone' | 'deleted'> {
   try {
     return await planner.step();
   } catch (error) {

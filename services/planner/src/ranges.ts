@@ -77,7 +77,12 @@ export async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stor
   }
   const phase = step(TABLE_MACHINE, stored.value.phase, 'ranges');
   const written = await ctx.state.put(stored.key, { ...stored.value, phase, partitions: ranges.length }, stored.version);
-  if (written === undefined) throw new PipelineError('conflict', `Another planner changed table ${table} meanwhile.`);
+  if (written === undefined) {
+    // Of a table that is gone nothing is to stay; of one that is not, the epoch is another by now.
+    if ((await ctx.state.get(stored.key)) === undefined)
+      for (const partition of ranges.keys()) await ctx.state.remove(stateKeys.partition(name, table, epoch, partition));
+    throw new PipelineError('conflict', `Another planner changed table ${table} meanwhile.`);
+  }
   ctx.failpoint('plan-stored');
   ctx.log.info('snapshot planned', { table, partitions: ranges.length, rows: Math.round(estimatedRows) });
 }

@@ -46,6 +46,8 @@ export async function runRowLoader(ctx: ServiceContext, pipeline: PipelineRecord
 
 async function loadRows(ctx: ServiceContext, pipeline: PipelineRecord, sink: Sink, owner: string): Promise<void> {
   const { name } = pipeline.definition;
+  if ((await ctx.state.get(stateKeys.pipeline(name))) === undefined)
+    throw new PipelineError('conflict', `Pipeline ${name} is gone from the state store.`);
   const topic = await ctx.bus.ensureTopic(ctx.topics.rows(name), ROWS_BUS_PARTITIONS);
   const stream = `${topic.id} ${pipeline.anchor?.id ?? ''}`;
   const offsets = [...(await sink.claimRows(name, owner, stream, ROWS_BUS_PARTITIONS))];

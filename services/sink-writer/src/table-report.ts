@@ -1,5 +1,5 @@
 import type { Failure, OlderReport, Position, ServiceContext, SinkReport, TableRecord } from '@nanosync/core';
-import { PipelineError, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
+import { PipelineError, putOf, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 /** A live table's report is stored at most this often, in milliseconds; steps are stored at once. */
 const REPORT_EVERY_MS = 200;
@@ -22,6 +22,7 @@ export interface GenerationReport {
  */
 export class TableReport implements GenerationReport {
   private readonly ctx: ServiceContext;
+  private readonly pipeline: string;
   private readonly key: string;
   private readonly writer: string;
   private current: SinkReport | undefined;
@@ -30,6 +31,7 @@ export class TableReport implements GenerationReport {
 
   constructor(ctx: ServiceContext, pipeline: string, table: string) {
     this.ctx = ctx;
+    this.pipeline = pipeline;
     this.key = stateKeys.sinkReport(pipeline, table);
     this.writer = ctx.ids.next();
   }
@@ -45,7 +47,7 @@ export class TableReport implements GenerationReport {
    */
   async begin(epoch: string, older: string | null = null): Promise<void> {
     this.sending();
-    this.current = await writeReport(this.ctx, this.key, (stored) => ({
+    this.current = await writeReport(this.ctx, this.pipeline, this.key, (stored) => ({
       ...(stored?.epoch === epoch ? stored : emptyReport(epoch)),
       older: older === null ? null : olderOf(stored, older),
       failure: null,
@@ -107,7 +109,7 @@ export class TableReport implements GenerationReport {
   private async send(): Promise<void> {
     this.sending();
     if (this.current === undefined) return;
-    await writeReport(this.ctx, this.key, (stored) => {
+    await writeReport(this.ctx, this.pipeline, this.key, (stored) => {
       // As it is when it is written: two generations of the table tell beside one another.
       const { current } = this;
       if (current === undefined) return undefined;
@@ -125,7 +127,7 @@ export async function reportFailure(
   { pipeline, table, epoch }: { readonly pipeline: string; readonly table: string; readonly epoch: string },
   failure: Failure,
 ): Promise<void> {
-  await writeReport(ctx, stateKeys.sinkReport(pipeline, table), async (stored) => {
+  await writeReport(ctx, pipeline, stateKeys.sinkReport(pipeline, table), async (stored) => {
     if (stored?.epoch === epoch) return { ...stored, failure };
     // Asked after the report was read: who comes with a later epoch writes it only then, and this write is beaten.
     const now = (await readRecord<TableRecord>(ctx.state, stateKeys.table(pipeline, table)))?.value;
@@ -136,6 +138,7 @@ export async function reportFailure(
 /** Writes what `change` makes of the stored report, again on the newest one until it is not beaten; nothing where it makes nothing. */
 async function writeReport<T extends SinkReport | undefined>(
   ctx: ServiceContext,
+  pipeline: string,
   key: string,
   change: (stored: SinkReport | undefined) => T | Promise<T>,
 ): Promise<T> {
@@ -143,7 +146,9 @@ async function writeReport<T extends SinkReport | undefined>(
     const stored = await readRecord<SinkReport>(ctx.state, key);
     const value = await change(stored?.value);
     if (value === undefined) return value;
-    if ((await ctx.state.put(key, value, stored?.version ?? 0)) !== undefined) return value;
+    if ((await putOf(ctx.state, pipeline, key, value, stored?.version ?? 0)) !== undefined) return value;
+    if (stored === undefined && (await ctx.state.get(stateKeys.pipeline(pipeline))) === undefined)
+      throw new PipelineError('conflict', `Pipeline ${pipeline} is gone from the state store.`);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { PartitionRecord, PartitionTask, ServiceContext } from '@nanosync/core';
-import { describeError, isKind, readRecord, stateKeys } from '@nanosync/core';
+import { describeError, isKind, leaseNames, readRecord, stateKeys } from '@nanosync/core';
 
 /** How long a reader counts as alive after it was last heard of, in milliseconds. */
 const LEASE_MS = 10_000;
@@ -43,5 +43,5 @@ export function partitionKey(task: PartitionTask): string {
 }
 
 function leaseName(task: PartitionTask): string {
-  return `snapshot-worker/${partitionKey(task)}`;
+  return leaseNames.partition(partitionKey(task));
 }

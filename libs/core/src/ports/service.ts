@@ -43,6 +43,10 @@ export const FAILPOINTS = [
   'query-run-stored',
   'query-result-written',
   'query-run-ended',
+  'source-released',
+  'topics-deleted',
+  'sink-released',
+  'records-removed',
 ] as const;
 export type FailpointName = (typeof FAILPOINTS)[number];
 

@@ -1,0 +1,90 @@
+import type { PartitionRecord, PipelineRecord, ServiceContext, Sink, Source, Stored, TableRecord } from '@nanosync/core';
+import { describeError, isKind, leaseNames, listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+
+/** What a pipeline is deleted with. */
+export interface DeletingParts {
+  readonly ctx: ServiceContext;
+  readonly stored: Stored<PipelineRecord>;
+  readonly source: () => Promise<Source>;
+  readonly sink: () => Promise<Sink>;
+}
+
+/**
+ * Removes all of a pipeline that is `stopped`: once its services have let go, slots and publication, topics, what the sink keeps of it, and the
+ * state's records, the pipeline's own last. Each step changes nothing when it is repeated, so dying anywhere costs a repetition. Whoever
+ * was stopped meanwhile finds no record to change, no claim to write under, and no epoch that is not over. Returns what it waits for, or null once all is
+ * gone. What does not answer is waited for, unless the deletion is forced: then it is left as it is.
+ */
+export async function deletePipeline({ ctx, stored, source, sink }: DeletingParts): Promise<string | null> {
+  const { name } = stored.value.definition;
+  const deletion = stored.value.intent.deletion ?? { dropTables: false };
+  const holder = await holderOf(ctx, stored.value);
+  if (holder !== null) return `The pipeline is deleted once ${holder} has stopped.`;
+  const leave = deletion.force === true;
+  await outside(ctx, { name, what: 'source', leave }, async () => (await source()).release(name));
+  ctx.failpoint('source-released');
+  for (const topic of await topicsOf(ctx, stored.value)) await ctx.bus.deleteTopic(topic);
+  ctx.failpoint('topics-deleted');
+  await outside(ctx, { name, what: 'sink', leave }, async () => (await sink()).release(name, null, { dropTables: deletion.dropTables }));
+  ctx.failpoint('sink-released');
+  for (const prefix of recordsOf(name)) for (const { key } of await ctx.state.list(prefix)) await ctx.state.remove(key);
+  for (const key of [stateKeys.capture(name), stateKeys.watch(name)]) await ctx.state.remove(key);
+  ctx.failpoint('records-removed');
+  // Beaten: something else is wanted of the deletion by now, or another planner is at it too.
+  if (await ctx.state.remove(stored.key, stored.version)) return null;
+  return (await ctx.state.get(stored.key)) === undefined ? null : 'The pipeline is being deleted.';
+}
+
+/** Who works on the pipeline still, by the leases that services hold while they do, or null. */
+async function holderOf(ctx: ServiceContext, { definition }: PipelineRecord): Promise<string | null> {
+  const { name } = definition;
+  const records = (await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))).map(({ value }) => value);
+  const tables = new Set([...definition.source.tables, ...records.map(({ table }) => table)]);
+  const leases = [
+    { lease: leaseNames.capture(name), who: 'cdc-capture' },
+    ...[leaseNames.rows(name), ...[...tables].map((table) => leaseNames.table(name, table))].map((lease) => ({
+      lease,
+      who: 'sink-writer',
+    })),
+  ];
+  for (const { lease, who } of leases) if (await ctx.state.isLeased(lease)) return who;
+  for (const { key, value } of await listRecords<PartitionRecord>(ctx.state, stateKeys.partitionsOf(name)))
+    if (value.phase === 'reading' && (await ctx.state.isLeased(leaseNames.partition(key)))) return 'snapshot-worker';
+  return null;
+}
+
+async function topicsOf(ctx: ServiceContext, { definition }: PipelineRecord): Promise<readonly string[]> {
+  const { name } = definition;
+  const records = (await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))).map(({ value }) => value);
+  const tables = new Set([...definition.source.tables, ...records.map(({ table }) => table)]);
+  return [ctx.topics.rows(name), ctx.topics.quarantine(name), ...[...tables].map((table) => ctx.topics.changes(name, table))];
+}
+
+function recordsOf(pipeline: string): readonly string[] {
+  return [stateKeys.partitionsOf(pipeline), stateKeys.sinkReports(pipeline), stateKeys.troubles(pipeline), stateKeys.tables(pipeline)];
+}
+
+/** A step at the source or the sink; where that does not answer, or refuses, says how to do without it. */
+async function outside(
+  ctx: ServiceContext,
+  { name, what, leave }: { readonly name: string; readonly what: 'source' | 'sink'; readonly leave: boolean },
+  step: () => Promise<void>,
+): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    if (!isKind(error, 'unavailable', 'prerequisite', 'config', 'conflict')) throw error;
+    if (leave) return ctx.log.warn(`the ${what} is left as it is`, { pipeline: name, err: describeError(error) });
+    const without = `Where the ${what} is gone for good: nanosync pipeline delete ${name} --force --yes`;
+    throw new PipelineError(error.kind, `The pipeline is not deleted yet: ${error.message}`, {
+      hint: error.hint === undefined ? without : `${error.hint} ${without}`,
+      cause: error,
+    });
+  }
+}
+
+/** True while the pipeline is as it was read: asked just before something is made that a deletion would have to find. */
+export async function requireStored(ctx: ServiceContext, { key, version, value }: Stored<PipelineRecord>): Promise<void> {
+  if ((await readRecord<PipelineRecord>(ctx.state, key))?.version !== version)
+    throw new PipelineError('conflict', `Another planner changed pipeline ${value.definition.name} meanwhile.`);
+}
