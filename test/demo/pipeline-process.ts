@@ -44,7 +44,8 @@ export interface ProcessOptions {
 /** Starts the pipeline as a user would, in a process of its own; `onLine` gets each line that it prints. */
 export function startPipeline(
   options: {
-    readonly file: string;
+    /** Without one the stored pipelines go on. */
+    readonly file?: string | undefined;
     readonly dataDir: string;
     readonly directory: string;
     readonly format: 'human' | 'json';
@@ -54,7 +55,7 @@ export function startPipeline(
   onLine: (line: string) => void,
 ): PipelineProcess {
   const { file, dataDir, directory, format, env = {} } = options;
-  const args = ['start', '-f', file, '--data-dir', dataDir, '--log-format', format];
+  const args = ['start', ...(file === undefined ? [] : ['-f', file]), '--data-dir', dataDir, '--log-format', format];
   return startNanosync({ name: "The pipeline's process", args, directory, logFile: join(directory, 'pipeline.log'), env, onLine });
 }
 

@@ -22,6 +22,4 @@ type Elsewhere = (typeof OF_AN_ADDITION)[number] | (typeof OF_A_COPY)[number] | 
 const ELSEWHERE: readonly FailpointName[] = [...OF_AN_ADDITION, ...OF_A_COPY, ...OF_A_QUERY, ...OF_A_DELETION];
 
 /** Reached in the life of every pipeline. */
-export const OF_EVERY_PIPELINE = FAILPOINTS.filter(
-  (name): name is Exclude<FailpointName, Elsewhere> => !ELSEWHERE.includes(name),
-);
+export const OF_EVERY_PIPELINE = FAILPOINTS.filter((name): name is Exclude<FailpointName, Elsewhere> => !ELSEWHERE.includes(name));

@@ -100,9 +100,10 @@ export class Scenario implements AsyncDisposable {
     writePipelinesFile(this.workplace, pipeline);
   }
 
-  /** Starts the process; with a failpoint it will kill itself there. */
-  start(failpoint?: string): PipelineProcess {
-    const { pipelinesFile: file, dataDir, directory } = this.workplace;
+  /** Starts the process; with a failpoint it will kill itself there. `stored`: without the file. */
+  start(failpoint?: string, from: 'file' | 'stored' = 'file'): PipelineProcess {
+    const { pipelinesFile, dataDir, directory } = this.workplace;
+    const file = from === 'file' ? pipelinesFile : undefined;
     const env = failpoint === undefined ? {} : { NANOSYNC_FAILPOINT: failpoint };
     this.#process = startPipeline({ file, dataDir, directory, format: 'human', env }, () => undefined);
     return this.#process;

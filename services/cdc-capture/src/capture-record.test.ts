@@ -9,7 +9,7 @@ const KEY = stateKeys.capture('p');
 const FAILURE = { reason: 'r', cure: 'c' };
 
 function pipelineOf(anchor: typeof ANCHOR): PipelineRecord {
-  return { definition: { name: 'p' }, anchor } as unknown as PipelineRecord;
+  return { definition: { name: 'p' }, anchor, createdMs: 0 } as unknown as PipelineRecord;
 }
 
 async function stored(pipeline: PipelineRecord = pipelineOf(ANCHOR)) {
@@ -25,6 +25,14 @@ test('of two sessions that begin at the same time one begins', async () => {
   await CaptureStore.begin(ctx, 'p', one, 0);
   await expect(CaptureStore.begin(ctx, 'p', two, 0)).rejects.toMatchObject({ kind: 'conflict' });
   expect((await record())?.session).toBe(1);
+});
+
+test('the first session of a pipeline is above all of an earlier one of its name, of which nothing is left to ask', async () => {
+  const { ctx, record } = await stored({ ...pipelineOf(ANCHOR), createdMs: 5000 });
+  await CaptureStore.begin(ctx, 'p', await captureStart(ctx, 'p', ANCHOR), 0);
+  expect((await record())?.session).toBe(5001);
+  await CaptureStore.begin(ctx, 'p', await captureStart(ctx, 'p', ANCHOR), 0);
+  expect((await record())?.session).toBe(5002);
 });
 
 test('a session of an anchor that is over does not begin', async () => {

@@ -24,7 +24,7 @@ import {
   stateKeys,
   step,
 } from '@nanosync/core';
-import { requireStored } from './deleting.ts';
+import { requireThere } from './deleting.ts';
 import type { LooseAnchors } from './loose-anchors.ts';
 
 /** What a pipeline is anchored with. */
@@ -51,7 +51,6 @@ export async function anchorPipeline(
   if (request === null) await refuseLeftovers(ctx, definition.name, tables, sink);
   else await discardUnseen(ctx, stored, tables, sink);
   const follows = followsChanges(definition);
-  await requireStored(ctx, stored);
   const busPartitions = await createTopics(ctx, definition.name, follows ? tables : []);
   const begun = await dropAttempts(ctx, stored, source);
   const anchor = follows
@@ -180,6 +179,7 @@ export async function createTopics(
   pipeline: string,
   tables: readonly SourceTable[],
 ): Promise<ReadonlyMap<TableId, number>> {
+  await requireThere(ctx, pipeline);
   await ctx.bus.ensureTopic(ctx.topics.tasks, ctx.tasksBusPartitions);
   await ctx.bus.ensureTopic(ctx.topics.rows(pipeline), ROWS_BUS_PARTITIONS);
   await ctx.bus.ensureTopic(ctx.topics.quarantine(pipeline), 1);

@@ -1,5 +1,5 @@
 import type { PartitionRecord, PipelineRecord, ServiceContext, Sink, Source, Stored, TableRecord } from '@nanosync/core';
-import { describeError, isKind, leaseNames, listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import { describeError, isKind, leaseNames, listRecords, PipelineError, stateKeys } from '@nanosync/core';
 
 /** What a pipeline is deleted with. */
 export interface DeletingParts {
@@ -83,8 +83,8 @@ async function outside(
   }
 }
 
-/** True while the pipeline is as it was read: asked just before something is made that a deletion would have to find. */
-export async function requireStored(ctx: ServiceContext, { key, version, value }: Stored<PipelineRecord>): Promise<void> {
-  if ((await readRecord<PipelineRecord>(ctx.state, key))?.version !== version)
-    throw new PipelineError('conflict', `Another planner changed pipeline ${value.definition.name} meanwhile.`);
+/** Throws where the pipeline is gone: asked just before something is made that its deletion has looked for by now. */
+export async function requireThere(ctx: ServiceContext, pipeline: string): Promise<void> {
+  if ((await ctx.state.get(stateKeys.pipeline(pipeline))) === undefined)
+    throw new PipelineError('conflict', `Pipeline ${pipeline} is gone from the state store.`);
 }

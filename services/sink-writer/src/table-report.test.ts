@@ -8,10 +8,11 @@ const TABLE = tableIdOf('public', 'orders');
 const FAILURE = { reason: 'gone', cure: 'Run: nanosync pipeline resnapshot shop' };
 
 let ctx: ServiceContext;
-beforeEach(() => {
+beforeEach(async () => {
   const clock = new FakeClock();
   let ids = 0;
   const state = openMemoryState({ clock, store: memoryStateStore() });
+  await state.put(stateKeys.pipeline('shop'), { v: RECORD_VERSION }, 0);
   ctx = { clock, state, ids: { next: () => `writer${++ids}` } } as unknown as ServiceContext;
 });
 
@@ -49,6 +50,12 @@ it('keeps what others said of its epoch, and nothing that is said late of an ear
   expect(await stored()).toMatchObject({ epoch: 'e2', failure: null });
   await report.set({ changesApplied: 2 }, true);
   expect(await stored()).toMatchObject({ epoch: 'e2', changesApplied: 2, failure: null });
+});
+
+it('leaves nothing behind of a pipeline that is deleted', async () => {
+  await ctx.state.remove(stateKeys.pipeline('shop'));
+  await expect(new TableReport(ctx, 'shop', TABLE).begin('e1')).rejects.toMatchObject({ kind: 'conflict' });
+  expect(await stored()).toBeUndefined();
 });
 
 it('says of a table that nobody has begun yet why its rows cannot be staged, while the table has that epoch', async () => {

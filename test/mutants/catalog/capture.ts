@@ -67,8 +67,8 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     invariant: 'gapless-sessions',
     does: 'After the store forgot sessions a number is used again that messages on the bus have.',
     file: `${FOLDER}/capture-record.ts`,
-    find: 'session: Math.max(start.record.session, tailSession) + 1',
-    replace: 'session: start.record.session + 1',
+    find: 'session: Math.max(session, tailSession) + 1',
+    replace: 'session: session + 1',
     test: session('has a number above that of every message that is on the bus, whatever the store remembers'),
   },
   {
@@ -153,8 +153,8 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     invariant: 'one-owner',
     does: 'A session begins under an anchor that is over, and overwrites what the next one stored.',
     file: `${FOLDER}/capture-record.ts`,
-    find: '    await requireAnchor(ctx, pipeline, start.record.anchor);\n',
-    replace: '',
+    find: 'const { createdMs } = await requireAnchor(ctx, pipeline, start.record.anchor);',
+    replace: 'const { createdMs } = { createdMs: 0 };',
     test: test('capture-record', 'a session of an anchor that is over does not begin'),
   },
   {
@@ -162,8 +162,8 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     invariant: 'one-owner',
     does: 'Two sessions that begin at the same time both go on.',
     file: `${FOLDER}/capture-record.ts`,
-    find: 'const version = await ctx.state.put(key, value, start.version);',
-    replace: 'const version = await ctx.state.put(key, value, (await ctx.state.get(key))?.version ?? 0);',
+    find: 'const version = await putOf(ctx.state, pipeline, key, value, start.version);',
+    replace: 'const version = await putOf(ctx.state, pipeline, key, value, (await ctx.state.get(key))?.version ?? 0);',
     test: test('capture-record', 'of two sessions that begin at the same time one begins'),
   },
   {
@@ -242,5 +242,17 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: 'if (session.publisher.bytes < FLUSH_BYTES) continue;',
     replace: "if (event.kind !== 'commit' || session.publisher.bytes < FLUSH_BYTES) continue;",
     test: session('publishes a transaction of any size in pieces'),
+  },
+  {
+    name: 'sessions-of-a-deleted-pipeline-come-again',
+    invariant: 'gapless-sessions',
+    does: 'The sessions of a pipeline begin at one, also where a late message of a deleted one of its name may come.',
+    file: `${FOLDER}/capture-record.ts`,
+    find: 'start.version === 0 ? createdMs : start.record.session',
+    replace: 'start.version === 0 && createdMs < 0 ? createdMs : start.record.session',
+    test: test(
+      'capture-record',
+      'the first session of a pipeline is above all of an earlier one of its name, of which nothing is left to ask',
+    ),
   },
 ];

@@ -362,4 +362,22 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     replace: '  if (sum(open, (ledger) => ledger.undurableBytes) < 0)\n',
     test: planner('ranges', 'no more tasks go out than the pipeline’s concurrency, and none while too much waits for the sink'),
   },
+  {
+    name: 'deleted-while-services-work',
+    invariant: 'one-owner',
+    does: 'What a pipeline has is taken away while its services still work on it.',
+    file: `${PLANNER}/deleting.ts`,
+    find: '  if (holder !== null) return',
+    replace: "  if (holder === 'nobody') return",
+    test: planner('deleting', 'waits until %s has let go, and has taken nothing away before'),
+  },
+  {
+    name: 'deleted-record-first',
+    invariant: 'no-silent-gap',
+    does: 'The record that says that a pipeline is being deleted goes before what it is to be found by.',
+    file: `${PLANNER}/deleting.ts`,
+    find: '  const leave = deletion.force === true;\n',
+    replace: '  const leave = deletion.force === true;\n  await ctx.state.remove(stored.key, stored.version);\n',
+    test: planner('deleting', 'goes on where it died at %s, and leaves nothing'),
+  },
 ];
