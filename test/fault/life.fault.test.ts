@@ -32,7 +32,7 @@ test('a pipeline that is paused in its snapshot reads nothing, also after kill -
   scenario.write(1);
   scenario.start('partition-taken:6');
   await scenario.killedItself();
-  scenario.start();
+  await scenario.serve();
   ask(scenario, 'pause', 'shop');
   await scenario.until('paused', ({ pipeline }) => pipeline.phase === 'paused');
   for (let active = true; active; ) active = (await slot(scenario))?.active ?? false;
@@ -77,12 +77,13 @@ async function deleted(scenario: Scenario): Promise<void> {
 test('a pipeline that is deleted under load and killed at each step leaves only its rows, which a new one of its name replaces', async () => {
   await using scenario = await Scenario.open(server());
   scenario.write(3);
-  scenario.start();
+  const [first, ...later] = OF_A_DELETION;
+  scenario.start(first);
   await scenario.live();
   expect(nanosync(scenario, 'pipeline', 'delete', 'shop')).toMatchObject({ status: 2, output: expect.stringContaining('--yes') });
-  await scenario.kill();
   ask(scenario, 'delete', 'shop', '--yes');
-  for (const failpoint of OF_A_DELETION) {
+  await scenario.killedItself();
+  for (const failpoint of later) {
     scenario.start(failpoint, 'stored');
     await scenario.killedItself();
   }

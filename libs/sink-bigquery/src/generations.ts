@@ -1,6 +1,6 @@
 import type { GenerationId, GenerationStatus, TableId } from '@nanosync/core';
 import { tableSchemaOf } from '@nanosync/core';
-import { epochState, insertEvent, notThere, of, readProgress, whereEpoch } from './epochs.ts';
+import { epochState, insertEvent, notThere, readProgress, whereEpoch } from './epochs.ts';
 import { raisedBy } from './google-error.ts';
 import { physicalName, progressName, stagingName } from './names.ts';
 import { demand, text, transaction } from './sql.ts';

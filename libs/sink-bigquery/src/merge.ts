@@ -57,7 +57,7 @@ export async function merge(warehouse: Warehouse, request: MergeRequest): Promis
   }
   if (known.state !== 'merged') throw givenUp(id);
   await dropStaging(warehouse, id);
-  await sweep(warehouse, id.pipeline, id.table);
+  await sweep(warehouse, id.table);
   return { rows: known.rowsBuilt };
 }
 

@@ -134,8 +134,10 @@ function addPipelineCommands(context: CliContext, program: Command, common: (com
   example(running, 'nanosync pipeline run daily-revenue');
   const removing = one(pipeline.command('delete'), 'Remove the pipeline: its slot, publication, topics and state.')
     .option('--drop-tables', 'its tables at the sink go too')
+    .option('--force', 'leave a source or sink that does not answer as it is')
+    .option('--yes', 'needed: it cannot be taken back')
     .action((name: string) => run(() => remove(context, name, common(removing))));
-  example(removing, 'nanosync pipeline delete orders-pipeline');
+  example(removing, 'nanosync pipeline delete orders-pipeline --yes');
 }
 
 function addTap(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {

@@ -1,5 +1,5 @@
 import type { PartitionRecord, PipelineRecord, ServiceContext, Sink, Source, Stored, TableRecord } from '@nanosync/core';
-import { describeError, isKind, leaseNames, listRecords, PipelineError, stateKeys } from '@nanosync/core';
+import { describeError, isKind, leaseNames, listRecords, PIPELINE_MACHINE, PipelineError, stateKeys, step } from '@nanosync/core';
 
 /** What a pipeline is deleted with. */
 export interface DeletingParts {
@@ -7,6 +7,24 @@ export interface DeletingParts {
   readonly stored: Stored<PipelineRecord>;
   readonly source: () => Promise<Source>;
   readonly sink: () => Promise<Sink>;
+}
+
+/** Stops a pipeline for good, and then takes away what there is of it. Returns what it waits for, or how it goes on. */
+export async function stopAndDelete(parts: DeletingParts, close: () => Promise<void>): Promise<'stopped' | 'deleted' | { readonly waits: string }> {
+  const { ctx, stored } = parts;
+  const { phase, definition } = stored.value;
+  if (phase !== 'stopped') {
+    await close();
+    const value = { ...stored.value, phase: step(PIPELINE_MACHINE, phase, 'delete'), waiting: null };
+    if ((await ctx.state.put(stored.key, value, stored.version)) !== undefined)
+      ctx.log.info('pipeline stopped, to be deleted', { pipeline: definition.name, phase });
+    return 'stopped';
+  }
+  const waits = await deletePipeline(parts);
+  if (waits !== null) return { waits };
+  await close();
+  ctx.log.info('pipeline deleted', { pipeline: definition.name });
+  return 'deleted';
 }
 
 /**
@@ -28,7 +46,7 @@ export async function deletePipeline({ ctx, stored, source, sink }: DeletingPart
   await outside(ctx, { name, what: 'sink', leave }, async () => (await sink()).release(name, null, { dropTables: deletion.dropTables }));
   ctx.failpoint('sink-released');
   for (const prefix of recordsOf(name)) for (const { key } of await ctx.state.list(prefix)) await ctx.state.remove(key);
-  for (const key of [stateKeys.capture(name), stateKeys.watch(name)]) await ctx.state.remove(key);
+  for (const key of [stateKeys.capture(name), stateKeys.watch(name), stateKeys.query(name)]) await ctx.state.remove(key);
   ctx.failpoint('records-removed');
   // Beaten: something else is wanted of the deletion by now, or another planner is at it too.
   if (await ctx.state.remove(stored.key, stored.version)) return null;
@@ -68,10 +86,10 @@ function recordsOf(pipeline: string): readonly string[] {
 async function outside(
   ctx: ServiceContext,
   { name, what, leave }: { readonly name: string; readonly what: 'source' | 'sink'; readonly leave: boolean },
-  step: () => Promise<void>,
+  work: () => Promise<void>,
 ): Promise<void> {
   try {
-    await step();
+    await work();
   } catch (error) {
     if (!isKind(error, 'unavailable', 'prerequisite', 'config', 'conflict')) throw error;
     if (leave) return ctx.log.warn(`the ${what} is left as it is`, { pipeline: name, err: describeError(error) });

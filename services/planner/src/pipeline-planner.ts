@@ -9,7 +9,6 @@ import {
   readRecord,
   sameConnection,
   stateKeys,
-  step,
   tablesToAdd,
   tellTrouble,
   turned,
@@ -17,7 +16,7 @@ import {
 } from '@nanosync/core';
 import { anchorPipeline } from './anchoring.ts';
 import { CopyPlanner } from './copying.ts';
-import { deletePipeline } from './deleting.ts';
+import { stopAndDelete } from './deleting.ts';
 import { collectFailures } from './failures.ts';
 import { LooseAnchors } from './loose-anchors.ts';
 import { TablePlanner } from './table-planner.ts';
@@ -147,24 +146,12 @@ export class PipelinePlanner implements AsyncDisposable {
 
   /** Stops the pipeline for good, and then takes away what there is of it. */
   private async delete(stored: Stored<PipelineRecord>): Promise<'busy' | 'idle' | 'deleted'> {
-    const { ctx, name } = this;
-    const { phase } = stored.value;
-    if (phase !== 'stopped') {
-      await this.close();
-      const value = { ...stored.value, phase: step(PIPELINE_MACHINE, phase, 'delete'), waiting: null };
-      if ((await ctx.state.put(stored.key, value, stored.version)) !== undefined)
-        ctx.log.info('pipeline stopped, to be deleted', { pipeline: name, phase });
-      return 'busy';
-    }
     const parts = { source: () => this.openSource(stored.value), sink: () => this.openSink(stored.value) };
-    const waits = await deletePipeline({ ctx, stored, ...parts });
-    if (waits !== null) {
-      await this.reportWaiting(waits);
-      return 'idle';
-    }
-    await this.close();
-    ctx.log.info('pipeline deleted', { pipeline: name });
-    return 'deleted';
+    const outcome = await stopAndDelete({ ctx: this.ctx, stored, ...parts }, () => this.close());
+    if (outcome === 'deleted') return outcome;
+    if (outcome === 'stopped') return 'busy';
+    await this.reportWaiting(outcome.waits);
+    return 'idle';
   }
 
   /** A resnapshot starts a new life of the slot; the older generations stay visible until the new ones are caught up. */

@@ -14,6 +14,7 @@ import type {
 } from '@nanosync/core';
 import { endTrouble, readRecord, stateKeys, tellTrouble } from '@nanosync/core';
 import { createTopics } from './anchoring.ts';
+import { stopAndDelete } from './deleting.ts';
 import { Ledger } from './ledger.ts';
 import { beginRun } from './query-begin.ts';
 import { endRun } from './query-end.ts';
@@ -45,10 +46,11 @@ export class QueryPlanner implements AsyncDisposable {
   }
 
   /** Does what the time, the users or the run under way ask for. `busy` means that more may be done at once. */
-  async step(): Promise<'busy' | 'idle' | 'gone'> {
+  async step(): Promise<'busy' | 'idle' | 'gone' | 'deleted'> {
     const stored = await readRecord<PipelineRecord>(this.ctx.state, stateKeys.pipeline(this.name));
     const query = stored?.value.definition.query;
     if (stored === undefined || query === undefined) return 'gone';
+    if (stored.value.intent.deletion !== null) return this.delete(stored);
     const outcome = await this.advance(stored, query);
     if (this.troubled) await endTrouble(this.ctx.state, this.name, SERVICE);
     this.troubled = false;
@@ -81,7 +83,6 @@ export class QueryPlanner implements AsyncDisposable {
 
   private async advance(stored: Stored<PipelineRecord>, query: QueryDefinition): Promise<'busy' | 'idle'> {
     const pipeline = stored.value;
-    if (pipeline.intent.deletion !== null) return 'idle';
     if (pipeline.phase === 'created') return this.schedule(stored);
     if (pipeline.phase !== 'scheduled') return 'idle';
     const runs = await queryRecord(this.ctx, this.name, query.schedule);
@@ -92,6 +93,12 @@ export class QueryPlanner implements AsyncDisposable {
     if (pipeline.intent.run === 'paused' || (asked === null && dueMs > this.ctx.clock.nowMs())) return 'idle';
     await beginRun(this.ctx, { stored, runs, query }, { source: await this.openSource(pipeline), sink: await this.openSink(pipeline) });
     return 'busy';
+  }
+
+  private async delete(stored: Stored<PipelineRecord>): Promise<'busy' | 'idle' | 'deleted'> {
+    const parts = { source: () => this.openSource(stored.value), sink: () => this.openSink(stored.value) };
+    const outcome = await stopAndDelete({ ctx: this.ctx, stored, ...parts }, () => this[Symbol.asyncDispose]());
+    return outcome === 'stopped' ? 'busy' : outcome === 'deleted' ? 'deleted' : 'idle';
   }
 
   /** Makes the topics, and an anchor that is nothing at the source: it tells one life of the pipeline from the next. */

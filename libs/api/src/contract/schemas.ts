@@ -159,6 +159,7 @@ export const RUN_REQUEST = z.strictObject({});
 export const RESNAPSHOT_REQUEST = z.strictObject({ table: z.string().max(500).optional().meta({ description: 'Only this table.' }) });
 export const DELETE_REQUEST = z.strictObject({
   dropTables: z.boolean().optional().meta({ description: 'Its tables at the sink go too.' }),
+  force: z.boolean().optional().meta({ description: 'A source or sink that does not answer is left as it is.' }),
 });
 
 /** What can be asked for as `topic`: a topic, and of a change topic its changes or its control events, of which there are many. */

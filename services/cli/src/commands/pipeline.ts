@@ -1,4 +1,5 @@
 import type { AnswerOf } from '@nanosync/api';
+import { PipelineError } from '@nanosync/core';
 import type { CliContext } from '../context.ts';
 import { EXIT_OK } from '../context.ts';
 import { apiOf } from '../endpoint.ts';
@@ -26,13 +27,17 @@ export async function resnapshot(context: CliContext, name: string, options: Com
   return print(context, await apiOf(context, options).call('resnapshot', { params: { name }, body }), options);
 }
 
-/** Has a pipeline removed. */
+/** Has a pipeline removed, which needs a yes. */
 export async function remove(
   context: CliContext,
   name: string,
-  options: CommonOptions & { readonly dropTables?: boolean },
+  options: CommonOptions & { readonly dropTables?: boolean; readonly force?: boolean; readonly yes?: boolean },
 ): Promise<number> {
-  const body = { dropTables: options.dropTables === true };
+  const body = { dropTables: options.dropTables === true, ...(options.force === true ? { force: true } : {}) };
+  if (options.yes !== true)
+    throw new PipelineError('config', `deleting pipeline ${name} cannot be taken back.`, {
+      hint: `Run: nanosync pipeline delete ${name}${body.dropTables ? ' --drop-tables' : ''}${options.force === true ? ' --force' : ''} --yes`,
+    });
   return print(context, await apiOf(context, options).call('delete', { params: { name }, body }), options);
 }
 

@@ -46,7 +46,7 @@ function comesOf(command: PipelineCommand, record: PipelineRecord): string {
   return record.definition.query === undefined ? comesOfTables(command, record) : comesOfQuery(command, record);
 }
 
-function comesOfTables(command: PipelineCommand, { definition: { name }, phase, failure, intent, request }: PipelineRecord): string {
+function comesOfTables(command: PipelineCommand, { definition: { name }, phase, failure, intent, request, anchor }: PipelineRecord): string {
   const hasEnded = phase === 'failed' || phase === 'completed';
   const later = phase === 'failed' ? `; it has failed and stays so: ${failure?.cure ?? `Run: nanosync pipeline resnapshot ${name}`}` : '';
   switch (command.kind) {
@@ -68,7 +68,7 @@ function comesOfTables(command: PipelineCommand, { definition: { name }, phase, 
       return `asked to copy ${what} anew beside the running stream; what users see goes on until the copy takes its place`;
     }
     case 'delete':
-      return `asked to delete${command.dropTables ? ' with its tables at the sink' : '; its tables at the sink stay'}`;
+      return `asked to delete${command.dropTables ? ' with its tables at the sink' : '; its tables at the sink stay'}${command.force === true ? leftAtSource(anchor) : ''}`;
   }
 }
 
@@ -88,4 +88,14 @@ function comesOfQuery(command: PipelineCommand, { intent }: PipelineRecord): str
     case 'delete':
       return `asked to delete${command.dropTables ? ' with its table at the sink' : '; its table at the sink stays'}`;
   }
+}
+
+/** What a source that is left has still, and the statements that drop it. */
+function leftAtSource(anchor: PipelineRecord['anchor']): string {
+  const { slot, publication } = anchor?.origin ?? {};
+  const statements = [
+    ...(slot === undefined ? [] : [`SELECT pg_drop_replication_slot('${slot}');`]),
+    ...(publication === undefined ? [] : [`DROP PUBLICATION "${publication}";`]),
+  ];
+  return statements.length === 0 ? '' : `; where its source does not answer, this is left to be run there: ${statements.join(' ')}`;
 }

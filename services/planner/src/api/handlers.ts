@@ -27,7 +27,8 @@ export const HANDLERS: Handlers = {
   resume: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'resume', part: body.part ?? 'pipeline' }),
   run: (parts, { params }) => commandHandler(parts, params.name, { kind: 'run' }),
   resnapshot: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'resnapshot', table: body.table ?? null }),
-  delete: (parts, { params, body }) => commandHandler(parts, params.name, { kind: 'delete', dropTables: body.dropTables === true }),
+  delete: (parts, { params, body }) =>
+    commandHandler(parts, params.name, { kind: 'delete', dropTables: body.dropTables === true, force: body.force === true }),
 };
 
 export const STREAM_HANDLERS: StreamHandlers = {
