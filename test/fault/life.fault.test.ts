@@ -74,12 +74,12 @@ async function deleted(scenario: Scenario): Promise<void> {
   expect(await scenario.look()).toBeUndefined();
 }
 
-test('a pipeline that is deleted under load and killed at each step leaves only its rows, which a new one of its name replaces', async () => {
+test('a pipeline that is deleted under load and killed at each step leaves only its rows, which a new one of its name replaces', { timeout: 300_000 }, async () => {
   await using scenario = await Scenario.open(server());
-  scenario.write(3);
   const [first, ...later] = OF_A_DELETION;
   scenario.start(first);
   await scenario.live();
+  scenario.write(3);
   expect(nanosync(scenario, 'pipeline', 'delete', 'shop')).toMatchObject({ status: 2, output: expect.stringContaining('--yes') });
   ask(scenario, 'delete', 'shop', '--yes');
   await scenario.killedItself();
