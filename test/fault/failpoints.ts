@@ -18,7 +18,11 @@ export const OF_A_DELETION = [
   'records-removed',
 ] as const satisfies readonly FailpointName[];
 
-type Elsewhere = (typeof OF_AN_ADDITION)[number] | (typeof OF_A_COPY)[number] | (typeof OF_A_QUERY)[number] | (typeof OF_A_DELETION)[number];
+type Elsewhere =
+  | (typeof OF_AN_ADDITION)[number]
+  | (typeof OF_A_COPY)[number]
+  | (typeof OF_A_QUERY)[number]
+  | (typeof OF_A_DELETION)[number];
 const ELSEWHERE: readonly FailpointName[] = [...OF_AN_ADDITION, ...OF_A_COPY, ...OF_A_QUERY, ...OF_A_DELETION];
 
 /** Reached in the life of every pipeline. */

@@ -74,7 +74,9 @@ async function deleted(scenario: Scenario): Promise<void> {
   expect(await scenario.look()).toBeUndefined();
 }
 
-test('a pipeline that is deleted under load and killed at each step leaves only its rows, which a new one of its name replaces', { timeout: 300_000 }, async () => {
+test('a pipeline that is deleted under load and killed at each step leaves only its rows, which a new one of its name replaces', {
+  timeout: 300_000,
+}, async () => {
   await using scenario = await Scenario.open(server());
   const [first, ...later] = OF_A_DELETION;
   scenario.start(first);

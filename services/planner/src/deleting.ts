@@ -10,7 +10,10 @@ export interface DeletingParts {
 }
 
 /** Stops a pipeline for good, and then takes away what there is of it. Returns what it waits for, or how it goes on. */
-export async function stopAndDelete(parts: DeletingParts, close: () => Promise<void>): Promise<'stopped' | 'deleted' | { readonly waits: string }> {
+export async function stopAndDelete(
+  parts: DeletingParts,
+  close: () => Promise<void>,
+): Promise<'stopped' | 'deleted' | { readonly waits: string }> {
   const { ctx, stored } = parts;
   const { phase, definition } = stored.value;
   if (phase !== 'stopped') {

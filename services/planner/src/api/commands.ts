@@ -46,7 +46,10 @@ function comesOf(command: PipelineCommand, record: PipelineRecord): string {
   return record.definition.query === undefined ? comesOfTables(command, record) : comesOfQuery(command, record);
 }
 
-function comesOfTables(command: PipelineCommand, { definition: { name }, phase, failure, intent, request, anchor }: PipelineRecord): string {
+function comesOfTables(
+  command: PipelineCommand,
+  { definition: { name }, phase, failure, intent, request, anchor }: PipelineRecord,
+): string {
   const hasEnded = phase === 'failed' || phase === 'completed';
   const later = phase === 'failed' ? `; it has failed and stays so: ${failure?.cure ?? `Run: nanosync pipeline resnapshot ${name}`}` : '';
   switch (command.kind) {
