@@ -1,7 +1,6 @@
 import type { Cell, CellValue, ColumnType } from '@nanosync/core';
-import { formatDecimal, parseDecimal, UNCHANGED } from '@nanosync/core';
-import { valueSql } from './cell-sql.ts';
-import { sqlTypeOf } from './column-types.ts';
+import { formatDecimal, PipelineError, parseDecimal, UNCHANGED } from '@nanosync/core';
+import { sameKeyCell, valueSql } from './cell-sql.ts';
 import { int, text } from './sql.ts';
 
 /** How the cells of a column are asked for, as text that loses nothing, and how that text is read. */
@@ -51,7 +50,19 @@ function readFloat(value: string): number {
   return SPECIAL[value.toLowerCase()] ?? Number(value);
 }
 
-/** A cell as an SQL expression of its column's type. */
+/**
+ * SQL that is true when a column has this key cell. Decimals are compared as text without zeros behind: in the emulator a literal has three digits
+ * behind the point.
+ */
+export function hasKeyCell(type: ColumnType, column: string, cell: Cell): string {
+  if (type.kind !== 'decimal') return sameKeyCell(type, column, cellLiteral(type, cell));
+  const shown = cast(column);
+  const exact = formatDecimal(cell as bigint, type.scale);
+  const trimmed = exact.includes('.') ? exact.replace(/\.?0*$/, '') : exact;
+  return `IF(STRPOS(${shown}, '.') > 0, RTRIM(RTRIM(${shown}, '0'), '.'), ${shown}) = ${text(trimmed)}`;
+}
+
+/** A cell as an SQL expression of its column's type; of every kind but decimals. */
 export function cellLiteral(type: ColumnType, cell: Cell): string {
   if (cell === null || cell === UNCHANGED) return 'NULL';
   switch (type.kind) {
@@ -66,7 +77,7 @@ export function cellLiteral(type: ColumnType, cell: Cell): string {
     case 'float64':
       return `CAST(${text(String(cell))} AS FLOAT64)`;
     case 'decimal':
-      return `CAST(${text(formatDecimal(cell as bigint, type.scale))} AS ${sqlTypeOf(type)})`;
+      throw new PipelineError('defect', 'a decimal is compared as text');
     case 'text':
     case 'json':
     case 'uuid':

@@ -1,9 +1,8 @@
 import type { ScanRequest, SinkRow } from '@nanosync/core';
 import { parsePosition } from '@nanosync/core';
 import type { CellForm } from './cell-read.ts';
-import { cellForm, cellLiteral } from './cell-read.ts';
-import { sameKeyCell } from './cell-sql.ts';
-import { keyColumns, POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
+import { cellForm, cellLiteral, hasKeyCell } from './cell-read.ts';
+import { keyColumns, POSITION_COLUMN } from './column-types.ts';
 import { epochState, notThere } from './epochs.ts';
 import { GoogleError } from './google-error.ts';
 import type { ResultRow } from './jobs.ts';
@@ -56,7 +55,7 @@ function conditions(schema: ScanRequest['schema'], keys: NonNullable<ScanRequest
   const columns = keyColumns(schema);
   const [first] = columns;
   // With one list BigQuery reads only the blocks of a clustered table that can match.
-  const single = columns.length === 1 && first !== undefined && sqlTypeOf(first.type) !== 'FLOAT64' ? first : undefined;
+  const single = columns.length === 1 && first !== undefined && !/^(?:float64|decimal)$/.test(first.type.kind) ? first : undefined;
   const join = (parts: readonly string[]) =>
     single === undefined ? parts.join(' OR ') : `T.${column(single.name)} IN (${parts.join(', ')})`;
   const found: string[] = [];
@@ -65,7 +64,7 @@ function conditions(schema: ScanRequest['schema'], keys: NonNullable<ScanRequest
   for (const key of keys) {
     const part =
       single === undefined
-        ? `(${columns.map(({ name, type }, index) => sameKeyCell(type, `T.${column(name)}`, cellLiteral(type, key[index] ?? null))).join(' AND ')})`
+        ? `(${columns.map(({ name, type }, index) => hasKeyCell(type, `T.${column(name)}`, key[index] ?? null)).join(' AND ')})`
         : cellLiteral(single.type, key[0] ?? null);
     if (parts.length > 0 && length + part.length > KEY_CHARACTERS) {
       found.push(join(parts));

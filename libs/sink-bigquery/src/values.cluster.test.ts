@@ -1,7 +1,9 @@
-import type { Cell, Column, ColumnType, GenerationId, Row, Sink, SinkChange, TableSchema } from '@nanosync/core';
+import type { Cell, Column, ColumnType, GenerationId, Row, ScanRequest, Sink, SinkChange, TableSchema } from '@nanosync/core';
 import { DATE_INFINITY, TIMESTAMP_INFINITY, UNCHANGED } from '@nanosync/core';
 import { at, changeOf, endOf, rowBatchOf } from '@nanosync/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CellForm } from './cell-read.ts';
+import { cellForm, cellLiteral } from './cell-read.ts';
 import { scratch, shown } from './test-support.ts';
 
 const decimal = (precision: number, scale: number): ColumnType => ({ kind: 'decimal', precision, scale });
@@ -218,6 +220,30 @@ test('every kind at its extremes arrives exactly, by row batch and by change, an
   };
   const got = read.map((row) => schema.columns.map(({ name, type }) => clean(type, row[name] ?? null)));
   expect(got).toEqual([...wanted(0), ...wanted(1000)]);
+  const scanned: Row[] = [];
+  for await (const piece of sink.scan({ generation: idOf(schema), schema, signal: new AbortController().signal }))
+    scanned.push(...piece.map(({ cells }) => cells));
+  scanned.sort((one, other) => Number(one[0]) - Number(other[0]));
+  expect(scanned.map(plain)).toEqual([...rows, ...changes.map(({ event }) => event.after ?? [])].map(plain));
+});
+
+/** A row whose bytes can be compared. */
+const plain = (row: Row): unknown[] => row.map((cell) => (cell instanceof Uint8Array ? Buffer.from(cell).toString('hex') : cell));
+
+interface Form {
+  readonly type: ColumnType;
+  readonly cell: Cell;
+  readonly form: CellForm;
+}
+
+test('every kind at its extremes can be written down, to look for its row', async () => {
+  const written = VALUES.filter(([type]) => type.kind !== 'decimal');
+  const cells = written.flatMap(([type, values]) => values.map(([cell]): Form => ({ type, cell, form: cellForm(type) })));
+  const columns = cells.map(({ type, cell, form }, index) => `${form.sql(cellLiteral(type, cell))} AS c${index}`);
+  const [read] = await warehouse.query(`SELECT ${columns.join(', ')}`);
+  expect(plain(cells.map(({ form }, index) => form.read(String(read?.[`c${index}`]))))).toEqual(
+    plain(cells.map(({ cell }) => (cell === 0 ? 0 : cell))), // As a key -0 is 0.
+  );
 });
 
 /** The unscaled digits of a number as BigQuery or the emulator writes it: with or without zeros behind, or an exponent. */
@@ -304,8 +330,26 @@ test('keys of the kinds that compare in their own ways meet their rows', async (
     expect(done, JSON.stringify(type)).toEqual({ applied: keys.length, quarantined: [], defects: 0 });
     const [row] = await warehouse.query(`SELECT COUNT(*) AS n, COUNTIF(x = 2) AS changed FROM ${warehouse.table(`public_key${index}`)}`);
     expect(row, JSON.stringify(type)).toEqual({ n: String(keys.length - 1), changed: String(keys.length - 1) });
+    expect(await found(schema, keys), JSON.stringify(type)).toHaveLength(keys.length - 1);
   }
 });
+
+test('rows are found by keys that are decimals, however the type is written down', async () => {
+  const schema: TableSchema = { table: 'public.money' as TableSchema['table'], columns: [{ name: 'k', type: decimal(20, 4) }], key: ['k'] };
+  const keys = [12_345_678_901_234_567_890n, -1n, 0n, 5000n, 10_000n];
+  await load(
+    schema,
+    keys.map((key) => [key]),
+  );
+  expect((await found(schema, [...keys, 2n])).flat().sort()).toEqual([...keys].sort());
+});
+
+async function found(schema: TableSchema, keys: readonly Cell[]): Promise<Row[]> {
+  const rows: Row[] = [];
+  const request: ScanRequest = { generation: idOf(schema), schema, keys: keys.map((key) => [key]), signal: new AbortController().signal };
+  for await (const piece of sink.scan(request)) rows.push(...piece.map(({ cells }) => cells));
+  return rows;
+}
 
 test('names that are not plain words are taken as they are', async () => {
   const columns: Column[] = [

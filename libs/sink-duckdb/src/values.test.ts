@@ -189,6 +189,31 @@ for (const [type, values] of VALUES) {
   });
 }
 
+test.each(VALUES)('%j: every value is scanned as it came, and found by its key', async (type, values) => {
+  await using file = scratch();
+  await using sink = await file.open();
+  const schema = { ...tableOf(...columnsOf(type)), key: ['v'] };
+  const cells = values.map(([cell]) => cell).filter((cell, index, all) => all.findIndex((one) => Object.is(one, cell)) === index);
+  const rows = cells.map((cell, index): Row => [index, cell]);
+  await load(sink, schema, rows);
+  const scanned = async (keys?: readonly Row[]) => {
+    const found: Row[] = [];
+    const request = { generation: generationOf(schema), schema, signal: new AbortController().signal };
+    for await (const piece of sink.scan(keys === undefined ? request : { ...request, keys })) found.push(...piece.map((row) => row.cells));
+    return found.sort((one, other) => Number(one[0]) - Number(other[0])).map(plain);
+  };
+  expect(await scanned()).toEqual(rows.map(plain));
+  expect(await scanned(cells.map((cell) => [cell]))).toEqual(rows.map(plain));
+  for (const [index, cell] of cells.entries()) expect(await scanned([[cell]])).toEqual([plain([index, cell])]);
+});
+
+/** A row as it can be compared: bytes as digits, and UUIDs in small letters, as DuckDB and PostgreSQL write them. */
+const plain = (row: Row) =>
+  row.map((cell) => {
+    if (cell instanceof Uint8Array) return Buffer.from(cell).toString('hex');
+    return typeof cell === 'string' && /^[0-9a-f-]{36}$/i.test(cell) ? cell.toLowerCase() : cell;
+  });
+
 test('texts and nulls of all lengths survive blocks of more rows than a vector has', { timeout: 60_000 }, async () => {
   await using file = scratch();
   await using sink = await file.open();
