@@ -29,6 +29,8 @@ export type { Backoff, RetryOptions } from './retry.ts';
 export { backoffMs, DEFAULT_BACKOFF, retryTimed } from './retry.ts';
 export { absentServices } from './running.ts';
 export { cronProblem, isTimeZone, nextTimeMs } from './schedule.ts';
+export type { SecretStore } from './secret-store.ts';
+export { environmentSecrets, fileSecrets } from './secret-store.ts';
 export type { SecretSources } from './secrets.ts';
 export { resolveSecrets } from './secrets.ts';
 export type { Shutdown, SignalSource } from './shutdown.ts';

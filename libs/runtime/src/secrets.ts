@@ -1,14 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { ConnectionDefinition } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import type { Environment } from './environment.ts';
 import type { Redactor } from './redact.ts';
+import type { SecretStore } from './secret-store.ts';
+import { secretStores } from './secret-store.ts';
 
 /** A reference as written: `${env:NAME}` or `${secret:NAME}`. */
 const REFERENCE = /\$\{(env|secret):([A-Za-z_][A-Za-z0-9_.-]*)\}/g;
-/** Where a container platform mounts secrets, one file each. */
-const SECRETS_DIRECTORY = '/run/secrets';
 /** Properties whose values are never printed, wherever they came from. */
 const SECRET_PROPERTY = /pass|pwd|secret|token|credential|private|key/i;
 
@@ -17,6 +15,8 @@ export interface SecretSources {
   readonly env: Environment;
   /** Folder with one file a secret; default `NANOSYNC_SECRETS_DIR`, else `/run/secrets`. */
   readonly directory?: string;
+  /** Asked one after the other for each `${secret:NAME}`; default: the folder, then the environment. */
+  readonly stores?: readonly SecretStore[];
   readonly redactor?: Redactor;
 }
 
@@ -36,30 +36,55 @@ export function hasReference(text: string): boolean {
  * The connection with every reference replaced, for opening it and for nothing else: never store or print the result. What
  * was resolved becomes known to the redactor first. Throws PipelineError `config` that names every reference that is not set.
  */
-export function resolveSecrets(connection: ConnectionDefinition, sources: SecretSources): ConnectionDefinition {
-  const missing: string[] = [];
-  const resolve = (template: string) => replaceReferences(template, sources, missing);
-  const dsn = connection.dsn === null ? null : resolve(connection.dsn);
-  const properties = Object.fromEntries(Object.entries(connection.properties).map(([name, value]) => [name, resolve(value)]));
-  if (missing.length > 0) throw notSet(`connection ${connection.name}`, missing);
+export async function resolveSecrets(connection: ConnectionDefinition, sources: SecretSources): Promise<ConnectionDefinition> {
+  const { dsn: template, properties: templates } = connection;
+  const values = await valuesOf([template ?? '', ...Object.values(templates)], `connection ${connection.name}`, sources);
+  const dsn = template === null ? null : filledIn(template, values);
+  const properties = Object.fromEntries(Object.entries(templates).map(([name, value]) => [name, filledIn(value, values)]));
   if (dsn !== null) for (const password of passwordsOf(dsn)) sources.redactor?.add(password);
   tellRedactor(properties, sources);
   return { ...connection, dsn, properties };
 }
 
 /** The same for named texts of another place, such as a section of the server file; what is undefined stays so. */
-export function resolveTexts<Name extends string>(
+export async function resolveTexts<Name extends string>(
   place: string,
   texts: Readonly<Record<Name, string | undefined>>,
   sources: SecretSources,
-): Readonly<Record<Name, string | undefined>> {
-  const missing: string[] = [];
-  const filled: Record<string, string | undefined> = {};
-  for (const [name, text] of Object.entries<string | undefined>(texts))
-    filled[name] = text === undefined ? undefined : replaceReferences(text, sources, missing);
-  if (missing.length > 0) throw notSet(place, missing);
+): Promise<Readonly<Record<Name, string | undefined>>> {
+  const entries = Object.entries<string | undefined>(texts);
+  const values = await valuesOf(
+    entries.flatMap(([, text]) => text ?? []),
+    place,
+    sources,
+  );
+  const filled = Object.fromEntries(entries.map(([name, text]) => [name, text === undefined ? undefined : filledIn(text, values)]));
   tellRedactor(filled, sources);
   return filled as Record<Name, string | undefined>;
+}
+
+/** What every reference in these texts stands for. Secrets become known to the redactor first. Throws for those that are not set, all at once. */
+async function valuesOf(templates: readonly string[], place: string, sources: SecretSources): Promise<ReadonlyMap<string, string>> {
+  const stores = sources.stores ?? secretStores(sources.env, sources.directory);
+  const values = new Map<string, string>();
+  const missing: string[] = [];
+  for (const [reference, kind, name] of templates.flatMap((template) => [...template.matchAll(REFERENCE)])) {
+    if (values.has(reference) || missing.includes(reference)) continue;
+    const value = kind === 'env' ? sources.env[name as string] : await secretOf(name as string, stores);
+    if (value === undefined || value === '') missing.push(reference);
+    else values.set(reference, value);
+    if (kind === 'secret' && value) sources.redactor?.add(value);
+  }
+  if (missing.length > 0) throw notSet(place, missing, stores);
+  return values;
+}
+
+async function secretOf(name: string, stores: readonly SecretStore[]): Promise<string | undefined> {
+  for (const store of stores) {
+    const value = await store.find(name);
+    if (value !== undefined) return value;
+  }
+  return undefined;
 }
 
 function tellRedactor(texts: Readonly<Record<string, string | undefined>>, { redactor }: SecretSources): void {
@@ -70,26 +95,11 @@ function tellRedactor(texts: Readonly<Record<string, string | undefined>>, { red
   }
 }
 
-function replaceReferences(template: string, sources: SecretSources, missing: string[]): string {
-  return template.replace(REFERENCE, (reference: string, kind: string, name: string, at: number) => {
-    const value = kind === 'env' ? sources.env[name] : secretValue(name, sources);
-    if (value === undefined || value === '') {
-      missing.push(reference);
-      return '';
-    }
-    if (kind === 'secret') sources.redactor?.add(value);
+function filledIn(template: string, values: ReadonlyMap<string, string>): string {
+  return template.replace(REFERENCE, (reference: string, _kind: string, _name: string, at: number) => {
+    const value = values.get(reference) ?? '';
     return isUserinfo(template, at, at + reference.length) ? encodeUserinfo(value) : value;
   });
-}
-
-function secretValue(name: string, { env, directory }: SecretSources): string | undefined {
-  const folder = directory ?? env.NANOSYNC_SECRETS_DIR ?? SECRETS_DIRECTORY;
-  try {
-    return readFileSync(join(folder, name), 'utf8').replace(/\r?\n$/, '');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return env[name];
-    throw new PipelineError('config', `secret ${name} cannot be read from ${folder}.`, { hint: 'Check the file’s rights.', cause: error });
-  }
 }
 
 /** The secrets of a service account's key, which is JSON: whoever reads it prints its parts. */
@@ -103,13 +113,12 @@ function secretsWithin(text: string): readonly string[] {
   }
 }
 
-function notSet(place: string, missing: readonly string[]): PipelineError {
-  const references = [...new Set(missing)];
+function notSet(place: string, references: readonly string[], stores: readonly SecretStore[]): PipelineError {
   const cures = references.map((reference) => {
     const name = reference.slice(reference.indexOf(':') + 1, -1);
     return reference.startsWith('${env:')
       ? `set the environment variable ${name}`
-      : `put it into the file ${name} of the secrets folder or the environment variable ${name}`;
+      : `put it into ${stores.map((store) => store.place(name)).join(' or ')}`;
   });
   return new PipelineError('config', `${place} needs ${references.join(' and ')}, which is not set.`, {
     hint: `${capitalized(cures.join(' and '))}.`,

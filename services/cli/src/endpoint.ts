@@ -18,26 +18,27 @@ const START = 'Start one with: nanosync start';
 
 /** A client of the server that the options name: `--api`, the server file's, or the one that has the data directory. */
 export function apiOf(context: CliContext, options: CommonOptions): ApiClient {
-  return apiClient(addressOf(context, options));
+  return apiClient(() => addressOf(context, options));
 }
 
 /** The same as an address; asks nobody. Throws PipelineError `prerequisite` where no server has the directory. */
-export function addressOf(context: CliContext, options: CommonOptions): ApiAddress {
+export async function addressOf(context: CliContext, options: CommonOptions): Promise<ApiAddress> {
   const { cluster, api, dataDirectory } = serverSettings(options);
   const named = options.api ?? (options.config === undefined && options.dataDir === undefined ? context.env.NANOSYNC_API_URL : undefined);
   const given = context.env.NANOSYNC_API_TOKEN || undefined;
   if (given !== undefined) context.redactor.add(given);
-  const settled = () => ({ token: given ?? resolveApiToken(api, context), ca: readApiPem(api, 'ca') });
-  if (named !== undefined) return { url: checkedUrl(named), ...settled(), absentCure: 'Start the server, or correct the address.' };
-  if (api.url !== undefined) return { url: api.url, ...settled(), absentCure: 'Start the server, or correct api.url in the server file.' };
+  const settled = async () => ({ token: given ?? (await resolveApiToken(api, context)), ca: readApiPem(api, 'ca') });
+  if (named !== undefined) return { url: checkedUrl(named), ...(await settled()), absentCure: 'Start the server, or correct the address.' };
+  if (api.url !== undefined)
+    return { url: api.url, ...(await settled()), absentCure: 'Start the server, or correct api.url in the server file.' };
   if (cluster !== null)
     return {
       url: urlOf(api),
-      ...settled(),
+      ...(await settled()),
       deployment: deploymentOf(cluster),
       absentCure: 'Start one with: nanosync service planner, or name another with --api.',
     };
-  return ofDirectory(context, dataDirectoryOf(dataDirectory), settled().ca);
+  return ofDirectory(context, dataDirectoryOf(dataDirectory), (await settled()).ca);
 }
 
 /** The lock says whether the server lives, whatever has its port now. */

@@ -15,10 +15,10 @@ export type Place =
   | { readonly kind: 'cluster'; readonly cluster: ClusterSettings };
 
 /** The place that the options name; touches nothing. */
-export function placeOf(context: CliContext, options: CommonOptions): Place {
+export async function placeOf(context: CliContext, options: CommonOptions): Promise<Place> {
   const { cluster, dataDirectory } = serverSettings(options);
   if (cluster === null) return { kind: 'embedded', directory: dataDirectoryOf(dataDirectory) };
-  return { kind: 'cluster', cluster: resolveCluster(cluster, context) };
+  return { kind: 'cluster', cluster: await resolveCluster(cluster, context) };
 }
 
 /** The topics of a place. */

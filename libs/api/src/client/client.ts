@@ -34,19 +34,26 @@ export interface ApiClient {
   stream<N extends StreamName>(name: N, request: RequestOf<N>, signal: AbortSignal): AsyncGenerator<AnswerOf<N>>;
 }
 
-/** A client of one server. Holds no connection between calls. */
-export function apiClient(address: ApiAddress): ApiClient {
+/** A client of one server, whose address is looked up with the first call. Holds no connection between calls. */
+export function apiClient(address: ApiAddress | (() => Promise<ApiAddress>)): ApiClient {
+  let found: Promise<ApiAddress> | undefined;
+  const settled = () => {
+    found ??= typeof address === 'function' ? address() : Promise.resolve(address);
+    return found;
+  };
   return {
     call: async (name, request, signal) => {
+      const at = await settled();
       const within = AbortSignal.timeout(ANSWER_MS);
-      const response = await send(address, name, request, signal === undefined ? within : AbortSignal.any([signal, within]));
-      return (await answerOf(address, response)) as never;
+      const response = await send(at, name, request, signal === undefined ? within : AbortSignal.any([signal, within]));
+      return (await answerOf(at, response)) as never;
     },
-    stream: (name, request, signal) => stream(address, name, request, signal) as never,
+    stream: (name, request, signal) => stream(settled, name, request, signal) as never,
   };
 }
 
-async function* stream(address: ApiAddress, name: RouteName, request: Parts, signal: AbortSignal): AsyncGenerator<unknown> {
+async function* stream(settled: () => Promise<ApiAddress>, name: RouteName, request: Parts, signal: AbortSignal): AsyncGenerator<unknown> {
+  const address = await settled();
   let response: IncomingMessage | undefined;
   try {
     response = await send(address, name, request, signal);

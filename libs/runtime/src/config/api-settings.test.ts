@@ -35,17 +35,17 @@ it.each([
   expect(() => parseServerSettings(text, 's.yaml')).toThrow(sentence);
 });
 
-it('fill the token in when it is used, and tell the redactor', () => {
+it('fill the token in when it is used, and tell the redactor', async () => {
   const redactor = createRedactor();
   const env = { TOKEN: 'a-long-enough-token', SHORT: 'short' };
   const settings = { ...DEFAULT_API_SETTINGS, token: '${env:TOKEN}' };
-  expect(resolveApiToken(settings, { env, redactor })).toBe('a-long-enough-token');
+  expect(await resolveApiToken(settings, { env, redactor })).toBe('a-long-enough-token');
   expect(redactor.redact('it is a-long-enough-token')).toBe('it is ***');
-  expect(() => resolveApiToken({ ...settings, token: '${env:SHORT}' }, { env, redactor })).toThrow('api.token is too short.');
-  expect(() => resolveApiToken({ ...settings, token: '${env:NONE}' }, { env, redactor })).toThrow(
+  await expect(resolveApiToken({ ...settings, token: '${env:SHORT}' }, { env, redactor })).rejects.toThrow('api.token is too short.');
+  await expect(resolveApiToken({ ...settings, token: '${env:NONE}' }, { env, redactor })).rejects.toThrow(
     'api needs ${env:NONE}, which is not set',
   );
-  expect(resolveApiToken(DEFAULT_API_SETTINGS, { env })).toBeUndefined();
+  expect(await resolveApiToken(DEFAULT_API_SETTINGS, { env })).toBeUndefined();
 });
 
 it('read certificates, or say which cannot be read', () => {

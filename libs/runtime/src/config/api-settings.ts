@@ -62,8 +62,8 @@ export function apiOf(api: ApiSection | undefined, file: string): ApiSettings {
 }
 
 /** The token with its references filled in; the redactor knows it from then on. */
-export function resolveApiToken({ token }: ApiSettings, sources: SecretSources): string | undefined {
-  const resolved = resolveTexts('api', { token }, sources).token;
+export async function resolveApiToken({ token }: ApiSettings, sources: SecretSources): Promise<string | undefined> {
+  const resolved = (await resolveTexts('api', { token }, sources)).token;
   if (resolved === undefined || resolved.length >= TOKEN_LENGTH) return resolved;
   throw new PipelineError('config', 'api.token is too short.', { hint: `Give at least ${TOKEN_LENGTH} random characters.` });
 }

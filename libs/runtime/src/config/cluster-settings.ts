@@ -90,9 +90,13 @@ export function clusterOf({ bus, state }: ClusterSections, file: string): Cluste
  * The settings with every reference filled in and every certificate read: for opening connections and for nothing else. Passwords
  * become known to the redactor first. Throws PipelineError `config` where something is not set or not readable.
  */
-export function resolveCluster({ kafka, registry, redis }: ClusterSettings, sources: SecretSources): ClusterSettings {
+export async function resolveCluster({ kafka, registry, redis }: ClusterSettings, sources: SecretSources): Promise<ClusterSettings> {
   const login = { username: kafka.sasl?.username, password: kafka.sasl?.password };
-  const bus: Readonly<Record<string, string | undefined>> = resolveTexts('bus.kafka', { ...login, ...numbered(kafka.brokers) }, sources);
+  const bus: Readonly<Record<string, string | undefined>> = await resolveTexts(
+    'bus.kafka',
+    { ...login, ...numbered(kafka.brokers) },
+    sources,
+  );
   const brokers = kafka.brokers.flatMap((_, index) => (bus[String(index)] as string).split(',').map((broker) => broker.trim()));
   return {
     kafka: {
@@ -101,8 +105,8 @@ export function resolveCluster({ kafka, registry, redis }: ClusterSettings, sour
       tls: readTls('bus.kafka.tls', kafka.tls),
       sasl: kafka.sasl === null ? null : { ...kafka.sasl, username: bus.username ?? '', password: bus.password ?? '' },
     },
-    registry: { ...registry, ...entrance('bus.registry', registry, sources), tls: readTls('bus.registry.tls', registry.tls) },
-    redis: { ...redis, ...entrance('state.redis', redis, sources), tls: readTls('state.redis.tls', redis.tls) },
+    registry: { ...registry, ...(await entrance('bus.registry', registry, sources)), tls: readTls('bus.registry.tls', registry.tls) },
+    redis: { ...redis, ...(await entrance('state.redis', redis, sources)), tls: readTls('state.redis.tls', redis.tls) },
   };
 }
 
@@ -112,8 +116,8 @@ interface Entrance {
   readonly password: string | undefined;
 }
 
-function entrance(place: string, { url, username, password }: Entrance, sources: SecretSources): Entrance {
-  const filled = resolveTexts(place, { url, username, password }, sources);
+async function entrance(place: string, { url, username, password }: Entrance, sources: SecretSources): Promise<Entrance> {
+  const filled = await resolveTexts(place, { url, username, password }, sources);
   return { url: filled.url ?? url, username: filled.username, password: filled.password };
 }
 

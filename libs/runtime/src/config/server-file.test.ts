@@ -60,7 +60,7 @@ it('names the place of an address for metrics that is none', () => {
 });
 
 describe('the cluster', () => {
-  it('is read with its references, which are filled in for connections only', () => {
+  it('is read with its references, which are filled in for connections only', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nanosync-server-'));
     writeFileSync(join(folder, 'ca.pem'), 'PEM');
     const settings = parseServerSettings(CLUSTER, join(folder, 'server.yaml'));
@@ -69,7 +69,7 @@ describe('the cluster', () => {
     expect(JSON.stringify(cluster)).not.toContain('hunter');
     const redactor = createRedactor();
     const env = { MORE: 'k3:9092, k4:9092', KAFKA: 'hunter1', REG: 'hunter2', RPW: 'hunter/3' };
-    expect(resolveCluster(cluster, { env, redactor })).toEqual({
+    expect(await resolveCluster(cluster, { env, redactor })).toEqual({
       kafka: {
         brokers: ['k1:9092', '[::1]:9093', 'k3:9092', 'k4:9092'],
         topicPrefix: 'shop',
@@ -82,9 +82,9 @@ describe('the cluster', () => {
       redis: { url: 'rediss://:hunter%2F3@r:6379/2', username: undefined, password: undefined, tls: {}, keyPrefix: 'shop' },
     });
     expect(redactor.redact('hunter1 hunter2 hunter/3 hunter%2F3')).toBe('*** *** *** ***');
-    expect(() => resolveCluster(cluster, { env: { MORE: 'k:1' } })).toThrow('bus.kafka needs ${secret:KAFKA}, which is not set.');
+    await expect(resolveCluster(cluster, { env: { MORE: 'k:1' } })).rejects.toThrow('bus.kafka needs ${secret:KAFKA}, which is not set.');
     rmSync(folder, { recursive: true });
-    expect(() => resolveCluster(cluster, { env })).toThrow(/^bus.kafka.tls.ca names .*ca.pem, which cannot be read \(ENOENT\)/);
+    await expect(resolveCluster(cluster, { env })).rejects.toThrow(/^bus.kafka.tls.ca names .*ca.pem, which cannot be read \(ENOENT\)/);
   });
 
   it('has defaults that keep messages when a broker is lost', () => {

@@ -24,14 +24,14 @@ export async function serveApi(
 ): Promise<ServedApi> {
   const { api, cluster, memoryLimitBytes } = serverSettings(options);
   const isEmbedded = place.kind === 'embedded';
-  const token = resolveApiToken(api, context) ?? (isEmbedded ? `${context.ids.next()}${context.ids.next()}` : undefined);
+  const token = (await resolveApiToken(api, context)) ?? (isEmbedded ? `${context.ids.next()}${context.ids.next()}` : undefined);
   if (token !== undefined) context.redactor.add(token);
   const [cert, key] = [readApiPem(api, 'cert'), readApiPem(api, 'key')];
   const { log } = ctx;
   const parts: ApiParts = {
     ctx,
     checkSink: async (connection, request) =>
-      context.adapters.checkSink(resolveSecrets(connection, context), request, { memoryLimitBytes, log }),
+      context.adapters.checkSink(await resolveSecrets(connection, context), request, { memoryLimitBytes, log }),
     listen: api.listen ?? (isEmbedded ? ANY_PORT : CLUSTER_LISTEN),
     token,
     tls: cert === undefined || key === undefined ? undefined : { cert, key },

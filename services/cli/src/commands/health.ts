@@ -26,7 +26,7 @@ export async function health(context: CliContext, options: CommonOptions): Promi
 
 /** One real call to each. What is not as it must be is thrown: wrong passwords are not a matter of health. */
 async function enginesAnswer(context: CliContext, options: CommonOptions): Promise<boolean> {
-  const place = placeOf(context, options);
+  const place = await placeOf(context, options);
   if (place.kind === 'embedded')
     throw new PipelineError('config', `${options.config} names no engines: bus and state are embedded.`, { hint: 'Leave --config out.' });
   await using state = await answering(context.adapters.openState(place));

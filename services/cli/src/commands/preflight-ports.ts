@@ -10,16 +10,16 @@ export function preflightPorts(context: CliContext, options: CommonOptions): Pre
   const log = commandLog(context, options);
   const { memoryLimitBytes } = serverSettings(options);
   return {
-    openSource: async (connection) => context.adapters.openSource(resolveSecrets(connection, context), log),
+    openSource: async (connection) => context.adapters.openSource(await resolveSecrets(connection, context), log),
     checkSink: async (connection, request) =>
-      context.adapters.checkSink(resolveSecrets(connection, context), request, { memoryLimitBytes, log }),
+      context.adapters.checkSink(await resolveSecrets(connection, context), request, { memoryLimitBytes, log }),
   };
 }
 
 /** Resolves the references of pipelines that run already: one that is not set stops a start before anything runs. */
-export function requireSecrets(context: CliContext, definitions: readonly PipelineDefinition[]): void {
+export async function requireSecrets(context: CliContext, definitions: readonly PipelineDefinition[]): Promise<void> {
   for (const { source, sink } of definitions) {
-    resolveSecrets(source.connection, context);
-    resolveSecrets(sink.connection, context);
+    await resolveSecrets(source.connection, context);
+    await resolveSecrets(sink.connection, context);
   }
 }

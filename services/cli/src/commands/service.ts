@@ -17,7 +17,7 @@ const WORKER_SLOTS = 4;
  * table each, and the rest stand by to take over.
  */
 export async function service(context: CliContext, name: string, options: CommonOptions): Promise<number> {
-  const place = placeOf(context, options);
+  const place = await placeOf(context, options);
   failpointOf(context.env.NANOSYNC_FAILPOINT);
   if (place.kind === 'embedded')
     throw new PipelineError(

@@ -51,9 +51,9 @@ export async function serveUntilStopped(context: CliContext, serving: Serving): 
     changesBusPartitions: settings.busPartitions,
     keepMs: settings.keepMs,
     ...(metrics === undefined ? {} : { metrics }),
-    openSource: async (connection) => context.adapters.openSource(resolveSecrets(connection, context), log),
+    openSource: async (connection) => context.adapters.openSource(await resolveSecrets(connection, context), log),
     openSink: async (connection) =>
-      context.adapters.openSink(resolveSecrets(connection, context), { memoryLimitBytes: settings.memoryLimitBytes, log }),
+      context.adapters.openSink(await resolveSecrets(connection, context), { memoryLimitBytes: settings.memoryLimitBytes, log }),
   };
   if (metrics !== undefined && settings.metricsListen !== null) {
     const parts = { ctx, metrics, health, redact: context.redactor.redact };

@@ -25,7 +25,7 @@ const SERVING = 'nanosync serving — Ctrl-C to stop';
  * pipeline lack.
  */
 export async function start(context: CliContext, file: string | undefined, options: CommonOptions): Promise<number> {
-  const place = placeOf(context, options);
+  const place = await placeOf(context, options);
   failpointOf(context.env.NANOSYNC_FAILPOINT);
   const definitions = file === undefined ? [] : loadPipelines(file);
   using shutdown = listenForShutdown(context.exitNow);
@@ -83,7 +83,7 @@ async function requireRunnable(
 ): Promise<void> {
   if (existing !== undefined) {
     const stored = (await storedPipelines(existing)).map((record) => record.definition);
-    requireSecrets(context, stored);
+    await requireSecrets(context, stored);
   }
   const checked = plans.flatMap((plan) => toCheck(plan) ?? []);
   const ports = preflightPorts(context, options);

@@ -124,7 +124,7 @@ export class TestCli implements Disposable {
   /** Answers commands at a place until disposed, and runs nothing else. */
   async serve(options: CommonOptions): Promise<ServedApi> {
     const context = this.context();
-    const place = placeOf(context, options);
+    const place = await placeOf(context, options);
     const resources = new AsyncDisposableStack();
     if (place.kind === 'embedded') resources.use(claimDirectory(place.directory));
     const log = createLog({ format: 'human', level: 'debug', redact: context.redactor.redact, write: (line) => this.serverLog.push(line) });
@@ -135,8 +135,8 @@ export class TestCli implements Disposable {
     const ctx: ServiceContext = {
       ...{ state, bus, registry, topics: topicsAt(place), log, clock, ids, failpoint: () => {}, signal: this.stop.signal },
       ...{ tasksBusPartitions: 1, changesBusPartitions: 1, keepMs: 0 },
-      openSource: async (connection) => context.adapters.openSource(resolveSecrets(connection, context), log),
-      openSink: async (connection) => context.adapters.openSink(resolveSecrets(connection, context), { memoryLimitBytes: 1, log }),
+      openSource: async (connection) => context.adapters.openSource(await resolveSecrets(connection, context), log),
+      openSink: async (connection) => context.adapters.openSink(await resolveSecrets(connection, context), { memoryLimitBytes: 1, log }),
     };
     const api = resources.use(await serveApi(context, { place, options, ctx }));
     return { url: api.url, [Symbol.asyncDispose]: () => resources.disposeAsync() };
