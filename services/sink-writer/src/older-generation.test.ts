@@ -1,7 +1,7 @@
 import { stateKeys } from '@nanosync/core';
 import { at, changeOf, ORDERS, order } from '@nanosync/testkit';
 import { describe, expect, it } from 'vitest';
-import { L0, later, TABLE, tableFixture } from './testing/table-fixture.ts';
+import { L0, later, PIPELINE, TABLE, tableFixture } from './testing/table-fixture.ts';
 
 const PLANNED = { ...TABLE, epoch: 'e2', l0: null, older: { epoch: 'e1', schema: ORDERS, storage: 's', quarantinedBefore: 0 } };
 /** The place of the copy's generation event, and a place behind it. */
@@ -29,6 +29,20 @@ async function copying({ keepMs = 3_600_000, isChanged = false } = {}) {
   };
   return { ...fixture, writer, finish, again: write };
 }
+
+it('of a pipeline that only copies gets nothing and needs no topic; another copy takes its place', async () => {
+  const { stage, write, until, seen, put, bus, topic } = await tableFixture();
+  await bus.deleteTopic(topic);
+  const writer = write({}, { ...PIPELINE, definition: { ...PIPELINE.definition, replicationType: 'snapshot' } });
+  await stage('e1', 0, [order(1, 'of e1')]);
+  await until(() => seen() !== undefined);
+  await put(stateKeys.table('p', ORDERS.table), { ...TABLE, epoch: 'e2' });
+  await stage('e2', 0, [order(2, 'of e2')]);
+  await until(() => seen()?.[0]?.[1] === 'of e2' || writer.outcome() !== undefined);
+  expect(writer.outcome()).toBeUndefined();
+  expect(seen()).toEqual([order(2, 'of e2')]);
+  await writer.end();
+});
 
 describe('a table that is copied anew beside its stream', () => {
   it('goes on receiving changes until the copy has all of them, and then users see that: rows that are gone disappear', async () => {

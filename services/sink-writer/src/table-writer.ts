@@ -48,7 +48,9 @@ async function writeEpoch(work: TableWork, table: TableId, token: string): Promi
   }
   const generation: GenerationId = { pipeline: pipeline.definition.name, table, epoch: record.epoch };
   // Invariant 'gate': the sink says what users see, and a generation of this anchor goes on until another one has its name.
-  const shown = built.find(({ epoch, anchor, current }) => current && epoch !== record.epoch && anchor === record.anchor);
+  // One that was only copied has no stream to go on with.
+  const goesOn = followsChanges(pipeline.definition);
+  const shown = built.find(({ epoch, anchor, current }) => goesOn && current && epoch !== record.epoch && anchor === record.anchor);
   await report.begin(record.epoch, shown?.epoch ?? null);
   await discardOlder(work, built, generation);
   if (shown === undefined) await writeWanted(work, generation, token);

@@ -162,12 +162,12 @@ export async function tableFixture() {
     report: async () => (await state.get(stateKeys.sinkReport('p', ORDERS.table)))?.value as SinkReport | undefined,
     quarantined: async () => (await bus.topic(topics.quarantine('p')))?.partitions[0]?.end,
     /** Starts a table's writer; `outcome` says how it ended. */
-    write: (settings: Partial<Pick<ServiceContext, 'keepMs'>> = {}) => {
+    write: (settings: Partial<Pick<ServiceContext, 'keepMs'>> = {}, pipeline = PIPELINE) => {
       const ending = new AbortController();
       const own = { ...ctx(ending.signal), ...settings };
       let outcome: { readonly error?: unknown } | undefined;
       const report = new TableReport(own, 'p', ORDERS.table);
-      const running = runTableWriter({ ctx: own, pipeline: PIPELINE, sink, table: ORDERS.table, report, wanted: () => true }).then(
+      const running = runTableWriter({ ctx: own, pipeline, sink, table: ORDERS.table, report, wanted: () => true }).then(
         () => {
           outcome = {};
         },
