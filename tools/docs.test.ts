@@ -52,6 +52,13 @@ it('quotes tests that exist, in docs/invariants.md', () => {
   expect(unknownTests(read, quoted)).toEqual([]);
 });
 
+it('quotes tests that exist, in docs/18-commands-and-edits.md', () => {
+  const rows = read('docs/18-commands-and-edits.md').matchAll(/^\| .* \| `([^`]+\.ts)`: (.+) \|$/gm);
+  const quoted = [...rows].map(([, path = '', name = '']) => ({ path, name }));
+  expect(quoted.length).toBeGreaterThan(20);
+  expect(unknownTests(read, quoted)).toEqual([]);
+});
+
 it('explains every kind of error, in docs/errors.md', () => {
   const kinds = membersOf('libs/core/src/errors.ts', 'ErrorKind');
   expect(kinds).toContain('defect');

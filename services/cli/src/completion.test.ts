@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { TestCli } from './testing/fakes.ts';
 
@@ -32,6 +33,13 @@ describe('completion', () => {
     expect(offered('apply', '-f', 'package.js')).toEqual(['package.json']);
     expect(offered('status', 'shop', '--w')).toEqual(['--watch']);
     expect(offered('nonsense', 'st')).toEqual(['start', 'status']);
+  });
+
+  it('knows every command that docs/18-commands-and-edits.md tells, and no other', () => {
+    const page = readFileSync(new URL('../../../docs/18-commands-and-edits.md', import.meta.url), 'utf8');
+    const told = [...page.matchAll(/^\| `nanosync ([^`]+)` \|/gm)].map((match) => match[1]);
+    const commands = (...words: readonly string[]) => offered(...words, '').filter((word) => !word.startsWith('-') && word !== 'pipeline');
+    expect([...told].sort()).toEqual([...commands(), ...commands('pipeline').map((word) => `pipeline ${word}`)].sort());
   });
 
   it('knows the same commands in the other shells', () => {
