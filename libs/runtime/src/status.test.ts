@@ -112,6 +112,7 @@ function storeOf(records: Readonly<Record<string, unknown>>): State {
   return {
     get: async (key: string) => entries.find((entry) => entry.key === key),
     list: async (prefix: string) => entries.filter((entry) => entry.key.startsWith(prefix)),
+    isLeased: async (name: string) => name.endsWith('/00000002'),
   } as unknown as State;
 }
 
@@ -138,19 +139,31 @@ describe('the status of a pipeline', () => {
   });
 
   it('counts partitions and rows of a running snapshot, from the ledger or the sink, whichever is ahead', async () => {
-    const ledger = [partition(0, 'durable', 1), partition(1, 'read', 3), partition(2, 'reading', 1)];
+    const ledger = [
+      partition(0, 'durable', 1),
+      partition(1, 'read', 3),
+      { ...partition(2, 'reading', 1), reader: 'w' },
+      partition(3, 'reading', 2),
+    ];
     const records = recordsWith({ report: { built: false, partitionsDurable: 2 }, capture: { tables: {} } });
     for (const found of ledger) records[stateKeys.partition(PIPELINE, TABLE, 'e1', found.partition)] = found;
     records[stateKeys.partition(PIPELINE, TABLE, 'older', 0)] = partition(0, 'durable', 9);
     const status = await pipelineStatus(storeOf(records), PIPELINE);
     expect(status?.tables[0]).toMatchObject({
       state: 'snapshotting',
-      partitions: { total: 3, planned: 0, reading: 1, read: 1, durable: 2, done: 2, repeated: 1 },
-      rows: { estimated: 300, read: 300, staged: 250 },
+      partitions: { total: 4, planned: 0, reading: 2, read: 1, durable: 2, done: 2, repeated: 2 },
+      rows: { estimated: 300, read: 400, staged: 250 },
+      reading: [
+        { partition: 2, reader: 'w', attempts: 1, held: true },
+        { partition: 3, reader: null, attempts: 2, held: false },
+      ],
       l0: at(10n),
       l1: null,
     });
-    expect(status).toMatchObject({ partitionsRepeated: 1, l0: at(10n), l1: null });
+    expect(status).toMatchObject({
+      ...{ partitionsRepeated: 2, l0: at(10n), l1: null },
+      source: { connection: 'c', type: 'postgres' },
+    });
   });
 
   it('is catching up below L1 and live from there on', async () => {

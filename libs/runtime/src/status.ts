@@ -1,5 +1,6 @@
 import type {
   CaptureRecord,
+  ConnectionDefinition,
   Failure,
   PartitionRecord,
   PipelineIntent,
@@ -13,7 +14,7 @@ import type {
   TroubleRecord,
   WatchRecord,
 } from '@nanosync/core';
-import { followsChanges, laterPosition, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
+import { followsChanges, laterPosition, leaseNames, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
 import { systemClock } from './clock.ts';
 import type { FiguresAge, Lag, Rates, Retention } from './figures.ts';
 import { ageOf, retentionOf } from './figures.ts';
@@ -24,10 +25,18 @@ import { tableStatus } from './table-status.ts';
 import type { Trouble } from './troubles.ts';
 import { needsPerson, troublesOf } from './troubles.ts';
 
+/** A source or sink as the pipelines file names it. */
+export interface PlaceName {
+  readonly connection: string;
+  readonly type: string;
+}
+
 /** One pipeline for people and programs. */
 export interface PipelineStatus {
   readonly name: string;
   readonly type: ReplicationType;
+  readonly source: PlaceName;
+  readonly sink: PlaceName;
   readonly phase: PipelinePhase;
   /** What keeps a service from going on; it tries again. */
   readonly troubles: readonly Trouble[];
@@ -90,10 +99,22 @@ export async function pipelineStatus(
     const stored = await listRecords<PartitionRecord>(state, stateKeys.partitions(name, table.table, table.epoch));
     const ledger = stored.map(({ value }) => value);
     const report = reports.get(stateKeys.sinkReport(name, table.table));
-    tables.push(tableStatus({ table, follows: followsChanges(record.definition), ledger, capture, report, watch, nowMs }));
+    const held = await heldPartitions(state, stored);
+    tables.push(tableStatus({ table, follows: followsChanges(record.definition), ledger, capture, report, watch, held, nowMs }));
   }
   const troubles = (await listRecords<TroubleRecord>(state, stateKeys.troubles(name))).map(({ value }) => value);
   return summary({ record, capture, watch, query, troubles, nowMs }, inFileOrder(tables, record.definition.source.tables));
+}
+
+/** Asked only of those that are being read: there are as many as readers. */
+async function heldPartitions(
+  state: State,
+  stored: readonly { readonly key: string; readonly value: PartitionRecord }[],
+): Promise<ReadonlySet<number>> {
+  const held = new Set<number>();
+  for (const { key, value } of stored)
+    if (value.phase === 'reading' && (await state.isLeased(leaseNames.partition(key)))) held.add(value.partition);
+  return held;
 }
 
 async function watchOf(state: State, name: string, { anchor }: PipelineRecord): Promise<WatchRecord | undefined> {
@@ -134,6 +155,8 @@ function summary({ record, capture, watch, query, troubles: told, nowMs }: Pipel
   return {
     name: record.definition.name,
     type: record.definition.replicationType,
+    source: placeName(record.definition.source),
+    sink: placeName(record.definition.sink),
     phase: record.phase,
     troubles,
     // Invariant 'nothing-skipped': what was put aside is not in the sink.
@@ -161,6 +184,10 @@ function summary({ record, capture, watch, query, troubles: told, nowMs }: Pipel
     tables,
     query,
   };
+}
+
+function placeName({ connection: { name, type } }: { readonly connection: ConnectionDefinition }): PlaceName {
+  return { connection: name, type };
 }
 
 /** A pipeline is as far behind as its last table, moves as all of them do, and is copied when the last one is. */

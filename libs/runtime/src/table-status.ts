@@ -21,6 +21,17 @@ import { lagOf, ratesOf, secondsLeftOf } from './figures.ts';
  */
 export type PartitionCounts = Readonly<Record<PartitionPhase | 'total' | 'done' | 'repeated', number>>;
 
+/** A partition that a snapshot worker took and has not read to its end. */
+export interface PartitionReading {
+  readonly partition: number;
+  /** The worker process, by the random id that it gave itself; null where an older nanosync took it. */
+  readonly reader: string | null;
+  /** 1, or more where it is read again. */
+  readonly attempts: number;
+  /** False: its reader was not heard of for some seconds, and another one may take it. */
+  readonly held: boolean;
+}
+
 /** One table for people and programs: plain data that JSON can carry. */
 export interface TableStatus {
   readonly table: string;
@@ -32,6 +43,8 @@ export interface TableStatus {
   readonly l1: Position | null;
   readonly partitions: PartitionCounts;
   readonly rows: { readonly estimated: number; readonly read: number; readonly staged: number; readonly built: number };
+  /** Partitions that are being read, and by whom. */
+  readonly reading: readonly PartitionReading[];
   readonly bytesRead: number;
   /** Until the copy is complete, at the rate of the last minute; null when there is none, or it cannot be told. */
   readonly secondsLeft: number | null;
@@ -64,11 +77,13 @@ export interface TableFacts {
   readonly capture: CaptureRecord | undefined;
   readonly report: SinkReport | undefined;
   readonly watch: WatchRecord | undefined;
+  /** Numbers of the partitions whose readers hold their lease. */
+  readonly held: ReadonlySet<number>;
   readonly nowMs: number;
 }
 
 /** Capture and sink may still report on another epoch of the table; only what belongs to this one is shown. */
-export function tableStatus({ table, follows, ledger, capture, report: anyReport, watch, nowMs }: TableFacts): TableStatus {
+export function tableStatus({ table, follows, ledger, capture, report: anyReport, watch, held, nowMs }: TableFacts): TableStatus {
   const anyCapture = capture?.tables[table.table];
   const captured = anyCapture?.epoch === table.epoch ? anyCapture : undefined;
   const report = anyReport?.epoch === table.epoch ? anyReport : undefined;
@@ -88,6 +103,9 @@ export function tableStatus({ table, follows, ledger, capture, report: anyReport
       staged: report?.rowsStaged ?? 0,
       built: report?.rowsBuilt ?? 0,
     },
+    reading: ledger
+      .filter(({ phase }) => phase === 'reading')
+      .map(({ partition, reader, attempts }) => ({ partition, reader, attempts, held: held.has(partition) })),
     bytesRead: ledger.reduce((bytes, partition) => bytes + partition.bytes, 0),
     secondsLeft:
       report?.built === true

@@ -4,6 +4,7 @@ import { apply } from './commands/apply.ts';
 import type { CommonOptions } from './commands/common.ts';
 import { doctor } from './commands/doctor.ts';
 import { health } from './commands/health.ts';
+import { monitor } from './commands/monitor.ts';
 import { pauseOrResume, remove, resnapshot, runNow } from './commands/pipeline.ts';
 import { SERVICE_NAMES, service } from './commands/service.ts';
 import { start } from './commands/start.ts';
@@ -53,6 +54,7 @@ function buildProgram(context: CliContext, run: Runner): Command {
   addFileCommands(context, program, common, run);
   addClusterCommands(context, program, common, run);
   addStatus(context, program, common, run);
+  addMonitor(context, program, common, run);
   addDoctor(context, program, common, run);
   addPipelineCommands(context, program, common, run);
   addTap(context, program, common, run);
@@ -98,6 +100,15 @@ function addStatus(context: CliContext, program: Command, common: (command: Comm
     .option('--json', 'one JSON object on one line')
     .action((name: string | undefined) => run(() => status(context, name, common(showing))));
   example(showing, 'nanosync status --json');
+}
+
+function addMonitor(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const watching = withServer(program.command('monitor'))
+    .description('Show all pipelines live, on the whole terminal, until q.')
+    .argument('[pipeline]', "begin with this one's page")
+    .option('--interval <seconds>', 'look again so often (default: 1)')
+    .action((name: string | undefined) => run(() => monitor(context, name, common(watching))));
+  example(watching, 'nanosync monitor orders-pipeline');
 }
 
 function addDoctor(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {

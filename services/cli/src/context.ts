@@ -1,6 +1,7 @@
 import type { ApiParts, ServedApi, SinkCheckRequest } from '@nanosync/api';
 import type { Bus, Clock, ConnectionDefinition, Ids, Log, Problem, Registry, ServiceContext, Sink, Source, State } from '@nanosync/core';
 import type { Environment, Redactor } from '@nanosync/runtime';
+import type { Terminal } from './monitor/terminal.ts';
 import type { Place } from './place.ts';
 
 /** A service: `start` runs all side by side, `service` one. */
@@ -54,6 +55,8 @@ export interface CliContext {
   readonly isTerminal: boolean;
   /** Asks who sits at the terminal; absent where nobody does. */
   readonly confirm?: (question: string) => Promise<boolean>;
+  /** Takes the whole terminal; absent where input or output is none, or one that cannot move its cursor. */
+  readonly terminal?: () => Terminal;
   /** Of this nanosync. */
   readonly version: string;
   /** This process, for messages. */

@@ -5,18 +5,20 @@ import { realAdapters } from './adapters.ts';
 import { runCli } from './cli.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_FAILED } from './context.ts';
+import { isScreen, openTerminal } from './monitor/process-terminal.ts';
 import { reportError } from './report.ts';
 
 /** The composition root: makes what stands behind the ports, runs the command line and ends the process with its status. */
 export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const clock = systemClock();
   const ids = randomIds();
+  const env = processEnvironment();
   const outputGone = new AbortController();
   const context: CliContext = {
     adapters: realAdapters(clock, ids),
     clock,
     ids,
-    env: processEnvironment(),
+    env,
     redactor: createRedactor(),
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),
@@ -24,6 +26,7 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
     pid: process.pid,
     isTerminal: process.stdout.isTTY === true,
     ...(process.stdin.isTTY && process.stdout.isTTY ? { confirm: ask } : {}),
+    ...(isScreen(env.TERM) ? { terminal: openTerminal } : {}),
     version: version(),
     boundMemory: boundYoungGeneration,
     exitNow: (status) => process.exit(status),

@@ -8,7 +8,16 @@ import { counted, countText, durationText, rateText } from './units-text.ts';
 
 /** A pipeline's status as lines for a terminal. What needs a person stands right under the name, with its cure. */
 export function statusText(pipeline: PipelineStatus): readonly string[] {
-  const lines = [`${pipeline.name}  ${headline(pipeline)}`];
+  const lines = [`${pipeline.name}  ${headline(pipeline)}`, ...attentionLines(pipeline)];
+  if (pipeline.query !== null) return [...lines, ...queryLines(pipeline)];
+  const follows = followsChanges({ replicationType: pipeline.type });
+  lines.push(...(follows ? figuresLines(pipeline) : [`  ${copyText(pipeline)}`]));
+  return [...lines, ...tableLines(pipeline.tables, follows)];
+}
+
+/** What needs a person, with its cure; then what the pipeline waits for and what was asked of it. */
+export function attentionLines(pipeline: PipelineStatus): readonly string[] {
+  const lines: string[] = [];
   if (pipeline.failure !== null) lines.push(...failureLines('  ', pipeline.failure));
   for (const table of pipeline.tables) if (table.failure !== null) lines.push(...failureLines(`  ${table.table}: `, table.failure));
   for (const { table, older } of pipeline.tables)
@@ -22,10 +31,7 @@ export function statusText(pipeline: PipelineStatus): readonly string[] {
     lines.push(`  asked for: ${pipeline.request}${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
   if (pipeline.toCopy.length > 0) lines.push(`  to be copied anew: ${pipeline.toCopy.join(', ')}`);
   if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
-  if (pipeline.query !== null) return [...lines, ...queryLines(pipeline)];
-  const follows = followsChanges({ replicationType: pipeline.type });
-  lines.push(...(follows ? figuresLines(pipeline) : [`  ${copyText(pipeline)}`]));
-  return [...lines, ...tableLines(pipeline.tables, follows)];
+  return lines;
 }
 
 /** What stands still because users want it so, what that means meanwhile, and the way back. */
@@ -41,9 +47,15 @@ function pauseLines({ name, phase, published, intent, query }: PipelineStatus): 
   return lines;
 }
 
-function headline(pipeline: PipelineStatus): string {
+/** The phase, or what a query pipeline does. */
+export function shownPhase(pipeline: PipelineStatus): string {
+  return pipeline.query === null ? pipeline.phase : queryHeadline(pipeline);
+}
+
+/** Where a pipeline stands, and in short what it lacks. */
+export function headline(pipeline: PipelineStatus): string {
   const { healthy, quarantined, defects, toAdd } = pipeline;
-  const phase = pipeline.query === null ? pipeline.phase : queryHeadline(pipeline);
+  const phase = shownPhase(pipeline);
   const live = phase === 'streaming' && toAdd.length === 0 && pipeline.tables.every((table) => table.state === 'live');
   const sink = pipeline.intent.sink === 'paused' ? ', sink paused' : '';
   if (healthy) return `${live ? 'streaming, live' : phase}${sink}`;
@@ -60,7 +72,8 @@ function headline(pipeline: PipelineStatus): string {
   return `${phase}, NEEDS ATTENTION: ${reasons.join(', ')}`;
 }
 
-function copyText({ name, phase, tables }: PipelineStatus): string {
+/** What the rows of a pipeline that only copies are of. */
+export function copyText({ name, phase, tables }: PipelineStatus): string {
   const moments = new Set(tables.map(({ l0 }) => l0));
   const one = moments.size > 1 ? 'each table of one moment, not all of the same' : 'all tables of one moment';
   if (phase !== 'completed') return `copies once, ${one}: while it reads, the source keeps old row versions from vacuum`;
@@ -111,7 +124,7 @@ function lagNote({ lag }: Pick<TableStatus, 'lag'>): readonly string[] {
 }
 
 /** What users see of a table that is copied anew goes on. */
-function shownState({ state, older }: TableStatus): string {
+export function shownState({ state, older }: TableStatus): string {
   return older === null ? state : older.failure === null ? 'live' : 'stopped';
 }
 
@@ -119,7 +132,8 @@ function olderCounts({ rowsBuilt, changesApplied, watermark }: OlderReport): str
   return `${counted(rowsBuilt, 'row')} copied, ${counted(changesApplied, 'change')} applied; watermark ${place(watermark)}`;
 }
 
-function putAside({ quarantined, defects }: Pick<TableStatus, 'quarantined' | 'defects'>): readonly string[] {
+/** Counts of what is not at the sink, or should not be there. */
+export function putAside({ quarantined, defects }: Pick<TableStatus, 'quarantined' | 'defects'>): readonly string[] {
   return [...(quarantined > 0 ? [`QUARANTINED ${countText(quarantined)}`] : []), ...(defects > 0 ? [`DEFECTS ${countText(defects)}`] : [])];
 }
 

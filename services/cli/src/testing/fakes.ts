@@ -10,6 +10,7 @@ import { serveApi } from '../commands/api-serving.ts';
 import type { CommonOptions } from '../commands/common.ts';
 import type { Adapters, CliContext, Service } from '../context.ts';
 import { claimDirectory } from '../data-directory.ts';
+import type { Terminal } from '../monitor/terminal.ts';
 import type { Place } from '../place.ts';
 import { placeOf, topicsAt } from '../place.ts';
 
@@ -78,6 +79,7 @@ export interface FakeOptions {
   readonly services?: readonly Service[];
   readonly env?: Readonly<Record<string, string>>;
   readonly isTerminal?: boolean;
+  readonly terminal?: () => Terminal;
   /** The bus that `tap` reads. */
   readonly bus?: () => Promise<{ readonly bus: Bus; readonly registry: Registry }>;
   readonly onState?: (state: MemoryState) => void;
@@ -175,6 +177,7 @@ export class TestCli implements Disposable {
       pid: 4242,
       version: '9.9.9',
       isTerminal: this.options.isTerminal ?? true,
+      ...(this.options.terminal === undefined ? {} : { terminal: this.options.terminal }),
       boundMemory: () => {},
       exitNow: () => {},
       stop: this.stop.signal,
