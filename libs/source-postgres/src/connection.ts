@@ -157,7 +157,7 @@ interface Base {
 }
 
 function parseDsn(dsn: string): Base {
-  const hint = 'Write it as postgres://user:password@host:5432/database.';
+  const hint = 'Write it as postgres://USER@HOST:5432/DATABASE, with the password behind USER and a colon.';
   if (!/^postgres(?:ql)?:\/\//.test(dsn))
     throw new PipelineError('config', 'The connection string does not begin with postgres://.', { hint });
   const { dsn: plain, tls } = tlsOf(dsn);

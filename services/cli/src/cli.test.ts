@@ -163,7 +163,7 @@ describe('apply', () => {
     const { cli, args } = cliWith();
     using _ = cli;
     expect(await cli.ask('apply', ...args, '--dry-run')).toBe(0);
-    expect([cli.out, cli.opened.length]).toEqual([['orders-pipeline: created'], 2]);
+    expect([cli.out, cli.opened.length]).toEqual([['orders-pipeline: would be created'], 2]);
     expect(await cli.state().list('')).toEqual([]);
     expect(await cli.ask('apply', ...args, '--dry-run', '--json')).toBe(0);
     const pipelines = [{ name: 'orders-pipeline', outcome: 'created', edits: [] }];

@@ -17,7 +17,8 @@ export function queryLines({ name, intent, query }: PipelineStatus): readonly st
     lines.push(`  ${last.quarantined} rows of the last result could not be held and are not in ${table}: the log's lines say why`);
   lines.push(`  ${table}, ${key.length === 0 ? 'replaced whole' : `written by ${key.join(', ')}`}`);
   if (last === null) lines.push('  last result: none yet');
-  else if (last.failure === null) lines.push(`  last result: ${last.rows} rows at ${timeText(last.endedMs)}, in ${seconds(last)} s`);
+  else if (last.failure === null)
+    lines.push(`  last result: ${last.rows === 1 ? '1 row' : `${last.rows} rows`} at ${timeText(last.endedMs)}, in ${seconds(last)} s`);
   else lines.push(`  last result: none at ${timeText(last.endedMs)}, after ${seconds(last)} s`);
   if (runningSinceMs !== null) lines.push(`  running since ${timeText(runningSinceMs)}`);
   if (intent.run === 'paused') lines.push(`  next run: once it is resumed: nanosync pipeline resume ${name}`);

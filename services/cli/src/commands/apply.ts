@@ -20,7 +20,7 @@ export async function apply(context: CliContext, file: string, options: ApplyOpt
   const definitions = [...loadPipelines(file)];
   const api = apiOf(context, options);
   const planned = await api.call('apply', { body: { definitions, dryRun: true, check: options.dryRun === true } });
-  if (options.json !== true) print(context, planned);
+  if (options.json !== true) print(context, planned, options.dryRun === true);
   if (options.dryRun === true) {
     if (options.json === true) context.out(JSON.stringify(planned));
     return EXIT_OK;
@@ -28,13 +28,13 @@ export async function apply(context: CliContext, file: string, options: ApplyOpt
   const confirmed = options.yes === true || (await isConfirmed(context, planned));
   const applied = await api.call('apply', { body: { definitions, confirmed } });
   if (options.json === true) context.out(JSON.stringify(applied));
-  else if (textOf(applied) !== textOf(planned)) print(context, applied); // Someone else wrote between the two.
+  else if (textOf(applied) !== textOf(planned)) print(context, applied, false); // Someone else wrote between the two.
   return EXIT_OK;
 }
 
-function print(context: CliContext, answer: ApplyAnswer): void {
+function print(context: CliContext, answer: ApplyAnswer, isDryRun: boolean): void {
   for (const { name, outcome, edits } of answer.pipelines) {
-    context.out(`${name}: ${outcome}`);
+    context.out(`${name}: ${isDryRun && outcome !== 'unchanged' ? 'would be ' : ''}${outcome}`);
     for (const { effect, drops } of edits) context.out(context.redactor.redact(`${name}: ${effect}${drops ? ' (DROPS ROWS)' : ''}`));
   }
 }

@@ -81,6 +81,20 @@ it('looks at what a pipeline that runs follows, and at the services of a cluster
     expect.stringMatching(/^No /),
     'The columns of public.orders changed. Run: nanosync pipeline resnapshot shop',
   ]);
+  // The slot moves on while it is looked at, and never beyond what is stored.
+  const stored = [positionOf(5n, 0n), positionOf(9n, 0n), positionOf(9n, 0n)];
+  await using moving = await startApi({
+    source: {
+      drift: async () => [],
+      verify: async (_name, _anchor, published) => {
+        const entry = await moving.ctx.state.get(stateKeys.capture('shop'));
+        await moving.ctx.state.put(stateKeys.capture('shop'), { v: 2, anchor: 'a', published: stored.shift() }, entry?.version ?? 0);
+        if (published !== positionOf(9n, 0n)) throw new PipelineError('gap', 'The slot was moved.');
+      },
+    },
+  });
+  await moving.ctx.state.put(stateKeys.pipeline('shop'), record, 0);
+  expect((await moving.client.call('doctor', { body: {} })).healthy).toBe(true);
   await using lost = await startApi({ source: { verify } });
   await lost.ctx.state.put(stateKeys.pipeline('shop'), record, 0);
   expect((await lost.client.call('doctor', { body: {} })).checks).toContainEqual(expect.objectContaining({ what: 'The slot is gone.' }));
