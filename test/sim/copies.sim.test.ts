@@ -12,7 +12,7 @@ for (let from = 1; from <= SEEDS; from += AT_ONCE)
     const wrong: string[] = [];
     for (let seed = from; seed < from + AT_ONCE; seed++) {
       const { problems } = await runPlan(copyPlanOf(seed), occurrences);
-      if (problems.length > 0) wrong.push(`seed ${seed} (npm run sim -- --copy --seed ${seed}): ${problems[0]}`);
+      if (problems.length > 0) wrong.push(`seed ${seed} (npm run sim -- --type snapshot --seed ${seed}): ${problems[0]}`);
     }
     expect(wrong).toEqual([]);
   });

@@ -108,8 +108,8 @@ export const SLUGGISH: readonly FaultKind[] = [
 /** For what a pipeline may have failed after a fault; after all others it must not. */
 export const MAY_FAIL: Partial<Record<FaultKind, readonly RegExp[]>> = {
   // The anchor itself, while it is that young.
-  'state rewound as it said': [/does not know/],
-  'state rewound further': [/beyond what is published/, /does not know/, /neither at the sink nor on the bus/, /The state store has/],
+  'state rewound as it said': [/does not know/, /followed changes before/],
+  'state rewound further': [/followed changes before/, /beyond what is published/, /does not know/, /neither at the sink nor on the bus/, /The state store has/],
   'state wiped': [/does not know/],
   'bus restored': LOST_MESSAGES,
   'topic lost': [...LOST_MESSAGES, /is gone/, /created anew/],

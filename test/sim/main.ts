@@ -3,7 +3,7 @@ import type { Occurrences } from './occurrences.ts';
 import type { Options } from './options.ts';
 import { readOptions, WHOLE_RUN } from './options.ts';
 import type { Plan } from './plan.ts';
-import { copyPlanOf, planOf } from './plan.ts';
+import { planOf } from './plan.ts';
 import { runPlan } from './run.ts';
 import { shrink } from './shrink.ts';
 
@@ -14,7 +14,7 @@ const HELP = `Runs the whole system in one process on virtual time, under a work
   npm run sim -- --seed 42             one seed, with a trace of what happened
   npm run sim -- --plan '{...}'        a plan that a failing seed was shrunk to; @file reads it from a file
 
-  --copy        with seeds: a pipeline that copies once and follows nothing
+  --type cdc    with seeds: a pipeline of this type, or of snapshot
   --no-shrink   leaves a failing seed as it is        --json   prints results as JSON lines
 
 Exit code: 0 all went right, 1 something did not, 2 wrong use. The same seed on the same code always does the same.
@@ -31,7 +31,7 @@ async function main(): Promise<number> {
     return 0;
   }
   if (options.plan !== undefined) return replay(options.plan);
-  if (options.seed !== undefined) return replay((options.isCopy ? copyPlanOf : planOf)(options.seed));
+  if (options.seed !== undefined) return replay(options.planOf(options.seed));
   return many(options);
 }
 
@@ -45,13 +45,13 @@ async function replay(plan: Plan): Promise<number> {
   return outcome.problems.length === 0 ? 0 : 1;
 }
 
-async function many({ seeds, from, isCopy, isShrunk, isJson }: Options): Promise<number> {
+async function many({ seeds, from, planOf: planned, isShrunk, isJson }: Options): Promise<number> {
   const occurrences = expectedOccurrences(seeds);
   const startedMs = performance.now();
   const wrong: number[] = [];
   let [failures, virtualMs] = [0, 0];
   for (let seed = from; seed < from + seeds; seed++) {
-    const outcome = await runPlan((isCopy ? copyPlanOf : planOf)(seed), occurrences);
+    const outcome = await runPlan(planned(seed), occurrences);
     failures += outcome.failures.length;
     virtualMs += outcome.ms;
     if (outcome.problems.length > 0) {
@@ -64,7 +64,7 @@ async function many({ seeds, from, isCopy, isShrunk, isJson }: Options): Promise
       process.stdout.write(`\r${done}/${seeds} seeds, ${wrong.length} wrong `);
   }
   const seconds = (performance.now() - startedMs) / 1000;
-  const never = seeds >= WHOLE_RUN && !isCopy ? occurrences.never() : [];
+  const never = seeds >= WHOLE_RUN && planned === planOf ? occurrences.never() : [];
   if (isJson)
     process.stdout.write(`${JSON.stringify({ seeds, from, wrong, failures, seconds, never, occurrences: occurrences.entries() })}\n`);
   else tell({ occurrences, never, isWhole: seeds >= WHOLE_RUN });

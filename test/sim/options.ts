@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import type { Fault } from './faults.ts';
 import { FAULT_NAMES } from './faults.ts';
 import type { Plan } from './plan.ts';
-import { planOf } from './plan.ts';
+import { copyPlanOf, followPlanOf, planOf } from './plan.ts';
 
 /** From so many seeds on everything must have occurred; as many are run when nothing is said. */
 export const WHOLE_RUN = 300;
@@ -15,8 +15,8 @@ export interface Options {
   readonly from: number;
   readonly seed: number | undefined;
   readonly plan: Plan | undefined;
-  /** The pipeline copies once and follows nothing. */
-  readonly isCopy: boolean;
+  /** The plan of a seed, for the type of pipeline that was asked for. */
+  readonly planOf: (seed: number) => Plan;
   readonly isShrunk: boolean;
   readonly isJson: boolean;
 }
@@ -32,7 +32,7 @@ export function readOptions(args: readonly string[]): Options | string {
         from: { type: 'string' },
         seed: { type: 'string' },
         plan: { type: 'string' },
-        copy: { type: 'boolean' },
+        type: { type: 'string' },
         'no-shrink': { type: 'boolean' },
         json: { type: 'boolean' },
       },
@@ -45,13 +45,21 @@ export function readOptions(args: readonly string[]): Options | string {
       from: number('from', values.from) ?? 1,
       seed: number('seed', values.seed),
       plan: values.plan === undefined ? undefined : planFrom(values.plan),
-      isCopy: values.copy === true,
-      isShrunk: values['no-shrink'] !== true && values.copy !== true,
+      planOf: plannerOf(values.type),
+      isShrunk: values['no-shrink'] !== true && values.type === undefined,
       isJson: values.json === true,
     };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+const PLANS: Readonly<Record<string, (seed: number) => Plan>> = { cdc_backfill: planOf, cdc: followPlanOf, snapshot: copyPlanOf };
+
+function plannerOf(type = 'cdc_backfill'): (seed: number) => Plan {
+  const found = PLANS[type];
+  if (found === undefined) throw new Error(`--type takes ${Object.keys(PLANS).join(', ')}, not ${JSON.stringify(type)}.`);
+  return found;
 }
 
 function number(name: string, text: string | undefined): number | undefined {

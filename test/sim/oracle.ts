@@ -1,4 +1,4 @@
-import type { Bus, GenerationId, Producer, Source } from '@nanosync/core';
+import type { Bus, GenerationId, Producer, Row, Source } from '@nanosync/core';
 import { topicsOf } from '@nanosync/core';
 import type { MemoryBusStore, MemoryWarehouse } from '@nanosync/testkit';
 import { BusOracle } from './bus-oracle.ts';
@@ -26,6 +26,8 @@ export interface OracleParts {
   /** Nothing is slow to hear of what is wanted: what must rest is looked at. */
   readonly isPrompt: boolean;
   readonly violated: (what: string) => void;
+  /** Rows that were at the sink before. */
+  readonly atSink: readonly Row[];
 }
 
 /** How often a generation went on while a newer one was copied beside it. */
@@ -63,8 +65,10 @@ export class Oracle {
       epochsOf: (slot, table) => this.state.epochsOf(slot, table),
       violated,
     });
+    const versions = new Versions(db);
+    for (const { table } of schemas()) for (const row of parts.atSink) versions.allow(table, row);
     this.sink = new SinkOracle({
-      versions: new Versions(db),
+      versions,
       read: (table) => warehouse().read(table),
       l0Of: (epoch) => this.state.l0Of(epoch) ?? this.bus.l0Of(epoch),
       l1Of: (epoch) => this.bus.l1Of(epoch),

@@ -37,7 +37,7 @@ export interface TransactionPlan {
 /** Everything that one seed decides beforehand. A plan can be cut down and run again. */
 export interface Plan {
   readonly seed: number;
-  readonly replicationType: 'cdc_backfill' | 'snapshot';
+  readonly replicationType: 'cdc_backfill' | 'cdc' | 'snapshot';
   readonly transactions: readonly TransactionPlan[];
   readonly faults: readonly Fault[];
   /** Rows of each table at the start. */
@@ -73,6 +73,11 @@ export function copyPlanOf(seed: number): Plan {
   const possible = plan.faults.filter(({ kind, onPhase }) => kind !== 'slot lost' && onPhase !== 'streaming');
   const faults = [...possible, ...losses].sort((a, b) => a.atMs - b.atMs);
   return { ...plan, replicationType: 'snapshot', faults };
+}
+
+/** The plan of a seed for a pipeline that copies nothing and follows what comes. */
+export function followPlanOf(seed: number): Plan {
+  return { ...planOf(seed), replicationType: 'cdc' };
 }
 
 /** The plan of a seed. */

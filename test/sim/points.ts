@@ -72,6 +72,9 @@ export const POINTS: readonly CrashPoint[] = Object.entries(CALLS).flatMap(([nam
 /** Met where something is quarantined, which no seed has: see quarantine.sim.test.ts. */
 export const QUARANTINE_POINTS = ['writer bus.producer', 'writer bus.producer.send'];
 
+/** Met only by a pipeline that copies nothing: see follows.sim.test.ts. */
+export const FOLLOW_POINTS = ['writer sink.adopt'];
+
 /** Met only by a pipeline that copies once: see copies.sim.test.ts. */
 export const COPY_POINTS = ['planner source.openView', 'planner source.view.check', 'planner source.release', 'planner source.end'];
 

@@ -174,6 +174,7 @@ export function sinkOf(process: Process, sink: Sink): Sink {
     'staged',
     'discard',
     'build',
+    'adopt',
     'generation',
     'generations',
     'claim',

@@ -1,5 +1,6 @@
-import type { PipelineRecord, Row, SinkReport, TableId, TableRecord } from '@nanosync/core';
+import type { CaptureRecord, PipelineRecord, Row, SinkReport, TableId, TableRecord } from '@nanosync/core';
 import { comparePositions, followsChanges, listRecords, positionOf, readRecord, recordedTables, stateKeys } from '@nanosync/core';
+import { adoptedRows, rowsAtSink } from './adopted.ts';
 import type { Fault } from './faults.ts';
 import { MAY_FAIL, MAY_FAIL_AFTER_DELETION, MAY_FAIL_AFTER_RESNAPSHOT } from './faults.ts';
 import { Occurrences } from './occurrences.ts';
@@ -102,6 +103,7 @@ class Run {
     }
     if (pipeline !== undefined && pipeline.intent.deletion !== null) return null;
     const hasFailed = pipeline === undefined || (pipeline.phase === 'failed' && pipeline.request === null);
+    if (pipeline?.waiting?.includes('nanosync did not make it') === true) this.world.renameForeign();
     if (!hasFailed && this.hasLostCopy(pipeline)) {
       if (!this.striker.struck.some(({ kind }) => kind === 'warehouse lost')) return 'a table of a completed pipeline is gone';
       await this.world.requestResnapshot();
@@ -166,8 +168,19 @@ class Run {
     const tables = await listRecords<{ v: 1; phase: string }>(this.world.state(), stateKeys.tables(PIPELINE));
     if (tables.length < pipeline.definition.source.tables.length || tables.some(({ value }) => value.phase !== 'following')) return false;
     for (const table of pipeline.definition.source.tables as readonly TableId[])
-      if (this.differences(table).length > 0 || (await this.isBehind(table))) return false;
+      if (this.differences(table, await this.wanted(table)).length > 0 || (await this.isBehind(table))) return false;
     return true;
+  }
+
+  /** What a table must be at the sink: the source, or what was there before with all changes since. */
+  private async wanted(table: TableId): Promise<readonly Row[]> {
+    const { db } = this.world;
+    const record = (await readRecord<TableRecord>(this.world.state(), stateKeys.table(PIPELINE, table)))?.value;
+    const captured = (await readRecord<CaptureRecord>(this.world.state(), stateKeys.capture(PIPELINE)))?.value.tables[table];
+    const l0 = record?.l0 ?? captured?.l0;
+    if (record?.adopts !== true || l0 === undefined) return db.rowsOf(table);
+    const isLost = this.world.hasRenamed || this.striker.struck.some(({ kind }) => kind === 'warehouse lost');
+    return adoptedRows(db, table, l0, isLost ? [] : rowsAtSink());
   }
 
   /** Each table is at the sink what the source was at the one moment that all of its ranges were read of. */

@@ -56,6 +56,12 @@ export class SinkOracle {
         await look(request.generation);
         return built;
       },
+      adopt: async (request) => {
+        wrote('build');
+        const adopted = await sink.adopt(request);
+        await look(request.generation);
+        return adopted;
+      },
       apply: async (request) => {
         wrote('apply');
         const applied = await sink.apply(request);

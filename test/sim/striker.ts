@@ -5,7 +5,7 @@ import type { Fault } from './faults.ts';
 import { nameOf } from './faults.ts';
 import type { Occurrences } from './occurrences.ts';
 import { TABLES } from './plan.ts';
-import { COPY_POINTS, POINTS, QUARANTINE_POINTS } from './points.ts';
+import { COPY_POINTS, FOLLOW_POINTS, POINTS, QUARANTINE_POINTS } from './points.ts';
 import type { CallFate, Process, ServiceName } from './process.ts';
 import { tableId } from './workload.ts';
 import type { World } from './world.ts';
@@ -29,7 +29,12 @@ export class Striker {
   /** Faults of calls whose time has come, waiting for a call that they fit. */
   private armed: Fault[] = [];
   private readonly away = new Map<string, number>();
-  private readonly known = new Set([...POINTS.map(({ service, call }) => `${service} ${call}`), ...QUARANTINE_POINTS, ...COPY_POINTS]);
+  private readonly known = new Set([
+    ...POINTS.map(({ service, call }) => `${service} ${call}`),
+    ...QUARANTINE_POINTS,
+    ...COPY_POINTS,
+    ...FOLLOW_POINTS,
+  ]);
   private pending = 0;
 
   constructor(world: World, occurrences: Occurrences) {

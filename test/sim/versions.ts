@@ -22,6 +22,14 @@ export class Versions {
     this.db = db;
   }
 
+  /** This row was at the sink before anything of the source was. */
+  allow(table: TableId, row: Row): void {
+    const histories = this.histories.get(table) ?? new Map<string, Version[]>();
+    this.histories.set(table, histories);
+    push(histories, String(row[0]), { name: String(row[1]), body: String(row[2]) });
+    push(histories, String(row[0]), { name: null, body: '' }); // A copy does not have it.
+  }
+
   /** Users may see older rows from now on: the warehouse was lost. */
   forget(): void {
     this.live.clear();

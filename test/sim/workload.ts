@@ -197,6 +197,6 @@ export class Workload {
 }
 
 /** A row with a large body of its own. */
-function rowOf(id: bigint, name: string): Row {
+export function rowOf(id: bigint, name: string): Row {
   return [id, name, `the large body of ${name}`.padEnd(40, '.')];
 }

@@ -2,6 +2,7 @@ import type { Log, PipelineCommand, PipelineRecord, SinkPace, TableId } from '@n
 import { afterCommand, isKind, newPipeline, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import type { MemoryBusStore } from '@nanosync/testkit';
 import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
+import { rowsAtSink } from './adopted.ts';
 import { loseTopic, restoreBus } from './bus-losses.ts';
 import { SimClock } from './clock.ts';
 import { SLUGGISH } from './faults.ts';
@@ -38,6 +39,7 @@ export class World {
   private readonly isTraced: boolean;
   private warehouse = memoryWarehouse();
   private ids = 0;
+  hasRenamed = false;
 
   constructor(plan: Plan, occurrences: Occurrences, isTraced = false) {
     this.isTraced = isTraced;
@@ -65,7 +67,9 @@ export class World {
       leftInState: () => [...this.history.store.entries.keys()],
       isPrompt: plan.faults.every(({ kind }) => !SLUGGISH.includes(kind)),
       violated,
+      atSink: plan.replicationType === 'cdc' ? rowsAtSink() : [],
     });
+    if (plan.replicationType === 'cdc') for (const schema of schemas()) this.warehouse.fill(schema, rowsAtSink());
     this.history = stateHistory(
       () => clock.monotonicMs(),
       (key, json, before) => this.oracle.state.written(key, json, before),
@@ -168,6 +172,11 @@ export class World {
     this.warehouse = memoryWarehouse();
     this.oracle.warehouseLost();
     for (const process of [...this.supervisor.processes]) if (process.service === 'writer') this.supervisor.died(process);
+  }
+
+  /** Somebody renames the tables that were at the sink before, as a refused copy asks for. */
+  renameForeign(): void {
+    if (this.warehouse.clear()) this.hasRenamed = true;
   }
 
   /** The bus comes back as it was so long ago. */

@@ -26,6 +26,11 @@ export function sectionsOf(position: Position): readonly bigint[] {
   return position.split('/').map((section) => BigInt(`0x${section}`));
 }
 
+/** What is below every change of the source that this position is of. */
+export function positionBelowAll(like: Position): Position {
+  return like.replaceAll(/[0-9A-F]/g, '0') as Position;
+}
+
 /** Negative when `a` comes before `b`, 0 when equal, positive when after. */
 export function comparePositions(a: Position, b: Position): number {
   if (a.length !== b.length) throw new RangeError('positions of different sources cannot be compared');

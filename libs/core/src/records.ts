@@ -51,10 +51,10 @@ export interface PipelineRecord {
   /** What the planner waits for right now (the fence's holders, a full bus), for status. */
   readonly waiting: string | null;
   /**
-   * A new life of the whole pipeline is asked for, with an anchor of its own; or, of a query pipeline alone, a run before its time. The planner acts
-   * on it and clears it.
+   * A new life of the whole pipeline is asked for, with an anchor of its own: its tables are copied, or begin with what the sink has (`adopt`). Or, of a
+   * query pipeline alone, a run before its time. The planner acts on it and clears it.
    */
-  readonly request: 'resnapshot' | 'run' | null;
+  readonly request: 'resnapshot' | 'adopt' | 'run' | null;
   /** What users want; see `intent.ts`. */
   readonly intent: PipelineIntent;
   readonly createdMs: number;
@@ -77,7 +77,9 @@ export interface TableRecord {
   readonly view?: string;
   /** True once the L1 marker was written into the source's log. */
   readonly l1Requested: boolean;
-  /** Number of ranges, 0 until they are in the ledger. */
+  /** It begins with the rows that are at the sink under its name, and none of the source are copied: type `cdc`. */
+  readonly adopts?: true;
+  /** Number of ranges, 0 until they are in the ledger, and where nothing is copied. */
   readonly partitions: number;
   /** How often a rewrite voided this table's plan; after two it is read as one range. */
   readonly voids: number;

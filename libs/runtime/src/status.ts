@@ -59,7 +59,7 @@ export interface PipelineStatus {
   readonly published: Position | null;
   readonly session: number | null;
   readonly waiting: string | null;
-  readonly request: 'resnapshot' | 'run' | null;
+  readonly request: PipelineRecord['request'];
   /** What users want of it: it may not have come to that yet. */
   readonly intent: PipelineIntent;
   /** Tables that came to the definition and were not taken in yet. */

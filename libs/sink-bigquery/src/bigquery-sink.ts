@@ -1,5 +1,6 @@
 import type { GenerationId, Sink, SinkPace } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
+import { adopt } from './adopt.ts';
 import type { ApiOptions } from './api.ts';
 import { Applier } from './applier.ts';
 import { build } from './build.ts';
@@ -95,6 +96,7 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
     build: (request) => step(() => build(warehouse, request)),
     keyFaults: (request) => step(() => keyFaults(warehouse, request)),
     merge: (request) => step(() => merge(warehouse, request)),
+    adopt: (request) => step(() => adopt(warehouse, request)),
     generation: (generation) => look(() => generationStatus(warehouse, generation), undefined),
     generations: (pipeline, table) => look(() => generationsOf(warehouse, pipeline, table), []),
     claim: (generation, owner) =>

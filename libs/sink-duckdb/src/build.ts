@@ -30,7 +30,7 @@ export async function build(session: Session, request: BuildRequest): Promise<{ 
     connection,
     `SELECT 1 FROM ${meta}.generations WHERE tbl = ${text(id.table)} AND is_current AND (pipeline = ${text(id.pipeline)} OR state = 'kept')`,
   );
-  await record(session, request, rows, partitions, other === undefined);
+  await record(session, request, { rows, partitions, current: other === undefined });
   if (other === undefined)
     await showUnderName(
       session,
@@ -115,12 +115,11 @@ export async function chosenRows(
   return `(SELECT * FROM ${stage} WHERE (${PARTITION_COLUMN}, ${ATTEMPT_COLUMN}) IN (${chosen}))`;
 }
 
-async function record(
+/** Stores that a generation exists, and where it begins to apply changes. */
+export async function record(
   { connection, meta }: Session,
-  request: BuildRequest,
-  rows: number,
-  partitions: readonly StagedPartition[],
-  current: boolean,
+  request: Omit<BuildRequest, 'partitions'>,
+  { rows, partitions, current }: { readonly rows: number; readonly partitions: readonly StagedPartition[]; readonly current: boolean },
 ): Promise<void> {
   const { generation: id, schema } = request;
   const quarantined = partitions.reduce((sum, partition) => sum + partition.quarantined, 0);

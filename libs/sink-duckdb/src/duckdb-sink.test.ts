@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { splitTableId } from '@nanosync/core';
-import { describeSink } from '@nanosync/testkit';
+import { describeSink, ORDERS, orderText } from '@nanosync/testkit';
+import { sqlTypeOf } from './column-types.ts';
 import { openDuckdbSink, queryDuckdb } from './index.ts';
 import { quiet } from './test-support.ts';
 
@@ -25,6 +26,15 @@ describeSink('duckdb', async () => {
       const { schema, name } = splitTableId(table);
       await queryDuckdb(options, `CREATE SCHEMA IF NOT EXISTS "${schema}"`);
       await queryDuckdb(options, `CREATE TABLE "${schema}"."${name}" (x INTEGER)`);
+    },
+    fill: async (rows) => {
+      const { schema, name } = splitTableId(ORDERS.table);
+      const columns = ORDERS.columns.map((column) => `"${column.name}" ${sqlTypeOf(column.type)}`);
+      const literal = (text: string | null) => (text === null ? 'NULL' : `'${text.replaceAll("'", "''")}'`);
+      await queryDuckdb(options, `CREATE SCHEMA IF NOT EXISTS "${schema}"`);
+      await queryDuckdb(options, `CREATE TABLE "${schema}"."${name}" (${columns.join(', ')})`);
+      for (const row of rows)
+        await queryDuckdb(options, `INSERT INTO "${schema}"."${name}" VALUES (${orderText(row).map(literal).join(', ')})`);
     },
     [Symbol.asyncDispose]: async () => rmSync(folder, { recursive: true, force: true }),
   };

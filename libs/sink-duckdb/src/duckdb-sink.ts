@@ -1,4 +1,5 @@
 import type { Problem, Sink, TableId, TableSchema } from '@nanosync/core';
+import { adopt, adoptionProblems } from './adopt.ts';
 import { apply } from './apply.ts';
 import { build } from './build.ts';
 import { columnProblem } from './column-types.ts';
@@ -24,11 +25,16 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
   const file = await DuckdbFile.acquire(options);
   let open = true;
   return {
-    check: (pipeline, tables, schemas = []) =>
+    check: (pipeline, tables, schemas = [], adopts = false) =>
       file.look<readonly Problem[]>(
         async (session, known) => {
           const problems = schemas.flatMap((schema) => columnProblem(schema) ?? []);
           for (const table of tables) {
+            const schema = adopts ? schemas.find((one) => one.table === table) : undefined;
+            if (schema !== undefined) {
+              problems.push(...(await adoptionProblems(session, pipeline, schema, known)));
+              continue;
+            }
             const problem = await nameProblem(session, pipeline, table, known);
             if (problem !== undefined) problems.push(problem);
           }
@@ -47,6 +53,7 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
     build: (request) => file.transaction((session) => build(session, request)),
     keyFaults: (request) => file.step((session) => keyFaults(session, request)),
     merge: (request) => file.transaction((session) => merge(session, request)),
+    adopt: (request) => file.transaction((session) => adopt(session, request)),
     generation: (generation) => file.look(async (session, known) => (known ? generationStatus(session, generation) : undefined), undefined),
     generations: (pipeline, table) => file.look(async (session, known) => (known ? generationsOf(session, pipeline, table) : []), []),
     claim: (generation, owner) => file.transaction((session) => claim(session, generation, owner)),

@@ -81,7 +81,8 @@ export async function hideName(session: Session, generation: GenerationId): Prom
     await run(session.connection, `DROP VIEW ${name(session.catalog)}.${name(schema)}.${name(bare)}`);
 }
 
-async function objectsNamed({ connection, catalog }: Session, schema: string, bare: string) {
+/** The tables and views of this name. */
+export async function objectsNamed({ connection, catalog }: Session, schema: string, bare: string) {
   const same = (alias: string) =>
     `database_name = ${text(catalog)} AND lower(schema_name) = lower(${text(schema)}) AND lower(${alias}) = lower(${text(bare)})`;
   return query(

@@ -9,6 +9,7 @@ describeSink('memory', async () => {
       return rows?.sort((a, b) => Number(a[0]) - Number(b[0]));
     },
     occupy: async (table) => warehouse.occupy(table),
+    fill: async (rows) => warehouse.fill(ORDERS, rows),
     [Symbol.asyncDispose]: async () => undefined,
   };
 });

@@ -9,8 +9,9 @@ import type {
   StagedPartition,
   StageRequest,
   TableId,
+  TableSchema,
 } from '@nanosync/core';
-import { ChangeCodec, isBehind, PipelineError, sameSchema } from '@nanosync/core';
+import { ChangeCodec, isBehind, PipelineError, positionBelowAll, sameSchema } from '@nanosync/core';
 import { completeRows, keyFaultsOf, mergeInto } from './memory-merge.ts';
 import type { Decoded, Epoch, Generation, StoredRow } from './memory-tables.ts';
 import { applyChanges, decode, isOver, moveProgress, remove, statusOf } from './memory-tables.ts';
@@ -25,6 +26,10 @@ export interface MemoryWarehouse {
   read(table: TableId): readonly Row[] | undefined;
   /** Takes a name, as a table that somebody else made would. */
   occupy(table: TableId): void;
+  /** Makes a table with these rows, as somebody else would. */
+  fill(schema: TableSchema, rows: readonly Row[]): void;
+  /** Removes what was made by {@link fill} and not adopted; true when there was something. */
+  clear(): boolean;
 }
 
 /** Makes an empty {@link MemoryWarehouse}. Each step of its sinks is atomic: it checks everything, then changes everything at once. */
@@ -36,6 +41,14 @@ export function memoryWarehouse(): MemoryWarehouse {
     occupy: (table) => {
       store.occupied.add(table.toLowerCase());
     },
+    fill: (schema, rows) => {
+      store.foreign.set(schema.table.toLowerCase(), { schema, rows });
+    },
+    clear: () => {
+      const had = store.foreign.size > 0;
+      store.foreign.clear();
+      return had;
+    },
   };
 }
 
@@ -45,12 +58,18 @@ function isFedAlike(a: Generation, b: Generation): boolean {
 
 class MemoryStore {
   readonly occupied = new Set<string>();
+  /** Tables that others made and filled, by name. */
+  readonly foreign = new Map<string, { readonly schema: TableSchema; readonly rows: readonly Row[] }>();
   private readonly epochs = new Map<string, Epoch>();
   private readonly loaders = new Map<string, { topicId: string; owner: string; next: number[] }>();
 
   sink(): Sink {
     return {
-      check: async (pipeline, tables) => tables.flatMap((table) => this.nameProblem(pipeline, table) ?? []),
+      check: async (pipeline, tables, schemas = [], adopts = false) =>
+        tables.flatMap((table) => {
+          const schema = adopts ? schemas.find((one) => one.table === table) : undefined;
+          return (schema === undefined ? this.nameProblem(pipeline, table) : this.adoptionProblem(pipeline, schema)) ?? [];
+        }),
       claimRows: async (pipeline, owner, topicId, busPartitions) => this.claimRows(pipeline, owner, topicId, busPartitions),
       stage: async (request) => this.stage(request, await Promise.all(request.batches.map(decode))),
       staged: async (id) => this.staged(this.epochOf(id)),
@@ -58,6 +77,7 @@ class MemoryStore {
       build: async (request) => this.build(request),
       keyFaults: async (request) => keyFaultsOf(this.completeRowsOf(request), request),
       merge: async (request) => this.merge(request),
+      adopt: async (request) => this.adopt(request),
       generation: async (id) => statusOf(this.epochOf(id)),
       generations: async (pipeline, table) => this.generations(pipeline, table),
       claim: async (id, owner) => {
@@ -107,7 +127,7 @@ class MemoryStore {
   }
 
   private nameProblem(pipeline: string, table: TableId) {
-    if (this.occupied.has(table.toLowerCase()))
+    if (this.occupied.has(table.toLowerCase()) || this.foreign.has(table.toLowerCase()))
       return { what: `${table} already exists and nanosync did not make it.`, cure: 'Rename or drop it.' };
     const other = [...this.epochs.values()].find(
       ({ id, generation, kept }) =>
@@ -179,22 +199,67 @@ class MemoryStore {
     }
     const complete = this.staged(epoch);
     epoch.complete = complete;
+    this.begin(epoch, request, rows, complete);
+    return { rows: rows.size };
+  }
+
+  private adopt(request: Parameters<Sink['adopt']>[0]): { readonly rows: number } {
+    const { generation: id, schema } = request;
+    const epoch = this.epochOf(id);
+    if (epoch.generation !== undefined) return { rows: epoch.generation.rowsBuilt };
+    if (epoch.gone) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+    const problem = this.adoptionProblem(id.pipeline, schema);
+    if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
+    const current = this.others(id).find(({ generation }) => generation?.current === true)?.generation;
+    if (current !== undefined && current.topicId !== '')
+      throw new PipelineError('gap', `${id.table} at the sink followed changes before, and what came since would be missing.`, {
+        hint: `Run: nanosync pipeline resnapshot ${id.pipeline}`,
+      });
+    const codec = new ChangeCodec(schema);
+    const found = this.foreign.get(id.table.toLowerCase())?.rows ?? [...(current?.rows.values() ?? [])].map(({ cells }) => cells);
+    const position = positionBelowAll(request.l0);
+    const rows = new Map<string, StoredRow>(found.map((cells) => [codec.key(cells).toString('latin1'), { cells, position }]));
+    this.foreign.delete(id.table.toLowerCase());
+    this.begin(epoch, request, rows, []);
+    this.switchTo(epoch);
+    return { rows: rows.size };
+  }
+
+  private begin(
+    epoch: Epoch,
+    request: Parameters<Sink['adopt']>[0],
+    rows: Map<string, StoredRow>,
+    complete: readonly StagedPartition[],
+  ): void {
+    const { schema, l0 } = request;
     epoch.batches.clear();
     epoch.generation = {
       anchor: request.anchor,
       schema,
-      codec,
+      codec: new ChangeCodec(schema),
       topicId: request.topicId,
       rowsBuilt: rows.size,
       rows,
-      current: this.keptOf(id.table).length === 0 && !this.others(id).some((other) => other.generation?.current === true),
+      current: this.keptOf(request.generation.table).length === 0 && !this.others(request.generation).some((other) => other.generation?.current === true),
       owner: '',
       changesApplied: 0,
       quarantined: complete.reduce((sum, partition) => sum + partition.quarantined, 0),
       defects: 0,
-      progress: request.start.map((start, busPartition) => ({ busPartition, ...start, last: request.l0, floor: null })),
+      progress: request.start.map((start, busPartition) => ({ busPartition, ...start, last: l0, floor: null })),
     };
-    return { rows: rows.size };
+  }
+
+  /** What keeps the rows under the name from being adopted. */
+  private adoptionProblem(pipeline: string, schema: TableSchema) {
+    const found = this.foreign.get(schema.table.toLowerCase());
+    if (found === undefined && this.keptOf(schema.table).length > 0)
+      return { what: `${schema.table} is left of a pipeline that was deleted.`, cure: 'Rename or drop it.' };
+    if (found === undefined) return this.nameProblem(pipeline, schema.table);
+    const cure = 'Correct it, or rename it.';
+    if (!sameSchema(found.schema, schema)) return { what: `${schema.table} has other columns than the source.`, cure };
+    const codec = new ChangeCodec(schema);
+    const keys = new Set(found.rows.map((cells) => codec.key(cells).toString('latin1')));
+    return keys.size === found.rows.length ? undefined : { what: `${schema.table} has several rows of one key.`, cure };
   }
 
   private completeRowsOf({ generation: id, partitions }: KeyedRows): readonly Row[] {

@@ -1,5 +1,6 @@
 import type { Sink } from '@nanosync/core';
 import { afterEach, beforeEach, describe } from 'vitest';
+import { describeAdopting } from './sink-contract-adopting.ts';
 import { describeApplying } from './sink-contract-applying.ts';
 import { describeGenerations } from './sink-contract-generations.ts';
 import { describeRelease } from './sink-contract-release.ts';
@@ -26,6 +27,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
     describeApplying(the);
     describeGenerations(the);
     describeResults(the);
+    describeAdopting(the);
     describeScanning(the);
     describeRelease(the);
     propertyOfHistories(makeHarness, histories);

@@ -11,6 +11,8 @@ export interface SinkHarness extends AsyncDisposable {
   read(table: TableId): Promise<readonly (readonly (string | null)[])[] | undefined>;
   /** Makes something that is not nanosync's under the table's name. */
   occupy(table: TableId): Promise<void>;
+  /** Makes a table of orders with these rows, as somebody else would. Absent where such tables are never adopted. */
+  fill?(rows: readonly Row[]): Promise<void>;
 }
 
 /** The epochs that the tests load, their L0 and the identity of their topics. */

@@ -16,6 +16,7 @@ import { asBegun, isUnknown, tablesOf } from './captured-tables.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { SessionProgress } from './session-progress.ts';
 import { checkTopics, tailSession } from './topic-tail.ts';
+import { unbasedTables } from './unbased-tables.ts';
 
 /** A table gets its watermark once the source has been quiet for this long after the table's last event, in milliseconds. */
 const QUIET_MS = 300;
@@ -46,6 +47,7 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   const tables = asBegun(recorded, start.record.tables, known.next);
   await source.verify(name, anchor, start.record.published);
   let progress: SessionProgress | undefined;
+  const unbased = unbasedTables(pipeline, tables);
   const lost = new AbortController();
   const signal = AbortSignal.any([ctx.signal, lost.signal]);
   // The slot lets in one reader at a time: a capture that is not let in disturbs nobody, and one that is has ended the earlier one.
@@ -54,7 +56,8 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     anchor,
     from: start.record.acknowledged,
     tables: tables.map(({ schema, storage }) => ({ schema, storage })),
-    complete: (table) => progress === undefined || (progress.hasTable(table) && progress.isBelowL1(table)),
+    // Invariant 'complete-images': a sink that was given no rows may lack any of them, for good.
+    complete: (table) => progress === undefined || (progress.hasTable(table) && (unbased.has(table) || progress.isBelowL1(table))),
     begun: (table, position) => progress?.hasBegun(table, position) ?? true,
     ...confirmOf(ctx, { name, anchor, lost }),
     signal,

@@ -71,7 +71,7 @@ async function runWhileAnchored(ctx: ServiceContext, pipeline: PipelineRecord, k
       now === undefined ||
       !isCaptured(now) ||
       now.anchor?.id !== pipeline.anchor?.id ||
-      !sameTables(now, pipeline) ||
+      !sameTask(now, pipeline) ||
       !sameSource(now, pipeline)
     );
   });
@@ -90,7 +90,8 @@ function sameSource(a: PipelineRecord, b: PipelineRecord): boolean {
   return sameConnection(a.definition.source.connection, b.definition.source.connection);
 }
 
-function sameTables(a: PipelineRecord, b: PipelineRecord): boolean {
+function sameTask(a: PipelineRecord, b: PipelineRecord): boolean {
+  if (a.definition.replicationType !== b.definition.replicationType) return false; // What is completed depends on it.
   return recordedTables(a).join() === recordedTables(b).join();
 }
 

@@ -17,6 +17,7 @@ import {
   measured,
   PipelineError,
   QUARANTINED,
+  UNCHANGED,
   unreachable,
   wireHeader,
 } from '@nanosync/core';
@@ -24,6 +25,7 @@ import { ChangeQuarantine } from './change-quarantine.ts';
 import type { Sent } from './outbox.ts';
 import { Outbox } from './outbox.ts';
 import type { SessionProgress } from './session-progress.ts';
+import { unbasedTables } from './unbased-tables.ts';
 
 /** What a control event says besides its table. */
 interface Control {
@@ -47,6 +49,8 @@ export class EventPublisher implements AsyncDisposable {
   private readonly pipeline: string;
   private readonly cure: string;
   private readonly origin: { readonly db: string };
+  /** The sink was given no rows of these tables, so what it has under a key may be no row that the source ever had. */
+  private readonly unbased: ReadonlySet<TableId>;
   private readonly anchor: string;
   private readonly session: number;
   private readonly outbox: Outbox;
@@ -63,12 +67,14 @@ export class EventPublisher implements AsyncDisposable {
     tables: ReadonlyMap<TableId, PublishedTable>;
     controlId: number;
     quarantine: ChangeQuarantine;
+    unbased: ReadonlySet<TableId>;
   }) {
     this.ctx = parts.ctx;
     this.pipeline = parts.pipeline;
     this.cure = `Run: nanosync pipeline resnapshot ${parts.pipeline}`;
     this.origin = { db: parts.anchor.origin.database ?? '' };
     this.anchor = parts.anchor.id;
+    this.unbased = parts.unbased;
     this.session = parts.session;
     this.outbox = parts.outbox;
     this.tables = parts.tables;
@@ -103,6 +109,7 @@ export class EventPublisher implements AsyncDisposable {
       outbox,
       tables: published,
       controlId,
+      unbased: unbasedTables(pipeline, tables),
       quarantine: new ChangeQuarantine(ctx, name, outbox, quarantineId),
     });
   }
@@ -175,7 +182,7 @@ export class EventPublisher implements AsyncDisposable {
       const value = target.codec.encode({ ...common, op: 't', before: null, after: null, rowless: false }, target.header, this.origin);
       for (let partition = 0; partition < target.partitions; partition++) this.outbox.add(target.topic, partition, EMPTY_KEY, value);
     } else {
-      const { op, before, after, rowless } = event;
+      const { op, before, after, rowless } = this.unbased.has(event.table) ? wholly(event) : event;
       const keyed = op === 'd' ? before : after;
       if (keyed === null) throw new PipelineError('defect', `A change of ${event.table} carries no row.`);
       const key = target.codec.key(keyed);
@@ -245,3 +252,15 @@ export class EventPublisher implements AsyncDisposable {
 
 /** Control events and truncations concern no single row. */
 const EMPTY_KEY = Buffer.alloc(0);
+
+type Change = SourceEvent & { readonly kind: 'change' };
+
+/**
+ * Cells that the log leaves out cannot be taken from a row that the source did not have. Where they could not be read any more the row is gone, and
+ * its delete follows: so it goes now.
+ */
+function wholly({ op, before, after, rowless }: Change): Pick<Change, 'op' | 'before' | 'after' | 'rowless'> {
+  if (!rowless || op === 'd' || after === null) return { op, before, after, rowless };
+  // Invariant 'complete-images': no row is made of the cells of two.
+  return { op: 'd', before: after.map((cell) => (cell === UNCHANGED ? null : cell)), after: null, rowless: false };
+}

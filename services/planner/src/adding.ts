@@ -71,7 +71,7 @@ async function requireFit({ ctx, pipeline, source }: AddingParts, table: TableId
   const unfit = await source.check(name, [table], { columns, use: sourceUseOf(pipeline.definition) });
   const schemas = unfit.length > 0 ? [] : (await source.discover([table], columns)).map(({ schema }) => schema);
   await using sink = await ctx.openSink(sinkDefinition.connection);
-  const problems = [...unfit, ...(await sink.check(name, [table], schemas))];
+  const problems = [...unfit, ...(await sink.check(name, [table], schemas, pipeline.definition.replicationType === 'cdc'))];
   if (problems.length > 0)
     throw new PipelineError('prerequisite', problems.map(({ what }) => what).join(' '), {
       hint: problems.map(({ cure }) => cure).join(' '),
@@ -96,7 +96,9 @@ async function takeIn({ ctx, pipeline, source, fresh, waiting }: AddingParts, ta
   // Only now: what it was like before nobody was told to follow it.
   const found: readonly SourceTable[] = await source.discover(tables, pipeline.definition.source.columns);
   const busPartitions = await createTopics(ctx, name, follows ? found : []);
-  const records = found.map((table) => plannedTable(ctx, { anchor, l0: null, table, busPartitions }));
+  const records = found.map((table) =>
+    plannedTable(ctx, { anchor, l0: null, table, busPartitions, adopts: pipeline.definition.replicationType === 'cdc' }),
+  );
   await storeAdded(ctx, pipeline, records);
   for (const { epoch, table } of records) {
     fresh.add(epoch);

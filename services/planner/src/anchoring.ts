@@ -57,7 +57,9 @@ export async function anchorPipeline(
     ? await slotAnchor(ctx, definition.name, tables, source)
     : await slotlessAnchor(ctx, definition.name, tables, source);
   // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
-  const records = tables.map((table) => plannedTable(ctx, { anchor, l0: follows ? anchor.l0 : null, table, busPartitions }));
+  const records = tables.map((table) =>
+    plannedTable(ctx, { anchor, l0: follows ? anchor.l0 : null, table, busPartitions, adopts: adopts(stored.value) }),
+  );
   loose.add(anchor, begun.version);
   if (!(await storeAnchor(ctx, begun, anchor, records))) {
     const now = await readRecord<PipelineRecord>(ctx.state, stored.key);
@@ -69,6 +71,11 @@ export async function anchorPipeline(
   loose.stored(anchor);
   ctx.failpoint('anchor-stored');
   return records.map(({ epoch }) => epoch);
+}
+
+/** Type `cdc` begins with what the sink has, unless a copy was asked for: that is what repairs one. */
+function adopts({ definition, request }: PipelineRecord): boolean {
+  return definition.replicationType === 'cdc' && request !== 'resnapshot';
 }
 
 async function slotAnchor(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[], source: Source): Promise<Anchor> {
@@ -97,7 +104,7 @@ async function checked(ctx: ServiceContext, pipeline: PipelineRecord, source: So
   });
   const tables = unfit.length > 0 ? [] : await source.discover(ids, definition.source.columns);
   const schemas = tables.map(({ schema }) => schema);
-  const problems = [...unfit, ...(await sink.check(definition.name, ids, schemas))];
+  const problems = [...unfit, ...(await sink.check(definition.name, ids, schemas, adopts(pipeline)))];
   if (problems.length > 0) {
     ctx.log.warn('pipeline cannot start', { pipeline: definition.name, problems: problems.length });
     throw new PipelineError('prerequisite', problems.map((problem) => problem.what).join(' '), {
@@ -226,11 +233,14 @@ export function plannedTable(
     l0,
     table,
     busPartitions,
+    adopts = false,
   }: {
     readonly anchor: Anchor;
     readonly l0: Position | null;
     readonly table: SourceTable;
     readonly busPartitions: ReadonlyMap<TableId, number>;
+    /** It begins with what the sink has. */
+    readonly adopts?: boolean;
   },
 ): TableRecord {
   return {
@@ -243,6 +253,7 @@ export function plannedTable(
     storage: table.storage,
     l0,
     l1Requested: false,
+    ...(adopts ? { adopts } : {}),
     partitions: 0,
     voids: 0,
     estimatedRows: table.estimatedRows,

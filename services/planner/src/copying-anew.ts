@@ -23,8 +23,9 @@ export async function beginCopies(parts: CopyParts): Promise<boolean> {
     const stored = await readRecord<TableRecord>(parts.ctx.state, stateKeys.table(parts.pipeline.definition.name, table));
     const ofThis = stored?.value.anchor === parts.pipeline.anchor?.id ? stored : undefined;
     const isRecorded = recordedTables(parts.pipeline).includes(table);
-    if (!isRecorded || ofThis?.value.phase === 'planned') await takeFromList(parts, table, []);
-    else if (ofThis !== undefined && ofThis.value.phase !== 'built') begun = (await beginCopy(parts, ofThis)) || begun;
+    const { phase, adopts = false } = ofThis?.value ?? {};
+    if (!isRecorded || (phase === 'planned' && !adopts)) await takeFromList(parts, table, []);
+    else if (ofThis !== undefined && phase !== 'built' && phase !== 'planned') begun = (await beginCopy(parts, ofThis)) || begun;
   }
   return begun;
 }
@@ -42,6 +43,7 @@ async function beginCopy(parts: CopyParts, stored: Stored<TableRecord>): Promise
 
 async function nextEpoch({ ctx, pipeline, source }: CopyParts, before: TableRecord): Promise<TableRecord> {
   const { name } = pipeline.definition;
+  const { adopts: _, ...kept } = before; // This one is a copy.
   const { table } = before;
   const hint = `Run: nanosync pipeline resnapshot ${name}`;
   const [drift] = await source.drift(name, [before]);
@@ -50,7 +52,7 @@ async function nextEpoch({ ctx, pipeline, source }: CopyParts, before: TableReco
   const [found] = await source.discover([table], pipeline.definition.source.columns);
   if (found === undefined) throw new PipelineError('table-changed', `Table ${table} is gone.`, { hint });
   return {
-    ...before,
+    ...kept,
     phase: step(TABLE_MACHINE, before.phase, 'resnapshot'),
     epoch: ctx.ids.next(),
     schema: found.schema,

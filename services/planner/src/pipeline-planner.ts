@@ -82,7 +82,7 @@ export class PipelinePlanner implements AsyncDisposable {
     if (next !== undefined) return this.turn(stored, next);
     if (pipeline.intent.run === 'paused') return 'idle';
     if (pipeline.intent.sink === 'paused') await this.closeSink();
-    if (pipeline.request === 'resnapshot' && pipeline.phase !== 'created') return this.begin(stored);
+    if (pipeline.request !== null && pipeline.phase !== 'created') return this.begin(stored);
     if (pipeline.phase === 'created') return this.anchor(stored);
     if (pipeline.phase === 'completed' && tablesToAdd(pipeline).length > 0) {
       await this.move('plan', (record) => record);

@@ -29,16 +29,17 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
   for (const { value } of tables)
     if (value.l0 === null) await source.mark({ kind: 'generation', pipeline: name, table: value.table, epoch: value.epoch });
   const log = new WaitLog(ctx);
-  // Invariant 'visibility-fence': ranges, and with them reads, come after it.
-  await source.fence({
-    signal: ctx.signal,
-    onWait: (waits) => {
-      if (waits.length === 0) return; // Nobody is named yet, or the last one has just ended.
-      const text = waitText(waits);
-      log.warn('snapshot waits for open transactions', { pipeline: name, table: tables.map(({ value }) => value.table).join() }, waits);
-      waiting(`The snapshot waits for transactions that began before it: ${text}`).catch(() => undefined);
-    },
-  });
+  // Invariant 'visibility-fence': ranges, and with them reads, come after it. Where nothing is read, what is not yet visible is only older.
+  if (tables.some(({ value }) => value.adopts !== true))
+    await source.fence({
+      signal: ctx.signal,
+      onWait: (waits) => {
+        if (waits.length === 0) return; // Nobody is named yet, or the last one has just ended.
+        const text = waitText(waits);
+        log.warn('snapshot waits for open transactions', { pipeline: name, table: tables.map(({ value }) => value.table).join() }, waits);
+        waiting(`The snapshot waits for transactions that began before it: ${text}`).catch(() => undefined);
+      },
+    });
   if (ctx.signal.aborted) return;
   for (const stored of tables) {
     parts.fresh.delete(stored.value.epoch);
@@ -52,7 +53,8 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
  * knows any more. The new epoch's L0 is the place of its marker.
  */
 export async function renewEpoch({ ctx, fresh }: Parts, stored: Stored<TableRecord>): Promise<Stored<TableRecord>> {
-  if (fresh.has(stored.value.epoch)) return stored;
+  // Nothing is read under an epoch that adopts; another one would leave out what came between the two.
+  if (fresh.has(stored.value.epoch) || stored.value.adopts === true) return stored;
   const epoch = ctx.ids.next();
   const { view: _, ...table } = stored.value;
   const value: TableRecord = { ...table, epoch, l0: null, l1Requested: false, partitions: 0 };
@@ -67,7 +69,7 @@ export async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stor
   const { name, snapshot } = pipeline.definition;
   const { table, epoch, schema, storage, estimatedRows, voids } = stored.value;
   const options = { targetRows: snapshot.targetRowsPerPartition, whole: voids >= VOIDS_BEFORE_WHOLE };
-  const ranges = await source.partition({ schema, storage, estimatedRows }, options);
+  const ranges = stored.value.adopts === true ? [] : await source.partition({ schema, storage, estimatedRows }, options);
   for (let from = 0; from < ranges.length; from += LEDGER_CHUNK) {
     const chunk = ranges.slice(from, from + LEDGER_CHUNK).map((range, index) => {
       const partition = from + index;
@@ -84,7 +86,8 @@ export async function storeRanges({ ctx, pipeline, source }: Parts, stored: Stor
     throw new PipelineError('conflict', `Another planner changed table ${table} meanwhile.`);
   }
   ctx.failpoint('plan-stored');
-  ctx.log.info('snapshot planned', { table, partitions: ranges.length, rows: Math.round(estimatedRows) });
+  if (stored.value.adopts === true) ctx.log.info('table follows without a copy', { table });
+  else ctx.log.info('snapshot planned', { table, partitions: ranges.length, rows: Math.round(estimatedRows) });
 }
 
 /**

@@ -85,6 +85,7 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
       await sink.discard(generation);
       return false;
     }
+    if (record.adopts === true) return await adopt(work, generation, record);
     if (record.partitions > 0) {
       const staged = await sink.staged(generation);
       const rowsStaged = staged.reduce((sum, { rows }) => sum + rows, 0);
@@ -98,6 +99,18 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
     }
     await ctx.clock.sleep(sink.pace?.lookEveryMs ?? GATE_EVERY_MS, ctx.signal);
   }
+}
+
+/** Begins with the rows that the sink has. False when the signal aborted, or the epoch was given up, before its place in the stream is known. */
+async function adopt({ ctx, pipeline, sink, report }: TableWork, generation: GenerationId, { schema }: TableRecord): Promise<boolean> {
+  const start = await findGenerationStart(ctx, ctx.topics.changes(generation.pipeline, generation.table), generation);
+  if (start === undefined) return false;
+  const { l0, topicId, partitions } = start;
+  const { rows } = await sink.adopt({ generation, anchor: pipeline.anchor?.id ?? '', schema, l0, topicId, start: partitions });
+  ctx.failpoint('generation-built');
+  await report.set({ built: true, rowsBuilt: rows, rowsStaged: 0, partitionsDurable: 0 }, true);
+  ctx.log.info('table adopted', { table: generation.table, rows });
+  return true;
 }
 
 /** Nothing follows a copy: users see it at once, and only then is it called built. Then waits until the table gets another epoch. */

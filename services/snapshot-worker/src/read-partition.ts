@@ -55,7 +55,7 @@ const PROGRESS_EVERY_MS = 5000;
 export async function readPartition(ctx: ServiceContext, task: PartitionTask, tools: ReadTools, moved: () => void): Promise<void> {
   const pipeline = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(task.pipeline)))?.value;
   const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
-  if (pipeline === undefined || table === undefined || table.epoch !== task.epoch) return;
+  if (pipeline === undefined || table === undefined || table.epoch !== task.epoch || table.adopts === true) return;
   if (!isRangeWanted(pipeline, task, table.anchor)) return giveBack(ctx, task);
   const attempt = await take(ctx, task, tools.reader);
   if (attempt === undefined) return;

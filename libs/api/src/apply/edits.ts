@@ -114,17 +114,51 @@ function sinkOutcomes({ stored, wanted }: Change): readonly Outcome[] {
   ];
 }
 
-/** Where nothing is anchored yet the new type is the first. Otherwise another type is another life: users see what there is until it is copied. */
-function typeOutcomes({ stored, wanted: { replicationType } }: Change): readonly Outcome[] {
+/** Where nothing is anchored yet the new type is the first. */
+function typeOutcomes({ stored, wanted: { replicationType: to } }: Change): readonly Outcome[] {
   const from = stored.definition.replicationType;
-  if (from === 'query' || replicationType === 'query' || from === 'cdc' || replicationType === 'cdc')
-    return [cannotChange('replication_type')];
-  if (stored.phase === 'created') return [effect(`begins as ${replicationType}`)];
-  const text =
-    replicationType === 'snapshot'
-      ? 'changes are followed no longer, and slot and publication go: all tables are copied once more, as of one moment, and users see the rows of now until that is done'
-      : 'all tables are copied anew and then followed: users see the rows of the last copy until that is done';
-  return [{ kind: 'effect', effect: text, becomes: (record) => ({ ...record, request: 'resnapshot' }) }];
+  if (from === 'query' || to === 'query') return [cannotChange('replication_type')];
+  if (stored.phase === 'created') return [effect(`begins as ${to}`)];
+  switch (to) {
+    case 'snapshot':
+      return [
+        becoming(
+          'changes are followed no longer, and slot and publication go: all tables are copied once more, as of one moment, and users see the rows of now until that is done',
+          (record) => ({ ...record, request: 'resnapshot' }),
+        ),
+      ];
+    case 'cdc_backfill':
+      return [
+        becoming('all tables are copied anew and then followed: users see the rows of now until that is done', (record) =>
+          from === 'snapshot'
+            ? { ...record, request: 'resnapshot' }
+            : (afterCommand(record, { kind: 'resnapshot', table: null }) ?? record),
+        ),
+      ];
+    case 'cdc':
+      return [from === 'snapshot' ? followCopy() : withoutCopy(stored)];
+  }
+}
+
+function followCopy(): Outcome {
+  return becoming('changes are followed from now on, and the rows that were copied stay: what changed in between is missing', (record) => ({
+    ...record,
+    request: 'adopt',
+  }));
+}
+
+/** Its copy is done, or would leave tables half copied. */
+function withoutCopy({ phase }: PipelineRecord): Outcome {
+  if (phase === 'streaming')
+    return effect('nothing changes: the rows are copied and changes are followed; tables that are added later are not copied');
+  return {
+    kind: 'refused',
+    why: `is ${phase}, and rows would be missing in the tables that are not copied yet: switch to cdc once it is streaming, or take those tables out.`,
+  };
+}
+
+function becoming(text: string, becomes: (record: PipelineRecord) => PipelineRecord): Outcome {
+  return { kind: 'effect', effect: text, becomes };
 }
 
 /** A table that was not taken in yet may go again. */
@@ -140,9 +174,7 @@ function tableOutcomes(change: Change): readonly Outcome[] {
       },
     ];
   const outcomes = [
-    ...addedTables(change).map((table) =>
-      effect(`table ${table} is added: it will be copied${followsChanges(wanted) ? ' and then followed' : ''}${whenAdded(stored)}`),
-    ),
+    ...addedTables(change).map((table) => effect(`table ${table} is added: ${becomingOf(wanted)}${whenAdded(stored)}`)),
     ...gone.map((table) => effect(`table ${table} is not added`)),
   ];
   return outcomes.length > 0 ? outcomes : [effect('its tables are listed in another order')];
@@ -161,6 +193,11 @@ function columnOutcomes({ stored, wanted }: Change): readonly Outcome[] {
     }),
   );
   return outcomes.length > 0 ? outcomes : [effect('columns are kept back of tables that are not copied yet')];
+}
+
+function becomingOf({ replicationType }: PipelineDefinition): string {
+  if (replicationType === 'cdc') return 'its changes will be followed, and none of its rows copied';
+  return `it will be copied${replicationType === 'cdc_backfill' ? ' and then followed' : ''}`;
 }
 
 function whenAdded({ phase, failure }: PipelineRecord): string {

@@ -7,6 +7,8 @@ export interface SinkCheckRequest {
   readonly tables: readonly TableId[];
   /** Of the tables whose columns are known: none when the source has problems of its own. */
   readonly schemas: readonly TableSchema[];
+  /** They begin with what the sink has under their names. */
+  readonly adopts: boolean;
 }
 
 /** How a preflight reaches sources and sinks. Connections are handed over with their references; they are resolved behind this. */
@@ -81,7 +83,8 @@ async function sinkProblems(
   definition: PipelineDefinition,
   schemas: readonly TableSchema[],
 ): Promise<readonly Problem[]> {
-  const request = { pipeline: definition.name, tables: targetsOf(definition) as readonly TableId[], schemas };
+  const adopts = definition.replicationType === 'cdc';
+  const request = { pipeline: definition.name, tables: targetsOf(definition) as readonly TableId[], schemas, adopts };
   return await ports.checkSink(definition.sink.connection, request);
 }
 

@@ -135,9 +135,9 @@ export interface Sink extends AsyncDisposable {
 
   /**
    * Problems that would keep these tables from being written (taken names, rights, columns); touches nothing. `schemas` are
-   * those of the tables whose columns are known.
+   * those of the tables whose columns are known. `adopts`: their generations begin with what is under their names (see `adopt`).
    */
-  check(pipeline: string, tables: readonly TableId[], schemas?: readonly TableSchema[]): Promise<readonly Problem[]>;
+  check(pipeline: string, tables: readonly TableId[], schemas?: readonly TableSchema[], adopts?: boolean): Promise<readonly Problem[]>;
 
   /**
    * Makes this token the only loader of the pipeline's rows and returns the next offset of each bus partition. `stream` names what the
@@ -160,6 +160,20 @@ export interface Sink extends AsyncDisposable {
     readonly anchor: string;
     readonly schema: TableSchema;
     readonly partitions: number;
+    readonly l0: Position;
+    readonly topicId: string;
+    readonly start: readonly { readonly next: number; readonly session: number }[];
+  }): Promise<{ readonly rows: number }>;
+  /**
+   * Begins the generation without a copy, once: a fresh physical table with the rows that are under the table's name, if there are any, each below every
+   * change, progress at `start`, and the name. A table that nanosync did not make must have the schema's columns and one row a key, else
+   * `prerequisite`; it stays under another name. A copy of the pipeline that nothing followed is replaced. A generation that followed
+   * changes is refused with `gap`, as what came since its last one would be missing. Does nothing when it exists. Returns the rows it began with.
+   */
+  adopt(request: {
+    readonly generation: GenerationId;
+    readonly anchor: string;
+    readonly schema: TableSchema;
     readonly l0: Position;
     readonly topicId: string;
     readonly start: readonly { readonly next: number; readonly session: number }[];

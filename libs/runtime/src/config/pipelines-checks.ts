@@ -1,16 +1,13 @@
 import { referenceProblem } from '../secrets.ts';
 import type { LooseConnection, LooseFile, LoosePipeline } from './pipelines-loose.ts';
 import type { ConnectionType } from './pipelines-schema.ts';
-import { CONNECTION_TYPES, REPLICATION_NAMES, sinkPlace } from './pipelines-schema.ts';
+import { CONNECTION_TYPES, sinkPlace } from './pipelines-schema.ts';
 import { checkQuery } from './query-checks.ts';
 import { nearest } from './suggest.ts';
 import type { ConfigPath, ConfigProblems } from './yaml-file.ts';
 
 /** Sinks in which names that differ in case alone are one. */
 const IGNORES_CASE: Readonly<Record<string, string>> = { duckdb: 'DuckDB', bigquery: 'BigQuery' };
-
-/** The replication types that are built. */
-const READY_TYPES: readonly string[] = ['cdc_backfill', 'snapshot', 'query'];
 
 const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,39}$/;
 
@@ -81,9 +78,6 @@ function checkPipeline(pipeline: LoosePipeline, path: ConfigPath, connections: r
     const rule = 'use lower-case letters, digits, _ and -, at most 40, with a letter or digit first';
     problems.add([...path, 'name'], `${JSON.stringify(name)} cannot be a pipeline name; ${rule}`);
   }
-  const known = Object.entries(REPLICATION_NAMES).find(([word]) => word === replicationType);
-  if (known !== undefined && !READY_TYPES.includes(known[1]))
-    problems.add([...path, 'replication_type'], `${replicationType} is not there yet; use ${READY_TYPES.join(' or ')}`);
   if (source !== undefined) checkRole(source, 'source', [...path, 'source', 'connection'], connections, problems);
   if (sink !== undefined) checkRole(sink, 'sink', [...path, 'sink', 'connection'], connections, problems);
   if (tables !== undefined) checkTables(tables, [...path, 'source', 'tables'], problems);

@@ -181,10 +181,14 @@ describe('a wrong pipelines file', () => {
     expect(found[0]).toMatch(/^p\.yaml:\d+: /);
   });
 
-  it.each(['cdc', 'cdc_only'])('says that replication_type %s is not there yet', (type) => {
-    expect(refused('    source:', `    replication_type: ${type}\n    source:`)).toEqual([
-      `p.yaml:11: pipelines[0].replication_type ${type} is not there yet; use cdc_backfill or snapshot or query`,
-    ]);
+  it.each([
+    ['cdc', 'cdc'],
+    ['cdc_only', 'cdc'],
+    ['snapshot', 'snapshot'],
+    ['snapshot_only', 'snapshot'],
+  ])('knows replication_type %s as %s', (written, known) => {
+    const [definition] = parse(SPEC_PIPELINE.replace(/ {4}replication_type.*\n/, '').replace('    source:', `    replication_type: ${written}\n    source:`));
+    expect(definition?.replicationType).toBe(known);
   });
 
   it('lists the replication types for one that never was', () => {

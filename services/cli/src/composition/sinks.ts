@@ -38,10 +38,10 @@ export async function checkSink(
   parts: SinkParts,
 ): Promise<readonly Problem[]> {
   requireType(connection, TYPES, 'sink');
-  const { pipeline, tables, schemas } = request;
+  const { pipeline, tables, schemas, adopts } = request;
   if (connection.type === 'duckdb') return checkDuckdb(connection, request, options);
   await using sink = await openSink(connection, options, parts);
-  return await sink.check(pipeline, tables, schemas);
+  return await sink.check(pipeline, tables, schemas, adopts);
 }
 
 async function openDuckdb(connection: ConnectionDefinition, { memoryLimitBytes, log }: SinkOptions): Promise<Sink> {
@@ -53,7 +53,7 @@ async function openDuckdb(connection: ConnectionDefinition, { memoryLimitBytes, 
 
 async function checkDuckdb(
   connection: ConnectionDefinition,
-  { pipeline, tables, schemas }: SinkCheckRequest,
+  { pipeline, tables, schemas, adopts }: SinkCheckRequest,
   options: SinkOptions,
 ): Promise<readonly Problem[]> {
   const path = duckdbPath(connection);
@@ -62,7 +62,7 @@ async function checkDuckdb(
   if (!existsSync(path)) return [...absentFileProblems(path), ...naming];
   if (naming.length > 0) return naming;
   await using sink = await openDuckdb(connection, options);
-  return await sink.check(pipeline, tables, schemas);
+  return await sink.check(pipeline, tables, schemas, adopts);
 }
 
 /** A file that is not there yet is made by the first write: here it only matters whether that will work. */

@@ -1,0 +1,111 @@
+import type { BusProgress, GenerationId, Sink } from '@nanosync/core';
+import { PipelineError, positionBelowAll, rowSchemaJson } from '@nanosync/core';
+import { clusteringOf, columnProblem, POSITION_COLUMN, physicalFields, primaryKeyOf } from './column-types.ts';
+import { epochState, insertProgress, of, PROGRESS_COLUMNS, whereEpoch } from './epochs.ts';
+import { dropPhysical, dropStaging } from './generations.ts';
+import { raisedBy } from './google-error.ts';
+import { hash, hashOf, physicalName, progressName, viewName } from './names.ts';
+import { column, demand, text, transaction } from './sql.ts';
+import { currentEpoch, giveName, requireName, showView } from './views.ts';
+import type { Warehouse } from './warehouse.ts';
+import { fieldsOf } from './warehouse.ts';
+
+type AdoptRequest = Parameters<Sink['adopt']>[0];
+
+/**
+ * Begins a generation with the rows of the pipeline's last copy, or with none: one job in all, whoever asks for it and however often. A table that
+ * nanosync did not make is refused like any taken name: BigQuery has no step that gives its name away and takes its rows at once.
+ */
+export async function adopt(warehouse: Warehouse, request: AdoptRequest): Promise<{ readonly rows: number }> {
+  const { generation: id, schema } = request;
+  const before = await epochState(warehouse, id);
+  if (before.state === 'gone') throw givenUp(id);
+  if (before.state === 'none') {
+    const problem = columnProblem(schema);
+    if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
+    await requireName(warehouse, id.pipeline, id.table);
+    await begin(warehouse, request, await unfollowed(warehouse, id));
+  }
+  const built = await epochState(warehouse, id);
+  if (built.state !== 'built') throw givenUp(id);
+  await giveName(warehouse, id, 'switch');
+  await showView(warehouse, id.table);
+  await dropStaging(warehouse, id);
+  return { rows: built.rowsBuilt };
+}
+
+function givenUp(id: GenerationId): PipelineError {
+  return new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+}
+
+/** The copy that users see. One that followed changes has passed some that would be missing in the new generation. */
+async function unfollowed(warehouse: Warehouse, id: GenerationId): Promise<GenerationId | undefined> {
+  const epoch = await currentEpoch(warehouse, id.pipeline, id.table);
+  if (epoch === undefined) await requireFree(warehouse, id);
+  if (epoch === undefined || epoch === id.epoch) return undefined;
+  const current = { ...id, epoch };
+  const state = await epochState(warehouse, current);
+  if (state.state !== 'built') return undefined;
+  // Invariant 'no-silent-gap': what came between its last change and this generation's first is nowhere.
+  if (state.topicId !== '')
+    throw new PipelineError('gap', `${id.table} at the sink followed changes before, and what came since would be missing.`, {
+      hint: `Run: nanosync pipeline resnapshot ${id.pipeline}`,
+    });
+  return current;
+}
+
+/** What a deleted pipeline left would go with the switch, and its rows with it. */
+async function requireFree(warehouse: Warehouse, { table }: GenerationId): Promise<void> {
+  const name = viewName(table);
+  if ((await warehouse.describe(name)) !== undefined)
+    throw new PipelineError('prerequisite', `${name} in BigQuery is left of a pipeline that was deleted.`, { hint: 'Copy its rows elsewhere and drop it.' });
+}
+
+async function begin(warehouse: Warehouse, request: AdoptRequest, from: GenerationId | undefined): Promise<void> {
+  const { generation: id, schema } = request;
+  await warehouse.create(physicalName(id), physicalFields(schema), {
+    description: `Rows of ${id.table}, epoch ${id.epoch} of pipeline ${id.pipeline}. Read the view of the table's name.`,
+    clustering: clusteringOf(schema),
+    primaryKey: primaryKeyOf(schema),
+  });
+  await warehouse.create(progressName(id), fieldsOf(PROGRESS_COLUMNS));
+  const created = (await warehouse.describe(physicalName(id)))?.creationTime;
+  const jobs = await warehouse.jobs();
+  try {
+    // Invariant 'one-build': the job's id is made of the epoch alone, and BigQuery runs an id once.
+    await jobs.once(`adopt_${hashOf(id)}_${hash(String(created))}`, script(warehouse, request, from));
+  } catch (error) {
+    const raised = raisedBy(error);
+    if (raised === 'built') return;
+    if (raised !== 'gone') throw error;
+    await dropPhysical(warehouse, id);
+    throw givenUp(id);
+  }
+}
+
+function script(warehouse: Warehouse, { generation: id, ...request }: AdoptRequest, from: GenerationId | undefined): string {
+  const { schema, l0 } = request;
+  const generations = warehouse.meta('generations');
+  const events = (event: string) => `(SELECT COUNT(*) FROM ${generations} WHERE ${whereEpoch(id)} AND event = '${event}')`;
+  const physical = warehouse.table(physicalName(id));
+  const start = request.start.map((at, busPartition): BusProgress => ({ busPartition, ...at, last: l0, floor: null }));
+  const list = schema.columns.map(({ name }) => column(name)).join(', ');
+  // Invariant 'progress-in-the-sink': a row that no change of this stream wrote is below all of them.
+  const rows =
+    from === undefined
+      ? []
+      : [
+          `INSERT INTO ${physical} (${list}, ${POSITION_COLUMN})
+SELECT ${list}, ${text(positionBelowAll(l0))} FROM ${warehouse.table(physicalName(from))}`,
+        ];
+  return transaction([
+    demand(`${events('built')} = 0`, 'built'),
+    demand(`${events('gone')} = 0`, 'gone'),
+    ...rows,
+    insertProgress(warehouse, id, start, '0'),
+    `INSERT INTO ${generations}
+  (pipeline, tbl, epoch, event, id, anchor, physical, row_schema, l0, topic_id, rows_built, quarantined)
+SELECT ${of(id)}, 'built', '', ${text(request.anchor)}, ${text(physicalName(id))}, ${text(rowSchemaJson(schema))}, ${text(l0)},
+  ${text(request.topicId)}, (SELECT COUNT(*) FROM ${physical}), 0`,
+  ]);
+}
