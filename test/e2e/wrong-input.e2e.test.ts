@@ -115,10 +115,6 @@ describe('the file', () => {
       /:8: pipelines\[0\]\.snapshott is not a known key; did you mean snapshot\?/,
     );
     await refusedInput({ type: 'redshift' }, /:3: connections\[1\]\.type "redshift" is not a known type; known are postgres .* duckdb/);
-    await refusedInput(
-      { more: '    replication_type: query' },
-      /:8: .*replication_type query is not there yet; use cdc_backfill, cdc, snapshot/,
-    );
     await refusedInput({ more: '    replication_type: mirror' }, /:8: .*replication_type "mirror" is not known; known are cdc_backfill/);
     await refusedInput({ tables: 'public.good, public.good' }, /:6: .*"public\.good" is listed twice; keep one/);
     await refusedInput({ tables: 'good' }, /:6: .*"good" names no schema; did you mean public\.good\?/);

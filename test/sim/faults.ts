@@ -109,7 +109,13 @@ export const SLUGGISH: readonly FaultKind[] = [
 export const MAY_FAIL: Partial<Record<FaultKind, readonly RegExp[]>> = {
   // The anchor itself, while it is that young.
   'state rewound as it said': [/does not know/, /followed changes before/],
-  'state rewound further': [/followed changes before/, /beyond what is published/, /does not know/, /neither at the sink nor on the bus/, /The state store has/],
+  'state rewound further': [
+    /followed changes before/,
+    /beyond what is published/,
+    /does not know/,
+    /neither at the sink nor on the bus/,
+    /The state store has/,
+  ],
   'state wiped': [/does not know/],
   'bus restored': LOST_MESSAGES,
   'topic lost': [...LOST_MESSAGES, /is gone/, /created anew/],

@@ -206,7 +206,8 @@ class MemoryStore {
   private adopt(request: Parameters<Sink['adopt']>[0]): { readonly rows: number } {
     const { generation: id, schema } = request;
     const epoch = this.epochOf(id);
-    if (epoch.generation !== undefined) return { rows: epoch.generation.rowsBuilt };
+    const { generation: known } = epoch;
+    if (known !== undefined) return { rows: known.rowsBuilt };
     if (epoch.gone) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
     const problem = this.adoptionProblem(id.pipeline, schema);
     if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });

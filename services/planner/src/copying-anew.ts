@@ -15,7 +15,7 @@ interface CopyParts {
  * Begins the copies that users asked for beside the stream: a table goes from the list in the one write that gives it its new epoch, `planned`
  * and without L0. From there it goes the way of any later epoch: marker, fence, ranges. What users see of it goes on until the sink has the new
  * epoch where the older one is. A table of which nothing was read yet is copied anyway. One that is still below its L1 waits, so that there
- * are never more than two generations of it. True when one began.
+ * are never more than two generations of it; so does one that is still to begin with what the sink has. True when one began.
  */
 export async function beginCopies(parts: CopyParts): Promise<boolean> {
   let begun = false;
@@ -25,7 +25,8 @@ export async function beginCopies(parts: CopyParts): Promise<boolean> {
     const isRecorded = recordedTables(parts.pipeline).includes(table);
     const { phase, adopts = false } = ofThis?.value ?? {};
     if (!isRecorded || (phase === 'planned' && !adopts)) await takeFromList(parts, table, []);
-    else if (ofThis !== undefined && phase !== 'built' && phase !== 'planned') begun = (await beginCopy(parts, ofThis)) || begun;
+    else if (ofThis !== undefined && (adopts ? phase === 'following' : phase !== 'built'))
+      begun = (await beginCopy(parts, ofThis)) || begun;
   }
   return begun;
 }

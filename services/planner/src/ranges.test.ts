@@ -3,7 +3,7 @@ import { listRecords, positionOf, RECORD_VERSION, RUNNING, stateKeys, tableIdOf 
 import { FakeClock, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { Ledger } from './ledger.ts';
-import { planRanges, voidPlan } from './ranges.ts';
+import { planRanges, renewEpoch, voidPlan } from './ranges.ts';
 import { TaskPublisher } from './task-publisher.ts';
 import { emitTasks } from './tasks.ts';
 
@@ -121,6 +121,17 @@ test('a planner that is stopped while it waits at the fence hands out nothing', 
   fence.resolve();
   await planned;
   expect(await ledger()).toEqual([]);
+});
+
+test('a table that adopts keeps its epoch, whoever plans it, and nothing of it is fenced or read', async () => {
+  const { parts, tables, calls, ledger, state } = await planning({ l0: false });
+  const stored = { ...tables[0]!, value: { ...tables[0]!.value, adopts: true as const } };
+  const another = { ...parts, fresh: new Set<string>() };
+  expect(await renewEpoch(another, stored)).toBe(stored);
+  await planRanges({ ...another, tables: [stored] });
+  expect(calls).toEqual(['mark generation']);
+  expect(await ledger()).toEqual([]);
+  expect((await state.get(stored.key))?.value).toMatchObject({ phase: 'snapshotting', epoch: 'e', partitions: 0, adopts: true });
 });
 
 test('a later epoch is marked in the log before its fence', async () => {

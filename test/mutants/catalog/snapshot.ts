@@ -118,7 +118,7 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     invariant: 'cover',
     does: 'A planner that takes over plans anew under an epoch of which ranges may be handed out already.',
     file: `${PLANNER}/ranges.ts`,
-    find: 'if (fresh.has(stored.value.epoch)) return stored;',
+    find: 'if (fresh.has(stored.value.epoch) || stored.value.adopts === true) return stored;',
     replace: 'if (fresh.has(stored.value.epoch) || stored.value.l0 !== null) return stored;',
     test: planner(
       'table-planner',
@@ -343,6 +343,15 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
       file: 'libs/source-postgres/src/view.pg.test.ts',
       title: '%s after the view was opened is noticed: the catalog is not read in the view',
     },
+  },
+  {
+    name: 'adopting-epoch-renewed',
+    invariant: 'no-silent-gap',
+    does: 'A table that begins with what the sink has begins again at another place, and what came in between is missing.',
+    file: `${PLANNER}/ranges.ts`,
+    find: ' || stored.value.adopts === true) return stored;',
+    replace: ') return stored;',
+    test: planner('ranges', 'a table that adopts keeps its epoch, whoever plans it, and nothing of it is fenced or read'),
   },
   {
     name: 'worker-reads-ahead-of-the-bus',

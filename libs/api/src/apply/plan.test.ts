@@ -152,6 +152,25 @@ describe('every edit of a definition', () => {
     expect(await planApply(state, [wanted])).toMatchObject([{ outcome: 'unchanged' }]);
   });
 
+  it.each([
+    ['cdc', 'cdc_backfill', 'streaming', { intent: { copyAnew: ['s.a', 's.b'] }, request: null }],
+    ['cdc', 'cdc_backfill', 'failed', { request: 'resnapshot' }],
+    ['cdc_backfill', 'cdc', 'streaming', { request: null, intent: { copyAnew: [] } }],
+    ['snapshot', 'cdc', 'completed', { request: 'adopt' }],
+    ['cdc', 'snapshot', 'streaming', { request: 'resnapshot' }],
+  ] as const)('of replication_type from %s to %s while %s', async (from, to, phase, becomes) => {
+    const before = { ...RECORD, definition: { ...OLD, replicationType: from }, phase };
+    await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);
+    await storeDefinitions(state, await planApply(state, [{ ...OLD, replicationType: to }]), { clock, confirmed: false });
+    expect(await stored()).toMatchObject({ ...becomes, phase, definition: { replicationType: to } });
+  });
+
+  it('of replication_type to cdc is refused while tables are copied: their rows would be missing', async () => {
+    const before = { ...RECORD, phase: 'snapshotting' as const };
+    await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);
+    await expect(planApply(state, [{ ...OLD, replicationType: 'cdc' }])).rejects.toThrow('rows would be missing');
+  });
+
   it('of replication_type before anything is anchored is only another definition', async () => {
     const before: PipelineRecord = { ...newPipeline(OLD, 5) };
     await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);

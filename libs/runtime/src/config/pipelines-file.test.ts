@@ -187,7 +187,9 @@ describe('a wrong pipelines file', () => {
     ['snapshot', 'snapshot'],
     ['snapshot_only', 'snapshot'],
   ])('knows replication_type %s as %s', (written, known) => {
-    const [definition] = parse(SPEC_PIPELINE.replace(/ {4}replication_type.*\n/, '').replace('    source:', `    replication_type: ${written}\n    source:`));
+    const [definition] = parse(
+      SPEC_PIPELINE.replace(/ {4}replication_type.*\n/, '').replace('    source:', `    replication_type: ${written}\n    source:`),
+    );
     expect(definition?.replicationType).toBe(known);
   });
 
