@@ -58,7 +58,9 @@ async function unfollowed(warehouse: Warehouse, id: GenerationId): Promise<Gener
 async function requireFree(warehouse: Warehouse, { table }: GenerationId): Promise<void> {
   const name = viewName(table);
   if ((await warehouse.describe(name)) !== undefined)
-    throw new PipelineError('prerequisite', `${name} in BigQuery is left of a pipeline that was deleted.`, { hint: 'Copy its rows elsewhere and drop it.' });
+    throw new PipelineError('prerequisite', `${name} in BigQuery is left of a pipeline that was deleted.`, {
+      hint: 'Copy its rows elsewhere and drop it.',
+    });
 }
 
 async function begin(warehouse: Warehouse, request: AdoptRequest, from: GenerationId | undefined): Promise<void> {

@@ -241,7 +241,9 @@ class MemoryStore {
       topicId: request.topicId,
       rowsBuilt: rows.size,
       rows,
-      current: this.keptOf(request.generation.table).length === 0 && !this.others(request.generation).some((other) => other.generation?.current === true),
+      current:
+        this.keptOf(request.generation.table).length === 0 &&
+        !this.others(request.generation).some((other) => other.generation?.current === true),
       owner: '',
       changesApplied: 0,
       quarantined: complete.reduce((sum, partition) => sum + partition.quarantined, 0),
