@@ -70,6 +70,7 @@ export class Oracle {
     this.sink = new SinkOracle({
       versions,
       read: (table) => warehouse().read(table),
+      filled: (table) => warehouse().filled(table),
       l0Of: (epoch) => this.state.l0Of(epoch) ?? this.bus.l0Of(epoch),
       l1Of: (epoch) => this.bus.l1Of(epoch),
       fedBeside: ({ table, epoch }) => {

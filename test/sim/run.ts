@@ -179,8 +179,9 @@ class Run {
     const captured = (await readRecord<CaptureRecord>(this.world.state(), stateKeys.capture(PIPELINE)))?.value.tables[table];
     const l0 = record?.l0 ?? captured?.l0;
     if (record?.adopts !== true || l0 === undefined) return db.rowsOf(table);
-    const isLost = this.world.hasRenamed || this.striker.struck.some(({ kind }) => kind === 'warehouse lost');
-    return adoptedRows(db, table, l0, isLost ? [] : rowsAtSink());
+    // Where nobody took them away or used them before, the rows are those of the beginning.
+    const isOther = this.world.hasRenamed || this.wasDeleted || this.striker.struck.some(({ kind }) => kind === 'warehouse lost');
+    return adoptedRows(db, table, l0, (isOther && this.world.beganWith(record.epoch)) || rowsAtSink());
   }
 
   /** Each table is at the sink what the source was at the one moment that all of its ranges were read of. */

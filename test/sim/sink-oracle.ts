@@ -7,6 +7,8 @@ export interface SinkOracleParts {
   readonly versions: Versions;
   /** What users see of a table. */
   readonly read: (table: TableId) => readonly Row[] | undefined;
+  /** The rows of a table that somebody else made. */
+  readonly filled: (table: TableId) => readonly Row[] | undefined;
   readonly l0Of: (epoch: string) => Position | undefined;
   readonly l1Of: (epoch: string) => Position | undefined;
   readonly violated: (what: string) => void;
@@ -22,6 +24,8 @@ export class SinkOracle {
   private readonly progress = new Map<string, Position>();
   private readonly live = new Set<TableId>();
   private readonly built = new Map<string, number>();
+  /** What users saw before an epoch that adopts was made: a late request of one that is there says nothing. */
+  readonly beganWith = new Map<string, readonly Row[]>();
 
   constructor(parts: SinkOracleParts) {
     this.parts = parts;
@@ -58,6 +62,9 @@ export class SinkOracle {
       },
       adopt: async (request) => {
         wrote('build');
+        const { epoch, table } = request.generation;
+        if (isSeen() && (await sink.generation(request.generation)) === undefined)
+          this.beganWith.set(epoch, this.parts.filled(table) ?? this.parts.read(table) ?? []);
         const adopted = await sink.adopt(request);
         await look(request.generation);
         return adopted;
@@ -93,6 +100,10 @@ export class SinkOracle {
     const l1 = this.parts.l1Of(id.epoch);
     if (l1 !== undefined && status.progress.every(({ last }) => comparePositions(last, l1) >= 0)) this.live.add(id.table);
     const rows = this.parts.read(id.table) ?? [];
-    for (const wrong of this.parts.versions.look(id.table, rows, this.live.has(id.table))) this.parts.violated(wrong);
+    for (const wrong of this.parts.versions.look(id.table, rows, {
+      isLive: this.live.has(id.table),
+      mayGoEarly: this.beganWith.has(id.epoch),
+    }))
+      this.parts.violated(wrong);
   }
 }

@@ -1,4 +1,4 @@
-import type { Log, PipelineCommand, PipelineRecord, SinkPace, TableId } from '@nanosync/core';
+import type { Log, PipelineCommand, PipelineRecord, Row, SinkPace, TableId } from '@nanosync/core';
 import { afterCommand, isKind, newPipeline, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import type { MemoryBusStore } from '@nanosync/testkit';
 import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
@@ -118,9 +118,11 @@ export class World {
     await this.state().put(key, newPipeline(definition, this.clock.nowMs()), 0);
   }
 
-  /** What `nanosync pipeline resnapshot` stores. */
+  /** What `nanosync pipeline resnapshot` stores; nothing where a pipeline that copies nothing has not begun. */
   async requestResnapshot(): Promise<void> {
-    await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) => ({ ...record, request: 'resnapshot' }));
+    await updateRecord<PipelineRecord>(this.state(), stateKeys.pipeline(PIPELINE), (record) =>
+      record.phase === 'created' && record.definition.replicationType === 'cdc' ? undefined : { ...record, request: 'resnapshot' },
+    );
   }
 
   /** What the commands of an operator store; false where nothing was, or the pipeline, as it stands, cannot be asked that. */
@@ -146,6 +148,11 @@ export class World {
   /** Calls back, once, when the pipeline is next stored in a phase. */
   onPhase(phase: string, come: () => void): void {
     this.oracle.state.phaseWaits.push({ phase, come: () => this.clock.after(0, come) });
+  }
+
+  /** What users saw of a table just before an epoch began with it. */
+  beganWith(epoch: string): readonly Row[] | undefined {
+    return this.oracle.sink.beganWith.get(epoch);
   }
 
   /** What users see of a table. */

@@ -57,6 +57,12 @@ describe('what is asked of a pipeline', () => {
     expect(() => afterCommand(record, { kind: 'resnapshot', table: 's.a' })).toThrow(/by itself/);
   });
 
+  it('copies nothing of a pipeline without a copy that has not begun, and says how to', () => {
+    const record: PipelineRecord = { ...created, definition: { ...created.definition, replicationType: 'cdc' } };
+    expect(() => afterCommand(record, { kind: 'resnapshot', table: null })).toThrow(/begins with what the sink has/);
+    expect(after({ ...record, phase: 'failed' }, { kind: 'resnapshot', table: null })).toMatchObject({ request: 'resnapshot' });
+  });
+
   it('never takes a deletion back, and drops tables once that was asked for', () => {
     const gone = after(streaming, { kind: 'delete', dropTables: true }, { kind: 'delete', dropTables: false });
     expect(gone.intent.deletion).toEqual({ dropTables: true });

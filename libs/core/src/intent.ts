@@ -72,6 +72,10 @@ function afterResnapshot(record: PipelineRecord, table: string | null): Pipeline
   if (PIPELINE_MACHINE[phase].resnapshot === null)
     throw new PipelineError('config', `pipeline ${name} is ${phase} and cannot be copied anew.`, { hint: 'Apply it under a new name.' });
   if (request === 'resnapshot') return undefined; // That copies everything.
+  if (phase === 'created' && definition.replicationType === 'cdc')
+    throw new PipelineError('config', `pipeline ${name} has not begun, and begins with what the sink has.`, {
+      hint: 'To copy its tables, apply it with replication_type: cdc_backfill.',
+    });
   if (definition.query !== undefined) return { ...record, request: 'resnapshot' };
   if (goesOn(record)) {
     const wanted = (table === null ? source.tables : [table]).filter((one) => !intent.copyAnew.includes(one));

@@ -1,19 +1,19 @@
-import type { BusProgress, GenerationId, Sink } from '@nanosync/core';
-import { PipelineError, positionBelowAll, rowSchemaJson } from '@nanosync/core';
+import type { BusProgress, GenerationId, Problem, Sink, TableId, TableSchema } from '@nanosync/core';
+import { PipelineError, positionBelowAll, rowSchemaJson, sameSchema, tableSchemaOf } from '@nanosync/core';
 import { clusteringOf, columnProblem, POSITION_COLUMN, physicalFields, primaryKeyOf } from './column-types.ts';
 import { epochState, insertProgress, of, PROGRESS_COLUMNS, whereEpoch } from './epochs.ts';
 import { dropPhysical, dropStaging } from './generations.ts';
 import { raisedBy } from './google-error.ts';
 import { hash, hashOf, physicalName, progressName, viewName } from './names.ts';
 import { column, demand, text, transaction } from './sql.ts';
-import { currentEpoch, giveName, requireName, showView } from './views.ts';
+import { giveName, nameOwner, requireName, showView } from './views.ts';
 import type { Warehouse } from './warehouse.ts';
 import { fieldsOf } from './warehouse.ts';
 
 type AdoptRequest = Parameters<Sink['adopt']>[0];
 
 /**
- * Begins a generation with the rows of the pipeline's last copy, or with none: one job in all, whoever asks for it and however often. A table that
+ * Begins a generation with the rows of the pipeline's last copy, with those that a deleted pipeline left, or with none: one job in all, whoever asks for it and however often. A table that
  * nanosync did not make is refused like any taken name: BigQuery has no step that gives its name away and takes its rows at once.
  */
 export async function adopt(warehouse: Warehouse, request: AdoptRequest): Promise<{ readonly rows: number }> {
@@ -21,9 +21,9 @@ export async function adopt(warehouse: Warehouse, request: AdoptRequest): Promis
   const before = await epochState(warehouse, id);
   if (before.state === 'gone') throw givenUp(id);
   if (before.state === 'none') {
-    const problem = columnProblem(schema);
-    if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
     await requireName(warehouse, id.pipeline, id.table);
+    const problem = columnProblem(schema) ?? (await adoptionProblem(warehouse, schema));
+    if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
     await begin(warehouse, request, await unfollowed(warehouse, id));
   }
   const built = await epochState(warehouse, id);
@@ -38,29 +38,41 @@ function givenUp(id: GenerationId): PipelineError {
   return new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
 }
 
-/** The copy that users see. One that followed changes has passed some that would be missing in the new generation. */
+interface Shown {
+  readonly id: GenerationId;
+  /** Of a generation that follows changes, or did: not empty. */
+  readonly topicId: string;
+  readonly rowSchema: string;
+}
+
+/** What users see under the name: a copy, a generation that follows, or what a deleted pipeline left. */
+async function shownOf(warehouse: Warehouse, table: TableId): Promise<Shown | undefined> {
+  const id = await nameOwner(warehouse, table);
+  if (id === undefined) return undefined;
+  const state = await epochState(warehouse, id);
+  if (state.state === 'kept') return { id, topicId: '', rowSchema: state.rowSchema };
+  return state.state === 'built' ? { id, topicId: state.topicId, rowSchema: state.rowSchema } : undefined;
+}
+
+/** What keeps a generation from beginning with what is under the table's name, where that name may be taken at all. */
+export async function adoptionProblem(warehouse: Warehouse, schema: TableSchema): Promise<Problem | undefined> {
+  const shown = await shownOf(warehouse, schema.table);
+  if (shown === undefined || sameSchema(tableSchemaOf(shown.rowSchema), schema)) return undefined;
+  return {
+    what: `${viewName(schema.table)} in BigQuery was copied with other columns or another key than ${schema.table} has now.`,
+    cure: 'Copy it anew by replication_type cdc_backfill or snapshot.',
+  };
+}
+
+/** The generation to begin with. One of this pipeline that followed changes has passed some that would be missing in the new one. */
 async function unfollowed(warehouse: Warehouse, id: GenerationId): Promise<GenerationId | undefined> {
-  const epoch = await currentEpoch(warehouse, id.pipeline, id.table);
-  if (epoch === undefined) await requireFree(warehouse, id);
-  if (epoch === undefined || epoch === id.epoch) return undefined;
-  const current = { ...id, epoch };
-  const state = await epochState(warehouse, current);
-  if (state.state !== 'built') return undefined;
+  const shown = await shownOf(warehouse, id.table);
   // Invariant 'no-silent-gap': what came between its last change and this generation's first is nowhere.
-  if (state.topicId !== '')
+  if (shown !== undefined && shown.topicId !== '')
     throw new PipelineError('gap', `${id.table} at the sink followed changes before, and what came since would be missing.`, {
       hint: `Run: nanosync pipeline resnapshot ${id.pipeline}`,
     });
-  return current;
-}
-
-/** What a deleted pipeline left would go with the switch, and its rows with it. */
-async function requireFree(warehouse: Warehouse, { table }: GenerationId): Promise<void> {
-  const name = viewName(table);
-  if ((await warehouse.describe(name)) !== undefined)
-    throw new PipelineError('prerequisite', `${name} in BigQuery is left of a pipeline that was deleted.`, {
-      hint: 'Copy its rows elsewhere and drop it.',
-    });
+  return shown?.id;
 }
 
 async function begin(warehouse: Warehouse, request: AdoptRequest, from: GenerationId | undefined): Promise<void> {

@@ -76,7 +76,7 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
   const applierOf = (id: GenerationId) => once(appliers, hashOf(id), () => new Applier(warehouse, id, aside));
   return {
     pace: paceOf(options.flushIntervalMs ?? DEFAULT_FLUSH_MS),
-    check: (pipeline, tables, schemas = []) => told(() => check(warehouse, pipeline, tables, schemas)),
+    check: (pipeline, tables, schemas = [], adopts = false) => told(() => check(warehouse, pipeline, tables, schemas, adopts)),
     claimRows: (pipeline, owner, stream, busPartitions) =>
       step(async () => {
         const row = await claimRows(warehouse, { pipeline, owner, stream, busPartitions });

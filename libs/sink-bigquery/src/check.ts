@@ -1,5 +1,6 @@
 import type { Problem, TableId, TableSchema } from '@nanosync/core';
 import { isKind, PipelineError } from '@nanosync/core';
+import { adoptionProblem } from './adopt.ts';
 import { columnProblem } from './column-types.ts';
 import { explain, GoogleError } from './google-error.ts';
 import { viewName } from './names.ts';
@@ -13,6 +14,7 @@ export async function check(
   pipeline: string,
   tables: readonly TableId[],
   schemas: readonly TableSchema[],
+  adopts = false,
 ): Promise<readonly Problem[]> {
   const naming = namingProblems(tables, schemas);
   try {
@@ -21,7 +23,10 @@ export async function check(
     const prepared = await warehouse.isPrepared();
     const taken: Problem[] = [];
     for (const table of tables) {
-      const problem = await nameProblem(warehouse, pipeline, table, prepared);
+      const schema = adopts && prepared ? schemas.find((one) => one.table === table) : undefined;
+      const problem =
+        (await nameProblem(warehouse, pipeline, table, prepared)) ??
+        (schema === undefined ? undefined : await adoptionProblem(warehouse, schema));
       if (problem !== undefined) taken.push(problem);
     }
     return [...naming, ...taken];

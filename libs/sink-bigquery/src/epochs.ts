@@ -7,7 +7,8 @@ import type { Warehouse } from './warehouse.ts';
 
 /** What is known of an epoch: nothing, that it is built, that its rows were merged into another one, that it is gone, or left to users by who let it go. */
 export type EpochState =
-  | { readonly state: 'none' | 'gone' | 'kept' }
+  | { readonly state: 'none' | 'gone' }
+  | { readonly state: 'kept'; readonly rowSchema: string }
   | {
       readonly state: 'built';
       readonly anchor: string;
@@ -51,8 +52,8 @@ function stateOf(rows: readonly ResultRow[]): EpochState {
       quarantined: Number(merged.quarantined),
       rowSchema: String(merged.row_schema),
     };
-  if (rows.some((row) => row.event === 'kept')) return { state: 'kept' };
   const built = rows.find((row) => row.event === 'built');
+  if (rows.some((row) => row.event === 'kept')) return { state: 'kept', rowSchema: String(built?.row_schema) };
   if (built === undefined) return { state: 'none' };
   return {
     state: 'built',

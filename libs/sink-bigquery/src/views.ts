@@ -20,6 +20,12 @@ export async function currentEpoch(warehouse: Warehouse, pipeline: string, table
   return owner?.pipeline === pipeline && owner.table === table && owner.epoch !== '' ? owner.epoch : undefined;
 }
 
+/** The generation that has the table's name, of whatever pipeline. */
+export async function nameOwner(warehouse: Warehouse, table: TableId): Promise<GenerationId | undefined> {
+  const owner = (await nameRow(warehouse, table))?.owner;
+  return owner === undefined || owner.epoch === '' ? undefined : owner;
+}
+
 /**
  * Gives the table's name to a generation: in any case (`switch`), and then the table's other generations are gone from the same moment, or only
  * where no other one has it (`if free`). Returns the epoch that had the name before; undefined when the one that has it may not be replaced yet,

@@ -1,5 +1,5 @@
 import type { GenerationId, Problem, Sink, TableId, TableSchema } from '@nanosync/core';
-import { PipelineError, positionBelowAll, splitTableId } from '@nanosync/core';
+import { PipelineError, positionBelowAll, sameSchema, splitTableId, tableSchemaOf } from '@nanosync/core';
 import { record } from './build.ts';
 import { checkColumns, POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
@@ -49,8 +49,21 @@ export async function adoptionProblems(session: Session, pipeline: string, schem
   const reserved = reservedProblem(schema.table);
   if (reserved !== undefined) return [reserved];
   const found = await shown(session, schema.table);
-  if (found?.kind !== 'table') return [(await nameProblem(session, pipeline, schema.table, known)) ?? []].flat();
+  if (found?.kind !== 'table') {
+    const problem = (await nameProblem(session, pipeline, schema.table, known)) ?? (known ? await oursProblem(session, schema) : undefined);
+    return problem === undefined ? [] : [problem];
+  }
   return [...(await columnProblems(session, schema)), ...(await indexProblems(session, schema.table))];
+}
+
+/** What we made and users see, be it of a copy or left of a pipeline that was deleted, is begun with where it has the source's columns of now. */
+async function oursProblem({ connection, meta }: Session, schema: TableSchema): Promise<Problem | undefined> {
+  const [shown] = await query(connection, `SELECT row_schema FROM ${meta}.generations WHERE tbl = ${text(schema.table)} AND is_current`);
+  if (shown === undefined || sameSchema(tableSchemaOf(String(shown.row_schema)), schema)) return undefined;
+  return {
+    what: `${schema.table} in DuckDB was copied with other columns or another key than the source has now.`,
+    cure: 'Copy it anew by replication_type cdc_backfill or snapshot.',
+  };
 }
 
 async function columnProblems(session: Session, schema: TableSchema): Promise<readonly Problem[]> {
@@ -103,7 +116,7 @@ async function indexProblems(session: Session, table: TableId): Promise<readonly
 async function requireUnfollowed({ connection, meta }: Session, id: GenerationId): Promise<void> {
   const [current] = await query(
     connection,
-    `SELECT topic_id FROM ${meta}.generations WHERE pipeline = ${text(id.pipeline)} AND tbl = ${text(id.table)} AND is_current`,
+    `SELECT topic_id FROM ${meta}.generations WHERE pipeline = ${text(id.pipeline)} AND tbl = ${text(id.table)} AND state = 'built' AND is_current`,
   );
   // Invariant 'no-silent-gap': what came between its last change and this generation's first is nowhere.
   if (current !== undefined && current.topic_id !== '')

@@ -28,6 +28,8 @@ export interface MemoryWarehouse {
   occupy(table: TableId): void;
   /** Makes a table with these rows, as somebody else would. */
   fill(schema: TableSchema, rows: readonly Row[]): void;
+  /** The rows of a table that was made by {@link fill} and not adopted. */
+  filled(table: TableId): readonly Row[] | undefined;
   /** Removes what was made by {@link fill} and not adopted; true when there was something. */
   clear(): boolean;
 }
@@ -44,6 +46,7 @@ export function memoryWarehouse(): MemoryWarehouse {
     fill: (schema, rows) => {
       store.foreign.set(schema.table.toLowerCase(), { schema, rows });
     },
+    filled: (table) => store.foreign.get(table.toLowerCase())?.rows,
     clear: () => {
       const had = store.foreign.size > 0;
       store.foreign.clear();
@@ -217,7 +220,8 @@ class MemoryStore {
         hint: `Run: nanosync pipeline resnapshot ${id.pipeline}`,
       });
     const codec = new ChangeCodec(schema);
-    const found = this.foreign.get(id.table.toLowerCase())?.rows ?? [...(current?.rows.values() ?? [])].map(({ cells }) => cells);
+    const shown = current ?? this.keptOf(id.table)[0]?.kept;
+    const found = this.foreign.get(id.table.toLowerCase())?.rows ?? [...(shown?.rows.values() ?? [])].map(({ cells }) => cells);
     const position = positionBelowAll(request.l0);
     const rows = new Map<string, StoredRow>(found.map((cells) => [codec.key(cells).toString('latin1'), { cells, position }]));
     this.foreign.delete(id.table.toLowerCase());
@@ -255,11 +259,13 @@ class MemoryStore {
   /** What keeps the rows under the name from being adopted. */
   private adoptionProblem(pipeline: string, schema: TableSchema) {
     const found = this.foreign.get(schema.table.toLowerCase());
-    if (found === undefined && this.keptOf(schema.table).length > 0)
-      return { what: `${schema.table} is left of a pipeline that was deleted.`, cure: 'Rename or drop it.' };
-    if (found === undefined) return this.nameProblem(pipeline, schema.table);
     const cure = 'Correct it, or rename it.';
-    if (!sameSchema(found.schema, schema)) return { what: `${schema.table} has other columns than the source.`, cure };
+    const ours = this.keptOf(schema.table)[0]?.kept ?? this.builtOf(schema.table).find(({ current }) => current);
+    const shown = found ?? ours;
+    const problem = found === undefined ? this.nameProblem(pipeline, schema.table) : undefined;
+    if (problem !== undefined || shown === undefined) return problem;
+    if (!sameSchema(shown.schema, schema)) return { what: `${schema.table} has other columns than the source.`, cure };
+    if (found === undefined) return undefined;
     const codec = new ChangeCodec(schema);
     const keys = new Set(found.rows.map((cells) => codec.key(cells).toString('latin1')));
     return keys.size === found.rows.length ? undefined : { what: `${schema.table} has several rows of one key.`, cure };

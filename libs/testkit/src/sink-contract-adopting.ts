@@ -5,12 +5,12 @@ import { at, changeOf, endOf, ORDERS, order, rowBatchOf } from './sink-fixtures.
 import type { Scenario } from './sink-scenario.ts';
 import { batch, E1, E2, end, expectKind, L0, loaderOf, rowsOf, setUp, TOPIC, writerOf } from './sink-scenario.ts';
 
-function adopt(sink: Sink, generation: GenerationId = E1) {
+function adopt(sink: Sink, generation: GenerationId = E1, schema = ORDERS) {
   const start = [
     { next: 5, session: 1 },
     { next: 7, session: 1 },
   ];
-  return sink.adopt({ generation, anchor: 'anchor', schema: ORDERS, l0: L0, topicId: TOPIC, start });
+  return sink.adopt({ generation, anchor: 'anchor', schema, l0: L0, topicId: TOPIC, start });
 }
 
 /** A generation that begins with what is under the table's name. */
@@ -46,6 +46,31 @@ export function describeAdopting(the: Scenario): void {
     test('refuses a generation that followed changes: what came since would be missing', async () => {
       await setUp(the.sink, [order(1)]);
       await expectKind('gap', adopt(the.sink, E2));
+      expect(await the.seen()).toEqual(rowsOf(order(1)));
+    });
+
+    test.each(['shop', 'again'])('begins with the rows that a deleted pipeline left, for %s, in one step', async (pipeline) => {
+      await setUp(the.sink, [order(1), order(2)]);
+      const before = await writerOf(the.sink, 'w');
+      await before.apply(changeOf(ORDERS, 'u', order(1, 'followed'), at(500)));
+      await the.sink.release('shop', null, { dropTables: false });
+      const id = { ...E2, pipeline };
+      expect(await the.sink.check(pipeline, [ORDERS.table], [ORDERS], true)).toEqual([]);
+      for (let twice = 0; twice < 2; twice++) expect(await adopt(the.sink, id)).toEqual({ rows: 2 });
+      expect(await the.seen()).toEqual(rowsOf(order(1, 'followed'), order(2)));
+      const writer = await writerOf(the.sink, 'w', id);
+      // Below every change, wherever the deleted pipeline stood.
+      await writer.apply(changeOf(ORDERS, 'u', order(1, 'fresh'), at(1)));
+      await the.sink.release('shop', null, { dropTables: pipeline !== 'shop' }); // Late, of another: what it left is adopted by now.
+      expect(await the.seen()).toEqual(rowsOf(order(1, 'fresh'), order(2)));
+    });
+
+    test('refuses rows that a deleted pipeline left when the source has other columns by now, and leaves them', async () => {
+      await setUp(the.sink, [order(1)]);
+      await the.sink.release('shop', null, { dropTables: false });
+      const now = { ...ORDERS, columns: ORDERS.columns.slice(0, -1) };
+      expect((await the.sink.check('shop', [ORDERS.table], [now], true))[0]?.what).toContain('other columns');
+      await expectKind('prerequisite', adopt(the.sink, E2, now));
       expect(await the.seen()).toEqual(rowsOf(order(1)));
     });
 

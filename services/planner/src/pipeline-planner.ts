@@ -37,7 +37,7 @@ export class PipelinePlanner implements AsyncDisposable {
   private tidying: Tidying | undefined;
   private readonly tasks: TaskPublisher;
   private readonly loose: LooseAnchors;
-  /** What the record says of waiting, as far as this planner wrote it. */
+  /** What the record says of waiting, as this planner last read or wrote it. */
   private told: string | null | undefined;
   private waiting: string | null = null;
   /** Said once: connections that are opened again are no new beginning. */
@@ -75,6 +75,7 @@ export class PipelinePlanner implements AsyncDisposable {
     if (stored === undefined) return 'gone';
     const pipeline = stored.value;
     this.anchorId = pipeline.anchor?.id;
+    this.told = pipeline.waiting; // A store may have lost what this planner wrote.
     if (pipeline.intent.deletion !== null) return this.delete(stored);
     if (await this.loose.settle(stored, () => this.openSource(pipeline))) return 'busy';
     await this.reconnect(pipeline); // After that: what was made by the old connection is dropped by it.
