@@ -77,7 +77,11 @@ export function copyPlanOf(seed: number): Plan {
 
 /** The plan of a seed for a pipeline that copies nothing and follows what comes. */
 export function followPlanOf(seed: number): Plan {
-  return { ...planOf(seed), replicationType: 'cdc' };
+  const plan = planOf(seed);
+  const random = randomOf(seed, 'follow');
+  const when = random.chance(0.5) ? 'before' : 'after';
+  const crashes: readonly Fault[] = random.chance(0.4) ? [{ kind: 'crash', service: 'writer', call: 'sink.adopt', when, atMs: 0 }] : [];
+  return { ...plan, replicationType: 'cdc', faults: [...crashes, ...plan.faults] };
 }
 
 /** The plan of a seed. */

@@ -41,6 +41,8 @@ export interface TableStatus {
   readonly epoch: string;
   readonly l0: Position | null;
   readonly l1: Position | null;
+  /** It began, or begins, with the rows that the sink had, and none were copied: then there are no partitions. */
+  readonly adopts: boolean;
   readonly partitions: PartitionCounts;
   readonly rows: { readonly estimated: number; readonly read: number; readonly staged: number; readonly built: number };
   /** Partitions that are being read, and by whom. */
@@ -96,6 +98,7 @@ export function tableStatus({ table, follows, ledger, capture, report: anyReport
     epoch: table.epoch,
     l0: table.l0 ?? captured?.l0 ?? null,
     l1: captured?.l1 ?? null,
+    adopts: table.adopts === true,
     partitions,
     rows: {
       estimated: table.estimatedRows,

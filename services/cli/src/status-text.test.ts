@@ -24,6 +24,17 @@ describe('the text of a status', () => {
     for (const line of text()) expect(line.length).toBeLessThanOrEqual(120);
   });
 
+  it('says of a table that it began without a copy', () => {
+    const [table] = pipeline.tables;
+    const none = { planned: 0, reading: 0, read: 0, durable: 0, total: 0, done: 0, repeated: 0 };
+    const lines = (change: object) => text({ tables: [{ ...table!, adopts: true, partitions: none, ...change }] }).slice(-2);
+    expect(lines({})[1]).toMatch(/^ {4}began without a copy, with 20,000 rows of the sink, 3,211 changes applied; L0 /);
+    expect(lines({ phase: 'snapshotting', state: 'snapshotting' })).toEqual([
+      expect.stringMatching(/begins without a copy$/),
+      expect.stringMatching(/^ {4}with the rows that the sink has; L0 /),
+    ]);
+  });
+
   it('shows a table that is copied anew as users see it, and its copy', () => {
     const older = {
       ...{ epoch: 'e0', rowsBuilt: 7_900_000, watermark: at('57A0000'), changesApplied: 812, waiting: 3, quarantined: 1, defects: 0 },

@@ -137,7 +137,8 @@ export function putAside({ quarantined, defects }: Pick<TableStatus, 'quarantine
   return [...(quarantined > 0 ? [`QUARANTINED ${countText(quarantined)}`] : []), ...(defects > 0 ? [`DEFECTS ${countText(defects)}`] : [])];
 }
 
-function copied({ partitions, perSecond, secondsLeft }: TableStatus): readonly string[] {
+function copied({ adopts, partitions, perSecond, secondsLeft }: TableStatus): readonly string[] {
+  if (adopts) return ['begins without a copy'];
   return [
     `${partitions.done} of ${counted(partitions.total, 'partition')}`,
     ...(perSecond === null ? [] : [`${rateText(perSecond.rows)} rows/s`]),
@@ -145,7 +146,8 @@ function copied({ partitions, perSecond, secondsLeft }: TableStatus): readonly s
   ];
 }
 
-function copiedCounts({ partitions: { durable, done, repeated }, rows }: TableStatus): string {
+function copiedCounts({ adopts, partitions: { durable, done, repeated }, rows }: TableStatus): string {
+  if (adopts) return 'with the rows that the sink has';
   const notes = [...(durable < done ? [`${durable} durable`] : []), ...(repeated > 0 ? [`${repeated} repeated`] : [])];
   const partitions = notes.length === 0 ? '' : ` (partitions: ${notes.join(', ')})`;
   return `${countText(Math.max(rows.staged, rows.read))} of about ${counted(rows.estimated, 'row')}${partitions}`;
@@ -163,7 +165,8 @@ function followedCounts(table: TableStatus): string {
   return `${rowsText(table)}, ${counted(table.changesApplied, 'change')} applied`;
 }
 
-function rowsText({ rows, partitions: { done, total } }: TableStatus): string {
+function rowsText({ adopts, rows, partitions: { done, total } }: TableStatus): string {
+  if (adopts) return `began without a copy, with ${counted(rows.built, 'row')} of the sink`;
   return `${counted(rows.built, 'row')} copied (${done} of ${counted(total, 'partition')})`;
 }
 

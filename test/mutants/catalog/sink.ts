@@ -95,6 +95,15 @@ export const SINK_MUTANTS: readonly Mutant[] = [
     test: duckdb('adopting', 'refuses a generation that followed changes: what came since would be missing'),
   },
   {
+    name: 'duckdb-adopts-other-columns',
+    invariant: 'logged-key',
+    does: 'DuckDB begins with rows that a deleted pipeline left, whatever columns they have.',
+    file: `${DUCKDB}/adopt.ts`,
+    find: '(known ? await oursProblem(session, schema) : undefined)',
+    replace: 'undefined',
+    test: duckdb('adopting', 'refuses rows that a deleted pipeline left when the source has other columns by now, and leaves them'),
+  },
+  {
     name: 'duckdb-adopted-rows-at-l0',
     invariant: 'progress-in-the-sink',
     does: 'Rows that somebody else wrote into DuckDB get a position of the stream, so that a change may be taken for an older one.',

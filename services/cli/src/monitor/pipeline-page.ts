@@ -70,14 +70,14 @@ function movesOf(table: TableStatus, follows: boolean): readonly string[] {
   const { lag, perSecond, rows, changesApplied, older } = table;
   const behind = lag === null ? [] : [`lag ${lagText(lag)}`];
   if (older !== null) return [...behind, `${countText(older.waiting)} waiting`, 'copying anew'];
-  if (!isCopied(table)) return [`about ${counted(rows.estimated, 'row')}`];
+  if (!isCopied(table)) return table.adopts ? ['begins without a copy'] : [`about ${counted(rows.estimated, 'row')}`];
   if (!follows) return [counted(rows.built, 'row')];
   const rate = perSecond === null ? [] : [`${rateText(perSecond.applied)} changes/s`];
   return [...behind, ...rate, `${countText(table.waitingChanges)} waiting`, `${countText(changesApplied)} applied`];
 }
 
-function copyLines({ partitions, rows, perSecond, secondsLeft, failure }: TableStatus): readonly string[] {
-  if (failure !== null) return [];
+function copyLines({ adopts, partitions, rows, perSecond, secondsLeft, failure }: TableStatus): readonly string[] {
+  if (failure !== null || adopts) return [];
   const { done, total, durable, reading, repeated } = partitions;
   const notes = [
     `${done} of ${counted(total, 'partition')}`,

@@ -18,6 +18,7 @@ export const live: TableStatus = {
     l1: at('575E2F8'),
     watermark: at('57A0000'),
   },
+  adopts: false,
   partitions: { planned: 0, reading: 0, read: 0, durable: 5, total: 5, done: 5, repeated: 0 },
   rows: { estimated: 20_000, read: 20_000, staged: 20_000, built: 20_000 },
   ...{
