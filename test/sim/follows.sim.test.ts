@@ -19,6 +19,12 @@ for (let from = 1; from <= SEEDS; from += AT_ONCE)
 
 it('was deleted, lost its warehouse, and was copied to repair it', () => {
   const met = occurrences.entries().map(([name]) => name);
-  for (const name of ['transition\tpipeline deleted', 'fault\twarehouse lost', 'fault\tresnapshot', 'crash\twriter sink.adopt before', 'crash\twriter sink.adopt after'])
+  for (const name of [
+    'transition\tpipeline deleted',
+    'fault\twarehouse lost',
+    'fault\tresnapshot',
+    'crash\twriter sink.adopt before',
+    'crash\twriter sink.adopt after',
+  ])
     expect(met).toContain(name);
 });
