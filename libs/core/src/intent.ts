@@ -74,7 +74,7 @@ function afterResnapshot(record: PipelineRecord, table: string | null): Pipeline
   if (request === 'resnapshot') return undefined; // That copies everything.
   if (phase === 'created' && definition.replicationType === 'cdc')
     throw new PipelineError('config', `pipeline ${name} has not begun, and begins with what the sink has.`, {
-      hint: 'To copy its tables, apply it with replication_type: cdc_backfill.',
+      hint: 'Ask again once it has begun or failed; to copy its tables now, apply it with replication_type: cdc_backfill.',
     });
   if (definition.query !== undefined) return { ...record, request: 'resnapshot' };
   if (goesOn(record)) {

@@ -161,3 +161,20 @@ test('an anchor whose write was done although its answer was lost is followed, a
   const id = await anchor();
   expect(happened).toEqual(['dropped old', `anchored ${id}`]);
 });
+
+test('what a pipeline waits for is said again when the store has lost it', async () => {
+  const { planner, record, state, slots, hold } = await resnapshot();
+  await planner.step();
+  slots.add('another');
+  hold.tidying = new PipelineError('unavailable', 'Somebody streams from it.');
+  const waits = async () => {
+    const error = new PipelineError('prerequisite', 'no free slot');
+    await expect(planner.step()).rejects.toThrow(error.message);
+    await planner.waitFor(error);
+    return (await record()).value.waiting;
+  };
+  expect(await waits()).toBe('no free slot');
+  const { value, version } = await record();
+  await state.put(stateKeys.pipeline('p'), { ...value, waiting: null }, version);
+  expect(await waits()).toBe('no free slot');
+});
