@@ -1,7 +1,9 @@
 const HIDDEN = '***';
 
-/** Everything between `://user:` and the last `@` of the word; a password may hold a `/`, a `:` or an `@` of its own. */
-const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:)[^\s'"]*@/gi;
+/** Everything between `://user:` and the last `@` of the word; a password may hold a `/`, a `:` or an `@` of its own. The
+ * scheme has a bound, or a long word would be looked through again from each of its letters: a megabyte took minutes. Of a longer one the end
+ * is found. */
+const URL_PASSWORD = /([a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@]*:)[^\s'"]*@/gi;
 /** `password=...` as in keyword connection strings and URL queries, quoted or not. */
 const KEYWORD_PASSWORD = /\b((?:password|passwd|pwd|sslpassword|secret|token)\s*=\s*)('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&;,)'"]+)/gi;
 

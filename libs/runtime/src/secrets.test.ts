@@ -118,3 +118,8 @@ describe('redaction', () => {
     expect(redactor.redact('abcdef abc a')).toBe('*** *** a');
   });
 });
+
+it('takes no time for a long word, and finds a password behind one', () => {
+  const word = 'x'.repeat(1_000_000);
+  expect(createRedactor().redact(`${word}://u:hunter2@h`)).toBe(`${word}://u:***@h`);
+});
