@@ -15,7 +15,7 @@ export { API_ERRORS, ApiFault, errorBody } from './contract/errors.ts';
 export { openApiDocument } from './contract/openapi.ts';
 export type { AnswerOf, CallName, RequestOf, Route, RouteName, StreamName } from './contract/routes.ts';
 export { ROUTES } from './contract/routes.ts';
-export type { ApplyAnswer, DoctorCheck, StatusAnswer, TopicWord } from './contract/schemas.ts';
+export type { ApplyAnswer, DoctorCheck, LogsLine, StatusAnswer, TopicWord } from './contract/schemas.ts';
 export { TOPIC_WORDS } from './contract/schemas.ts';
 export { lineOfEvent } from './contract/verify-schemas.ts';
 export type { ApiParts, Listen, ServedApi } from './serving.ts';

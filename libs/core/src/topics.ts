@@ -8,6 +8,8 @@ export const ROWS_BUS_PARTITIONS = 2;
 /** The topics of a deployment. `prefix` is `nanosync` unless configured. */
 export interface Topics {
   readonly tasks: string;
+  /** The newest log lines of all services, for people: best effort, and read by `logs` alone. */
+  readonly logs: string;
   rows(pipeline: string): string;
   changes(pipeline: string, table: string): string;
   quarantine(pipeline: string): string;
@@ -17,6 +19,7 @@ export interface Topics {
 export function topicsOf(prefix = 'nanosync'): Topics {
   return {
     tasks: `${prefix}.tasks`,
+    logs: `${prefix}.logs`,
     rows: (pipeline) => fitted(`${prefix}.${escapeTopicPart(pipeline)}`, '.rows'),
     changes: (pipeline, table) =>
       fitted(`${prefix}.${escapeTopicPart(pipeline)}.${table.split('.').map(escapeTopicPart).join('.')}`, '.changes'),

@@ -14,6 +14,18 @@ export interface LogOptions {
   readonly write: (line: string) => void;
   /** Runs over the message and every text field. */
   readonly redact?: (text: string) => string;
+  /** Gets each line as data, too, after redaction. Must neither throw nor wait. */
+  readonly also?: (entry: LogEntry) => void;
+}
+
+/** One line as data. */
+export interface LogEntry {
+  readonly level: LogLevel;
+  readonly msg: string;
+  /** What this line says. */
+  readonly fields: LogFields;
+  /** What all lines of its service or pipeline carry. */
+  readonly bound: LogFields;
 }
 
 type WriteEntry = (level: LogLevel, message: string, fields: LogFields, bound: LogFields) => void;
@@ -33,7 +45,9 @@ export function createLog(options: LogOptions): Log {
   const write = options.format === 'json' ? jsonWriter(options.write) : humanWriter(options.write);
   return logOver((level, message, fields, bound) => {
     if (RANK[level] < least) return;
-    write(level, redact(message), redactFields(fields, redact), redactFields(bound, redact));
+    const entry = { level, msg: redact(message), fields: redactFields(fields, redact), bound: redactFields(bound, redact) };
+    write(level, entry.msg, entry.fields, entry.bound);
+    options.also?.(entry);
   }, {});
 }
 
@@ -42,6 +56,11 @@ export function humanLine(level: LogLevel, message: string, fields: LogFields): 
   let line = `${SHORT[level]} ${message}`;
   for (const [name, value] of Object.entries(fields)) if (value !== undefined) line += ` ${name}=${humanValue(value)}`;
   return line;
+}
+
+/** True for a level that is not below another. */
+export function isAtLeast(level: LogLevel, least: LogLevel): boolean {
+  return RANK[level] >= RANK[least];
 }
 
 function logOver(write: WriteEntry, bound: LogFields): Log {
@@ -59,12 +78,14 @@ function logOver(write: WriteEntry, bound: LogFields): Log {
 const FOR_COLLECTORS = ['service', 'pipeline'];
 
 function humanWriter(write: (line: string) => void): WriteEntry {
-  return (level, message, fields, bound) => {
-    const kept = Object.entries(bound).filter(([name]) => !FOR_COLLECTORS.includes(name));
-    const rest =
-      RANK[level] < RANK.warn ? [] : Object.entries(bound).filter(([name]) => FOR_COLLECTORS.includes(name) && !(name in fields));
-    write(`${humanLine(level, message, { ...Object.fromEntries(kept), ...fields, ...Object.fromEntries(rest) })}\n`);
-  };
+  return (level, msg, fields, bound) => write(`${humanEntry({ level, msg, fields, bound })}\n`);
+}
+
+/** An entry as the human format prints it, without its line end. */
+export function humanEntry({ level, msg, fields, bound }: LogEntry): string {
+  const kept = Object.entries(bound).filter(([name]) => !FOR_COLLECTORS.includes(name));
+  const rest = RANK[level] < RANK.warn ? [] : Object.entries(bound).filter(([name]) => FOR_COLLECTORS.includes(name) && !(name in fields));
+  return humanLine(level, msg, { ...Object.fromEntries(kept), ...fields, ...Object.fromEntries(rest) });
 }
 
 function jsonWriter(write: (line: string) => void): WriteEntry {

@@ -4,6 +4,7 @@ import { apply } from './commands/apply.ts';
 import type { CommonOptions } from './commands/common.ts';
 import { doctor } from './commands/doctor.ts';
 import { health } from './commands/health.ts';
+import { logs } from './commands/logs.ts';
 import { monitor } from './commands/monitor.ts';
 import { pauseOrResume, remove, resnapshot, runNow } from './commands/pipeline.ts';
 import { SERVICE_NAMES, service } from './commands/service.ts';
@@ -16,6 +17,7 @@ import type { Shell } from './completion.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_OK, EXIT_REFUSED } from './context.ts';
+import { dataDir, example, healthOption, logFormat, serverFile, shared, withFile, withServer } from './options.ts';
 import { exitStatusOf, reportError } from './report.ts';
 
 /** Runs one command line (without node and script) and returns its exit status. Never throws: errors become sentences. */
@@ -58,6 +60,7 @@ function buildProgram(context: CliContext, run: Runner): Command {
   addDoctor(context, program, common, run);
   addPipelineCommands(context, program, common, run);
   addTap(context, program, common, run);
+  addLogs(context, program, common, run);
   addVerify(context, program, common, run);
   addDescriptions(context, program, run);
   return program;
@@ -168,6 +171,19 @@ function addTap(context: CliContext, program: Command, common: (command: Command
   example(tapping, 'nanosync tap orders-pipeline --table orders --key 42 --follow');
 }
 
+function addLogs(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
+  const reading = withServer(program.command('logs'))
+    .description('Show the newest log lines of all services, wherever they run.')
+    .option('--follow', 'go on with what comes')
+    .option('--service <service>', 'only of this service')
+    .option('--pipeline <pipeline>', 'only about this pipeline')
+    .addOption(new Option('--level <level>', 'only of this level or above').choices(['info', 'warn', 'error']))
+    .option('--limit <lines>', 'the newest so many, 0 for all that are kept (default: 100)')
+    .option('--json', 'one JSON object a line')
+    .action(() => run(() => logs(context, common(reading))));
+  example(reading, 'nanosync logs --level warn --follow');
+}
+
 function addVerify(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
   const comparing = withServer(program.command('verify'))
     .description('Compare source and sink by key and column: exit status 0 equal, 1 different, 2 it could not be told.')
@@ -226,43 +242,4 @@ function addDescriptions(context: CliContext, program: Command, run: Runner): vo
       }),
     );
   example(openapi, 'nanosync openapi > openapi.json');
-}
-
-function withFile(command: Command, required: boolean): Command {
-  return required
-    ? command.requiredOption('-f, --file <file>', 'the pipelines file')
-    : command.option('-f, --file <file>', 'the pipelines file; without it the stored pipelines go on');
-}
-
-/** Options that lead to a server. */
-function withServer(command: Command): Command {
-  return command
-    .addOption(new Option('--data-dir <directory>', 'of the server that runs on it (default: ./nanosync-data)'))
-    .addOption(new Option('--config <file>', 'the server file (YAML) that says where the server is'))
-    .addOption(new Option('--api <url>', 'where the server answers (default: $NANOSYNC_API_URL); its token is $NANOSYNC_API_TOKEN'));
-}
-
-function dataDir(): Option {
-  return new Option('--data-dir <directory>', 'where bus and state are (default: ./nanosync-data)');
-}
-
-function serverFile(): Option {
-  return new Option('--config <file>', 'the server file (YAML): where bus and state are');
-}
-
-function logFormat(): Option {
-  return new Option('--log-format <format>', 'human on a terminal, else json').choices(['human', 'json']);
-}
-
-function healthOption(): Option {
-  return new Option('--health-file <file>', 'what a serving process writes while it is well (default: $NANOSYNC_HEALTH_FILE)');
-}
-
-function example(command: Command, line: string): void {
-  command.addHelpText('after', `\nExample:\n  $ ${line}`);
-}
-
-/** The command's own options together with the program's. */
-function shared(command: Command, program: Command): CommonOptions {
-  return { ...command.opts<CommonOptions>(), ...program.opts<CommonOptions>() };
 }

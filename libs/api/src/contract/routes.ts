@@ -90,6 +90,14 @@ export const ROUTES = {
     answer: s.TAP_LINE,
     lines: true,
   },
+  logs: {
+    method: 'GET',
+    path: '/v1/logs',
+    summary: 'The newest log lines of all services.',
+    query: s.LOGS_QUERY,
+    answer: s.LOGS_LINE,
+    lines: true,
+  },
   verify: {
     method: 'GET',
     path: '/v1/pipelines/{name}/verify',

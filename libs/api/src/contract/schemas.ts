@@ -182,6 +182,32 @@ export const TAP_LINE = z.looseObject({
   kind: z.enum(['row', 'end', 'change', 'control', 'task', 'quarantined', 'undecodable', 'note', 'error']),
 });
 
+/** Which log lines are shown. */
+export const LOGS_QUERY = z.strictObject({
+  service: z.string().max(100).optional().meta({ description: 'Only of this service.' }),
+  pipeline: z.string().max(100).optional().meta({ description: 'Only about this pipeline.' }),
+  level: z.enum(['info', 'warn', 'error']).optional().meta({ description: 'Only of this level or above.' }),
+  limit: z.string().max(20).optional().meta({ description: 'The newest so many; 0 for all that are kept. Default 100.' }),
+  follow: z.enum(['true', 'false']).optional(),
+});
+
+const logFields = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+
+/** One line of `logs`. */
+export const LOGS_LINE = z.union([
+  z.strictObject({
+    kind: z.literal('line'),
+    time: z.string(),
+    level: z.enum(['info', 'warn', 'error']),
+    msg: z.string(),
+    fields: logFields.meta({ description: 'What this line says.' }),
+    bound: logFields.meta({ description: 'What all lines of its service or pipeline carry.' }),
+  }),
+  z.strictObject({ kind: z.literal('note'), says: z.string() }),
+  z.strictObject({ kind: z.literal('error'), code: z.string(), message: z.string(), cure: z.string().nullable() }),
+]);
+export type LogsLine = z.output<typeof LOGS_LINE>;
+
 /** The body of every error. */
 export const ERROR: z.ZodType<ApiErrorBody> = z
   .strictObject({ code: z.enum(API_ERROR_CODES), message: z.string(), cure: z.string().nullable() })

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Log } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
-import type { LogFormat, ServerSettings } from '@nanosync/runtime';
+import type { LogEntry, LogFormat, ServerSettings } from '@nanosync/runtime';
 import { createLog, DEFAULT_SERVER_SETTINGS, loadServerSettings, logFormatFor } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 
@@ -38,13 +38,14 @@ export function formatOf(context: CliContext, options: CommonOptions): LogFormat
   return logFormatFor(serverSettings(options).logFormat, context.isTerminal);
 }
 
-/** The log of a server: everything from `info`, with --debug everything. */
-export function serverLog(context: CliContext, options: CommonOptions): Log {
+/** The log of a server: everything from `info`, with --debug everything. `also` gets each line as data. */
+export function serverLog(context: CliContext, options: CommonOptions, also?: (entry: LogEntry) => void): Log {
   return createLog({
     format: formatOf(context, options),
     level: options.debug ? 'debug' : 'info',
     redact: context.redactor.redact,
     write: (line) => context.out(line.trimEnd()),
+    ...(also === undefined ? {} : { also }),
   });
 }
 

@@ -7,6 +7,7 @@ import { EXIT_FAILED, EXIT_OK } from '../context.ts';
 import { openEndpoints } from '../endpoints.ts';
 import type { Health } from '../health.ts';
 import { HealthReport, NO_HEALTH } from '../health.ts';
+import { LogKeeper } from '../log-keeper.ts';
 import type { Place } from '../place.ts';
 import { answering, topicsAt } from '../place.ts';
 import { reportError } from '../report.ts';
@@ -34,10 +35,12 @@ export async function serveUntilStopped(context: CliContext, serving: Serving): 
   const { place, state, services, greeting, options } = serving;
   const settings = serverSettings(options);
   const failpoint = failpointOf(context.env.NANOSYNC_FAILPOINT);
-  const log = serverLog(context, options);
+  const keeper = new LogKeeper(context.clock);
+  const log = serverLog(context, options, keeper.add);
   await using resources = new AsyncDisposableStack();
   const { bus, registry } = await answering(context.adapters.openBus(place, log));
   resources.use(bus);
+  resources.use(keeper).keepOn(bus, topicsAt(place).logs, log);
   const metrics = settings.metricsListen === null ? undefined : createPrometheusMetrics();
   const health = new ServiceHealth(
     services.map(({ name }) => name),

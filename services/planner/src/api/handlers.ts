@@ -3,6 +3,7 @@ import { openApiDocument } from '@nanosync/api';
 import { applyHandler } from './apply.ts';
 import { commandHandler } from './commands.ts';
 import { doctorHandler } from './doctor.ts';
+import { logsHandler } from './logs.ts';
 import { allStatuses, oneStatus } from './statuses.ts';
 import { tapHandler } from './tap.ts';
 import { verifyHandler } from './verify.ts';
@@ -33,5 +34,6 @@ export const HANDLERS: Handlers = {
 
 export const STREAM_HANDLERS: StreamHandlers = {
   tap: (parts, { params, query }, signal) => tapHandler(parts, params.name, query, signal),
+  logs: (parts, { query }, signal) => logsHandler(parts, query, signal),
   verify: (parts, { params, query }, signal) => verifyHandler(parts, params.name, query, signal),
 };

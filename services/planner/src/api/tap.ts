@@ -20,7 +20,7 @@ export async function tapHandler(
   signal: AbortSignal,
 ): Promise<AsyncIterable<string>> {
   const options = { ...query, follow: follow === 'true', ...(topic === undefined ? {} : { topic: [topic] }) };
-  const limit = limitOf(query.limit, options.follow);
+  const limit = limitOf(query.limit, options.follow ? Number.POSITIVE_INFINITY : DEFAULT_LIMIT);
   const pipeline = await requirePipeline(ctx.state, name);
   const tables = (await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))).map(({ value }) => value);
   const selection = selectionOf(pipeline, tables, ctx.topics, { options, nowMs: ctx.clock.nowMs() });
@@ -60,8 +60,9 @@ async function* lines(
   }
 }
 
-function limitOf(limit: string | undefined, follow: boolean): number {
-  if (limit === undefined) return follow ? Number.POSITIVE_INFINITY : DEFAULT_LIMIT;
+/** What `--limit` says, where 0 is no end. */
+export function limitOf(limit: string | undefined, absent: number): number {
+  if (limit === undefined) return absent;
   if (!/^\d{1,12}$/.test(limit))
     throw new PipelineError('config', `--limit takes a whole number, not ${JSON.stringify(limit.slice(0, 40))}.`);
   return Number(limit) === 0 ? Number.POSITIVE_INFINITY : Number(limit);
