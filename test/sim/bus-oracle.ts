@@ -23,6 +23,7 @@ export class BusOracle {
   private readonly schemaOf: (id: number) => string;
   private readonly tableOf: (topic: string) => TableId | undefined;
   private readonly epochsOf: (slot: string, table: TableId) => readonly string[];
+  private readonly endOf: (epoch: string) => Position | undefined;
   private readonly violated: (what: string) => void;
   private readonly codecs = new Map<number, ChangeCodec | null>();
   /** By epoch: what belongs to one anchor says nothing of another. */
@@ -39,12 +40,15 @@ export class BusOracle {
     readonly tableOf: (topic: string) => TableId | undefined;
     /** The epoch that a table has under the anchor of a slot, and the one that goes on beside it. */
     readonly epochsOf: (slot: string, table: TableId) => readonly string[];
+    /** Where an epoch ends whose table is being taken out. */
+    readonly endOf: (epoch: string) => Position | undefined;
     readonly violated: (what: string) => void;
   }) {
     this.db = parts.db;
     this.schemaOf = parts.schemaOf;
     this.tableOf = parts.tableOf;
     this.epochsOf = parts.epochsOf;
+    this.endOf = parts.endOf;
     this.violated = parts.violated;
   }
 
@@ -91,7 +95,9 @@ export class BusOracle {
       for (const table of new Set(writes.map((write) => write.table))) {
         // What comes before the generation events of the epochs that the table has is for no generation.
         const epochs = this.epochsOf(slot, table);
-        const isFor = (epoch: string) => commit >= (sectionsOf(this.l0s.get(epoch) ?? NOWHERE)[0] as bigint);
+        const isFor = (epoch: string) =>
+          commit >= (sectionsOf(this.l0s.get(epoch) ?? NOWHERE)[0] as bigint) &&
+          commit < (sectionsOf(this.endOf(epoch) ?? NOWHERE)[0] as bigint);
         if (!epochs.some(isFor)) continue;
         const wanted = writes.filter((write) => write.table === table).length;
         const found = new Set(epochs.flatMap((epoch) => [...(this.published.get(epoch)?.get(commit) ?? [])])).size;

@@ -57,6 +57,7 @@ function transitions(): readonly string[] {
       'table plan void',
       'table epoch renewed',
       'table copied anew',
+      'table taken out',
       FED_BESIDE,
     ]),
   ];

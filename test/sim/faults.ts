@@ -36,6 +36,8 @@ export type Fault = {
   /** What operators do. */
   | { readonly kind: 'resnapshot' | 'table added' | 'tables copied anew' }
   | { readonly kind: 'table copied anew'; readonly table: number }
+  /** For so long, or for good: then its rows stay as they were. */
+  | { readonly kind: 'table taken out'; readonly forMs: number; readonly isForGood: boolean }
   /** Once it is gone the file is applied again. */
   | { readonly kind: 'pipeline deleted'; readonly dropTables: boolean }
   | { readonly kind: 'pipeline paused' | 'sink paused'; readonly forMs: number }
@@ -77,6 +79,7 @@ export const FAULT_NAMES: readonly FaultName[] = [
     'source restarted',
     'resnapshot',
     'table added',
+    'table taken out',
     'tables copied anew',
     'table copied anew',
     'pipeline paused',

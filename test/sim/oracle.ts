@@ -1,4 +1,4 @@
-import type { Bus, GenerationId, Producer, Row, Source } from '@nanosync/core';
+import type { Bus, GenerationId, Producer, Row, Source, TableId } from '@nanosync/core';
 import { topicsOf } from '@nanosync/core';
 import type { MemoryBusStore, MemoryWarehouse } from '@nanosync/testkit';
 import { BusOracle } from './bus-oracle.ts';
@@ -56,6 +56,7 @@ export class Oracle {
     };
     this.rest = new RestOracle({ nowMs: parts.nowMs, violated: parts.isPrompt ? violated : () => {} });
     this.state.deleted = (dropTables) => this.deleted(dropTables);
+    this.state.left = (table) => this.left(table);
     this.state.wanted = (intent) => this.rest.wanted(intent);
     const topics = new Map(schemas().map(({ table }) => [topicsOf().changes(PIPELINE, table), table]));
     this.bus = new BusOracle({
@@ -63,6 +64,7 @@ export class Oracle {
       schemaOf: (id) => busStore.schemas[id - 1] ?? '',
       tableOf: (topic) => topics.get(topic),
       epochsOf: (slot, table) => this.state.epochsOf(slot, table),
+      endOf: (epoch) => this.state.endOf(epoch),
       violated,
     });
     const versions = new Versions(db);
@@ -87,6 +89,20 @@ export class Oracle {
     for (const epoch of this.state.knownEpochs()) this.lost.add(epoch);
     this.sink.lost();
     this.state.mayGoBack();
+  }
+
+  /** Nothing is left of a table that was taken out, but its rows, which stay as they are until it is added again. */
+  private left(table: TableId): void {
+    const { db, busStore, violated, isPrompt, leftInState, warehouse, occurrences } = this.parts;
+    occurrences.count('transition', 'table taken out');
+    this.sink.leftAs(table, warehouse().read(table));
+    if (!isPrompt) return;
+    const left = [
+      ...(db.isPublished(table) ? ['its publication'] : []),
+      ...[...busStore.topics.keys()].filter((name) => name === topicsOf().changes(PIPELINE, table)),
+      ...leftInState().filter((key) => key.includes(`/${encodeURIComponent(table)}`)),
+    ];
+    if (left.length > 0) violated(`${table} is taken out, and this is left: ${left.join(', ')}`);
   }
 
   /** Nothing is left of a pipeline that is deleted, but what the sink shows where it was to stay. */

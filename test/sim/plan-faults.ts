@@ -99,6 +99,8 @@ function faultOf(name: FaultName, random: Random, mayLoseMs: number): Fault {
       };
     case 'pipeline deleted':
       return { kind: name, atMs, dropTables: random.chance(0.4), ...onPhase(random) };
+    case 'table taken out':
+      return { kind: name, atMs, forMs: random.int(30, 6000), isForGood: random.chance(0.4), ...onPhase(random) };
     case 'sink paused':
       return { kind: name, atMs, forMs: random.int(30, 6000) };
     default:

@@ -56,6 +56,8 @@ export interface Plan {
 
 /** The tables of a simulation; the last one is there from the beginning and joins the pipeline only where a fault says so. */
 export const TABLES = ['orders', 'items', 'added'] as const;
+/** The one that may be taken out. */
+export const TAKEN_OUT = 1;
 
 const TRANSACTIONS = 100;
 const LATE_TRANSACTIONS = 12;

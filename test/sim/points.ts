@@ -30,6 +30,7 @@ const CALLS: Record<ServiceName, Calls> = {
       resnapshot: 'sink.discard source.drop',
       'source away': 'state.remove',
       'table added': 'source.extend',
+      'table taken out': 'source.withdraw',
       'pipeline deleted': 'state.isLeased source.release bus.deleteTopic sink.release',
     },
   },
@@ -43,7 +44,11 @@ const CALLS: Record<ServiceName, Calls> = {
     any: 'state.get state.list state.put state.lease source.changes.next bus.producer.send',
     start: 'source.open source.verify source.changes registry.register bus.topic bus.producer',
     snapshot: '',
-    after: { 'added and removed': 'state.release', 'stream broken': 'bus.reader bus.reader.read registry.schema state.remove' },
+    after: {
+      'added and removed': 'state.release',
+      'table taken out': 'source.end',
+      'stream broken': 'bus.reader bus.reader.read registry.schema state.remove',
+    },
   },
   writer: {
     any: 'state.get state.list state.put state.lease state.isLeased bus.topic bus.reader.read sink.apply',

@@ -121,6 +121,7 @@ export function sourceOf(process: Process, source: Source): Source {
       'drop',
       'tidy',
       'extend',
+      'withdraw',
       'verify',
       'release',
       'fence',

@@ -1,5 +1,14 @@
 import type { CaptureRecord, PipelineRecord, Row, SinkReport, TableId, TableRecord } from '@nanosync/core';
-import { comparePositions, followsChanges, listRecords, positionOf, readRecord, recordedTables, stateKeys } from '@nanosync/core';
+import {
+  comparePositions,
+  followsChanges,
+  leavingTables,
+  listRecords,
+  positionOf,
+  readRecord,
+  recordedTables,
+  stateKeys,
+} from '@nanosync/core';
 import { adoptedRows, rowsAtSink } from './adopted.ts';
 import type { Fault } from './faults.ts';
 import { MAY_FAIL, MAY_FAIL_AFTER_DELETION, MAY_FAIL_AFTER_RESNAPSHOT } from './faults.ts';
@@ -88,6 +97,9 @@ class Run {
     }
     this.rightSinceMs ??= nowMs;
     if (nowMs - this.rightSinceMs < SETTLED_MS) return 'on';
+    for (const [table] of TABLES.entries())
+      if (!this.world.file.includes(table) && !this.world.isAsLeft(tableId(table)))
+        return `${tableId(table)} was taken out, and its rows are not what they were then`;
     const { orphans } = this.workload;
     const [counted, quarantined] = [await this.miscounted(), this.world.quarantined()];
     if (counted !== orphans) return `${counted} rows were quarantined or counted as defects, not ${orphans}`;
@@ -98,7 +110,7 @@ class Run {
   private async operate(pipeline: PipelineRecord | undefined, nowMs: number): Promise<string | null> {
     if (pipeline !== undefined && this.striker.isOver) await this.resume(pipeline);
     if (pipeline === undefined && this.wasDeleted) {
-      await this.world.apply(this.wantsAdded ? [0, 1, 2] : [0, 1]);
+      await this.world.apply();
       return null;
     }
     if (pipeline !== undefined && pipeline.intent.deletion !== null) return null;
@@ -111,7 +123,7 @@ class Run {
     }
     if (!hasFailed) {
       this.failedSinceMs = undefined;
-      if (this.wantsAdded && pipeline.definition.source.tables.length < TABLES.length) await this.world.apply([0, 1, 2]);
+      if (pipeline.definition.source.tables.join() !== this.world.file.map(tableId).join()) await this.world.apply();
       return null;
     }
     this.failedSinceMs ??= nowMs;
@@ -126,7 +138,7 @@ class Run {
     if (pipeline !== undefined && pipeline.failure?.cure !== `Run: nanosync pipeline resnapshot ${PIPELINE}`)
       return `a failure names no cure that is known: ${pipeline.failure?.cure}`;
     // First the file is applied again: where nothing is left of the pipeline elsewhere, that is all; otherwise it says so.
-    if (pipeline === undefined) await this.world.apply(this.wantsAdded ? [0, 1, 2] : [0, 1]);
+    if (pipeline === undefined) await this.world.apply();
     else await this.world.requestResnapshot();
     return null;
   }
@@ -148,10 +160,6 @@ class Run {
     return this.striker.struck.some(({ kind }) => kind === 'pipeline deleted');
   }
 
-  private get wantsAdded(): boolean {
-    return this.striker.struck.some(({ kind }) => kind === 'table added');
-  }
-
   /** A pipeline may have failed only for something that has happened. */
   private untrue(reason: string): string | null {
     const wasAskedFor = this.failures.length > 1 || this.striker.struck.some(({ kind }) => kind === 'resnapshot');
@@ -162,7 +170,7 @@ class Run {
   }
 
   private async isRight(pipeline: PipelineRecord): Promise<boolean> {
-    if (pipeline.request !== null || pipeline.intent.copyAnew.length > 0) return false;
+    if (pipeline.request !== null || pipeline.intent.copyAnew.length > 0 || leavingTables(pipeline).length > 0) return false;
     if (!followsChanges(pipeline.definition)) return pipeline.phase === 'completed' && (await this.isCopied(pipeline));
     if (pipeline.phase !== 'streaming') return false;
     const tables = await listRecords<{ v: 1; phase: string }>(this.world.state(), stateKeys.tables(PIPELINE));
@@ -180,7 +188,8 @@ class Run {
     const l0 = record?.l0 ?? captured?.l0;
     if (record?.adopts !== true || l0 === undefined) return db.rowsOf(table);
     // Where nobody took them away or used them before, the rows are those of the beginning.
-    const isOther = this.world.hasRenamed || this.wasDeleted || this.striker.struck.some(({ kind }) => kind === 'warehouse lost');
+    const others = ['warehouse lost', 'table taken out'];
+    const isOther = this.world.hasRenamed || this.wasDeleted || this.striker.struck.some(({ kind }) => others.includes(kind));
     return adoptedRows(db, table, l0, (isOther && this.world.beganWith(record.epoch)) || rowsAtSink());
   }
 
@@ -228,6 +237,7 @@ class Run {
       phase: pipeline?.phase,
       request: pipeline?.request,
       copyAnew: pipeline?.intent.copyAnew,
+      leaving: pipeline?.leaving,
       waiting: pipeline?.waiting,
       failure: pipeline?.failure?.reason,
       tables: tables.map(({ value }) => value.phase),

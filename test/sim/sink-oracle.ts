@@ -26,6 +26,7 @@ export class SinkOracle {
   private readonly built = new Map<string, number>();
   /** What users saw before an epoch that adopts was made: a late request of one that is there says nothing. */
   readonly beganWith = new Map<string, readonly Row[]>();
+  private readonly kept = new Map<TableId, string>();
 
   constructor(parts: SinkOracleParts) {
     this.parts = parts;
@@ -37,6 +38,18 @@ export class SinkOracle {
     this.built.clear();
     this.parts.versions.forget();
     this.live.clear();
+    this.kept.clear();
+  }
+
+  /** A table was taken out: what users see of it stays as it is. */
+  leftAs(table: TableId, rows: readonly Row[] | undefined): void {
+    this.kept.set(table, JSON.stringify(rows?.map((row) => row.map(String)) ?? null));
+  }
+
+  /** Says whether what users see of a table that was taken out is what it was then. */
+  isAsLeft(table: TableId): boolean {
+    const kept = this.kept.get(table);
+    return kept === undefined || kept === JSON.stringify(this.parts.read(table)?.map((row) => row.map(String)) ?? null);
   }
 
   /** A sink whose steps are watched where they happen, while its warehouse is the one that users see. */

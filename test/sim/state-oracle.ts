@@ -1,4 +1,5 @@
 import type {
+  CaptureRecord,
   GenerationId,
   PartitionRecord,
   PipelineIntent,
@@ -27,6 +28,8 @@ export class StateOracle {
   wanted: (intent: PipelineIntent | undefined) => void = () => {};
   /** Told when the pipeline is deleted, last of all that there is of it. */
   deleted: (dropTables: boolean) => void = () => {};
+  /** Told when nothing is left of a table that was taken out. */
+  left: (table: TableId) => void = () => {};
   /** Who waits for the pipeline to be stored in a phase. */
   phaseWaits: { readonly phase: string; readonly come: () => void }[] = [];
   private readonly occurrences: Occurrences;
@@ -42,6 +45,9 @@ export class StateOracle {
   private readonly seenEpochs = new Set<string>();
   private readonly nowMs: () => number;
   private readonly watermarks = new Map<string, Position>();
+  /** Where tables that are taken out end, by anchor and table, and by epoch. */
+  private readonly ends = new Map<string, Position>();
+  private readonly endsOfEpochs = new Map<string, Position>();
 
   constructor(parts: { readonly occurrences: Occurrences; readonly nowMs: () => number; readonly violated: (what: string) => void }) {
     this.occurrences = parts.occurrences;
@@ -69,6 +75,11 @@ export class StateOracle {
     return this.epochsUnder.get(`${this.slots.get(slot)} ${table}`) ?? [];
   }
 
+  /** Where an epoch ends whose table is being taken out. */
+  endOf(epoch: string): Position | undefined {
+    return this.endsOfEpochs.get(epoch);
+  }
+
   /** All epochs that tables were ever seen to have. */
   knownEpochs(): Iterable<string> {
     return this.seenEpochs;
@@ -92,6 +103,7 @@ export class StateOracle {
       this.table(JSON.parse(json), before === undefined ? undefined : JSON.parse(before));
     else if (key.startsWith(stateKeys.partitionsOf(PIPELINE)))
       this.partition(key, JSON.parse(json), before === undefined ? undefined : JSON.parse(before));
+    else if (key === stateKeys.capture(PIPELINE)) this.capture(JSON.parse(json));
     else if (key.startsWith(stateKeys.sinkReports(PIPELINE))) this.report(JSON.parse(json));
   }
 
@@ -101,12 +113,22 @@ export class StateOracle {
 
   private pipeline(record: PipelineRecord, before: PipelineRecord | undefined): void {
     this.moved('pipeline', record.phase, before?.phase);
+    for (const table of before?.leaving ?? []) if (!record.leaving?.includes(table)) this.left(table as TableId);
     const due = this.phaseWaits.filter(({ phase }) => phase === record.phase);
     this.phaseWaits = this.phaseWaits.filter(({ phase }) => phase !== record.phase);
     for (const { come } of due) come();
     if (record.anchor !== null && !this.anchors.has(record.anchor.id)) this.anchored(record.anchor.id, before?.request === 'resnapshot');
     if (record.anchor !== null) this.slots.set(record.anchor.origin.slot ?? '', record.anchor.id);
     if (record.anchor !== null) this.fixed(this.anchors, `anchor ${record.anchor.id}`, record.anchor.id, record.anchor.l0);
+  }
+
+  private capture({ anchor, left = {} }: CaptureRecord): void {
+    for (const [table, end] of Object.entries(left)) {
+      const stay = `${anchor} ${table}`;
+      if (this.ends.get(stay) === end) continue; // Of an earlier stay, or known.
+      this.ends.set(stay, end);
+      for (const epoch of this.epochsUnder.get(stay) ?? []) this.endsOfEpochs.set(epoch, end);
+    }
   }
 
   private table(record: TableRecord, was: TableRecord | undefined): void {

@@ -4,7 +4,7 @@ import { forgetDone } from './bus-losses.ts';
 import type { Fault } from './faults.ts';
 import { nameOf } from './faults.ts';
 import type { Occurrences } from './occurrences.ts';
-import { TABLES } from './plan.ts';
+import { TABLES, TAKEN_OUT } from './plan.ts';
 import { COPY_POINTS, FOLLOW_POINTS, POINTS, QUARANTINE_POINTS } from './points.ts';
 import type { CallFate, Process, ServiceName } from './process.ts';
 import { tableId } from './workload.ts';
@@ -175,9 +175,21 @@ export class Striker {
         return this.ask({ kind: 'delete', dropTables: fault.dropTables });
       case 'table added':
         this.happened(fault);
-        world.apply(TABLES.map((_, table) => table)).catch((error: unknown) => world.violate(String(error)));
+        return this.edit(() => TABLES.map((_, table) => table));
+      case 'table taken out': {
+        this.happened(fault);
+        this.edit((tables) => tables.filter((table) => table !== TAKEN_OUT));
+        if (!fault.isForGood) world.clock.after(fault.forMs, () => this.edit((tables) => [...new Set([...tables, TAKEN_OUT])].sort()));
         return;
+      }
     }
+  }
+
+  /** What an operator writes into the file, and applies. */
+  private edit(next: (tables: readonly number[]) => readonly number[]): void {
+    const { world } = this;
+    world.file = next(world.file);
+    world.apply().catch((error: unknown) => world.violate(String(error)));
   }
 
   private ask(command: PipelineCommand): void {

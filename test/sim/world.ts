@@ -1,5 +1,15 @@
 import type { Log, PipelineCommand, PipelineRecord, Row, SinkPace, TableId } from '@nanosync/core';
-import { afterCommand, isKind, newPipeline, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
+import {
+  afterCommand,
+  isKind,
+  newPipeline,
+  readRecord,
+  recordedTables,
+  stateKeys,
+  topicsOf,
+  updateRecord,
+  withoutTables,
+} from '@nanosync/core';
 import type { MemoryBusStore } from '@nanosync/testkit';
 import { memoryBusStore, memoryWarehouse, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { rowsAtSink } from './adopted.ts';
@@ -34,6 +44,8 @@ export class World {
   readonly violations: string[] = [];
   readonly trace: string[] = [];
   readonly plan: Plan;
+  /** The tables that the pipelines file names. */
+  file: readonly number[] = [0, 1];
   private readonly oracle: Oracle;
   private readonly random: Random;
   private readonly isTraced: boolean;
@@ -95,12 +107,13 @@ export class World {
       nextId: () => this.nextId('i'),
       readBytes: this.plan.readBytes,
     };
-    await this.apply([0, 1]);
+    await this.apply();
     this.history.settle();
   }
 
-  /** What `nanosync apply` stores: the pipeline with these tables. */
-  async apply(tables: readonly number[]): Promise<void> {
+  /** What `nanosync apply` stores: the pipeline with the file's tables. */
+  async apply(): Promise<void> {
+    const tables = this.file;
     const connection = { name: 'c', type: 'model', dsn: null, properties: {} };
     const { concurrency, targetRows, replicationType } = this.plan;
     const definition: PipelineRecord['definition'] = {
@@ -111,9 +124,11 @@ export class World {
       snapshot: { concurrency, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },
     };
     const key = stateKeys.pipeline(PIPELINE);
-    const stored = await updateRecord<PipelineRecord>(this.state(), key, (record) =>
-      record.intent.deletion === null ? { ...record, definition } : undefined,
-    );
+    const stored = await updateRecord<PipelineRecord>(this.state(), key, (record) => {
+      const gone = record.definition.source.tables.filter((table) => !definition.source.tables.includes(table));
+      const recorded = record.anchor === null ? {} : { recorded: recordedTables(record) };
+      return record.intent.deletion === null ? withoutTables({ ...record, definition, ...recorded }, gone) : undefined;
+    });
     if (stored !== undefined) return;
     await this.state().put(key, newPipeline(definition, this.clock.nowMs()), 0);
   }
@@ -158,6 +173,11 @@ export class World {
   /** What users see of a table. */
   read(table: TableId): ReturnType<typeof this.warehouse.read> {
     return this.warehouse.read(table);
+  }
+
+  /** Users see of a table that was taken out what they saw then. */
+  isAsLeft(table: TableId): boolean {
+    return this.oracle.sink.isAsLeft(table);
   }
 
   /** Messages on the quarantine topic. */

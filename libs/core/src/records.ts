@@ -47,6 +47,11 @@ export interface PipelineRecord {
    * definition that are not here are still to be added. Absent before the first anchor: all of the definition will be.
    */
   readonly recorded?: readonly string[];
+  /**
+   * Tables that were taken out and of which something is left: they go from here last. One that is in the definition again is added after
+   * that. Absent: none.
+   */
+  readonly leaving?: readonly string[];
   readonly failure: Failure | null;
   /** What the planner waits for right now (the fence's holders, a full bus), for status. */
   readonly waiting: string | null;
@@ -134,6 +139,8 @@ export interface CaptureRecord {
   /** Identity of each topic when first published to: a re-created topic is a gap. */
   readonly topics: Readonly<Record<string, string>>;
   readonly tables: Readonly<Record<TableId, CaptureTable>>;
+  /** Of tables that are being taken out: changes from this position on are neither published nor counted in positions, by any session. */
+  readonly left?: Readonly<Record<string, Position>>;
   readonly eventsPublished: number;
   readonly lastCommitMs: number;
   /** Why capture stopped for good, or null. */
@@ -225,6 +232,7 @@ export const stateKeys = {
   table: (pipeline: string, table: string) => `tables/${part(pipeline)}/${part(table)}`,
   partitions: (pipeline: string, table: string, epoch: string) => `partitions/${part(pipeline)}/${part(table)}/${part(epoch)}/`,
   partitionsOf: (pipeline: string) => `partitions/${part(pipeline)}/`,
+  partitionsOfTable: (pipeline: string, table: string) => `partitions/${part(pipeline)}/${part(table)}/`,
   partition: (pipeline: string, table: string, epoch: string, partition: number) =>
     `partitions/${part(pipeline)}/${part(table)}/${part(epoch)}/${String(partition).padStart(8, '0')}`,
   capture: (pipeline: string) => `capture/${part(pipeline)}`,

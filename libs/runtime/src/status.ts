@@ -14,7 +14,7 @@ import type {
   TroubleRecord,
   WatchRecord,
 } from '@nanosync/core';
-import { followsChanges, laterPosition, leaseNames, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
+import { followsChanges, laterPosition, leaseNames, leavingTables, listRecords, readRecord, stateKeys, tablesToAdd } from '@nanosync/core';
 import { systemClock } from './clock.ts';
 import type { FiguresAge, Lag, Rates, Retention } from './figures.ts';
 import { ageOf, retentionOf } from './figures.ts';
@@ -64,6 +64,8 @@ export interface PipelineStatus {
   readonly intent: PipelineIntent;
   /** Tables that came to the definition and were not taken in yet. */
   readonly toAdd: readonly string[];
+  /** Tables that are being taken out. */
+  readonly leaving: readonly string[];
   /** Tables that are to be copied anew, of which no copy was begun yet. */
   readonly toCopy: readonly string[];
   readonly failure: Failure | null;
@@ -95,7 +97,9 @@ export async function pipelineStatus(
   const watch = await watchOf(state, name, record);
   const query = await queryStatus(state, record);
   const tables: TableStatus[] = [];
+  const leaving = leavingTables(record);
   for (const { value: table } of query === null ? await listRecords<TableRecord>(state, stateKeys.tables(name)) : []) {
+    if (leaving.includes(table.table)) continue;
     const stored = await listRecords<PartitionRecord>(state, stateKeys.partitions(name, table.table, table.epoch));
     const ledger = stored.map(({ value }) => value);
     const report = reports.get(stateKeys.sinkReport(name, table.table));
@@ -172,6 +176,7 @@ function summary({ record, capture, watch, query, troubles: told, nowMs }: Pipel
     request: record.request,
     intent: record.intent,
     toAdd: tablesToAdd(record),
+    leaving: leavingTables(record),
     toCopy: record.intent.copyAnew,
     failure,
     rowsBuilt: sum((table) => table.rows.built),

@@ -25,10 +25,34 @@ export async function publishTables(connect: Connect, publication: string, table
 
 /** Adds tables to the publication, which is there. Throws `conflict` when a table stays locked: that says nothing of the others. */
 export async function addTables(connect: Connect, publication: string, tables: readonly TableId[]): Promise<void> {
-  try {
-    await alone(connect, publication, async (client) =>
+  await unlessLocked(() =>
+    alone(connect, publication, async (client) =>
       addMissing(client, publication, tables, (await factsOf(client, publication)) ?? { whole: [], partly: [] }),
-    );
+    ),
+  );
+}
+
+/** Takes tables out of the publication. `still` is asked while the lock on it is held, so nobody can have added them since. */
+export async function withdrawTables(
+  connect: Connect,
+  publication: string,
+  tables: readonly TableId[],
+  still: () => Promise<boolean>,
+): Promise<void> {
+  await unlessLocked(() =>
+    alone(connect, publication, async (client) => {
+      const { whole, partly }: PublishedTables = (await factsOf(client, publication)) ?? { whole: [], partly: [] };
+      const there = tables.filter((table) => whole.includes(table) || partly.includes(table));
+      if (there.length === 0) return;
+      await client.query(`ALTER PUBLICATION ${quoteIdent(publication)} DROP TABLE ${only(there)}`);
+      if (!(await still())) throw new PipelineError('conflict', `${there.join(', ')} is followed again meanwhile.`); // Nothing is committed.
+    }),
+  );
+}
+
+async function unlessLocked(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
   } catch (error) {
     if (!(error instanceof PipelineError) || codeOf(error.cause) !== '55P03') throw error;
     const { message, hint = 'Wait.', cause } = error;

@@ -10,9 +10,11 @@ import { passFence } from './fence.ts';
 import { hasherOf } from './hasher.ts';
 import { IdleConnections } from './idle-connections.ts';
 import { mark } from './marker.ts';
+import { publicationName } from './names.ts';
 import { pageRanges } from './partitioner.ts';
 import { lsnOf, parseLsn, positionOfLsn } from './position.ts';
 import { checkPrerequisites } from './prerequisites.ts';
+import { withdrawTables } from './publication.ts';
 import { querySource } from './query-reader.ts';
 import { retentionOf } from './retention.ts';
 import { readRows } from './rows-reader.ts';
@@ -44,6 +46,7 @@ export async function openPostgresSource({ dsn, hashKey, applicationName, log, c
     drop: (anchor) => dropAnchor(connect, clock, anchor),
     tidy: (pipeline, anchor, still) => tidyAnchors(connect, clock, { pipeline, anchor, still }),
     extend: (pipeline, tables, options) => extendPublication(connect, clock, { pipeline, tables }, options),
+    withdraw: (pipeline, tables, still) => withdrawTables(connect, publicationName(pipeline), tables, still),
     verify: (pipeline, anchor, published) => verifyAnchor(connect, pipeline, anchor, published),
     release: (pipeline) => releaseAnchors(connect, clock, pipeline),
     fence: (options) => passFence(connect, clock, options),

@@ -9,7 +9,7 @@ import type {
   ServiceContext,
   Stored,
 } from '@nanosync/core';
-import { PipelineError, putOf, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
+import { comparePositions, PipelineError, putOf, RECORD_VERSION, readRecord, stateKeys } from '@nanosync/core';
 
 const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 };
 
@@ -39,6 +39,40 @@ export function freshTable(epoch: string, l0: Position): CaptureTable {
 export interface CaptureStart {
   readonly record: CaptureRecord;
   readonly version: number;
+}
+
+/**
+ * A capture record as a session begins with it, of a pipeline whose `leaving` tables are being taken out (pure). They count up to `end`, the log's end when
+ * the source had let this session in: no earlier session can have decoded anything beyond it, so every session numbers each transaction alike.
+ * Behind that end a table is forgotten, and one that is followed again begins as any other.
+ */
+export function withLeft(
+  record: CaptureRecord,
+  leaving: readonly string[],
+  end: Position,
+  topicOf: (table: string) => string,
+): CaptureRecord {
+  const left = Object.fromEntries(leaving.map((table) => [table, record.left?.[table] ?? end]));
+  const forgotten = [
+    ...Object.keys(record.left ?? {}).filter((table) => left[table] === undefined),
+    ...leaving.filter((table) => isLeft(record, table)),
+  ];
+  const without = <T>(entries: Readonly<Record<string, T>>, keys: readonly string[]) =>
+    Object.fromEntries(Object.entries(entries).filter(([key]) => !keys.includes(key)));
+  const topics = forgotten.map(topicOf);
+  return {
+    ...record,
+    tables: without(record.tables, forgotten) as CaptureRecord['tables'],
+    topics: without(record.topics, topics),
+    ends: without(record.ends, topics),
+    left,
+  };
+}
+
+/** True where no session begins below the end of a table that is being taken out: it is not needed in the stream any more. */
+export function isLeft({ left, acknowledged }: CaptureRecord, table: string): boolean {
+  const end = left?.[table];
+  return end !== undefined && comparePositions(end, acknowledged) <= 0;
 }
 
 /** Where a session of this anchor would go on. */

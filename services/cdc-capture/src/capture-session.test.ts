@@ -215,6 +215,52 @@ describe('a capture session', () => {
     expect(orders.map(({ position }) => position)).toEqual([at(11), at(15)]);
   });
 
+  it('counts a table that is taken out up to where the log ended when the first session heard of it, in every session, and then lets it go', async () => {
+    const { begin, deliver, until, acknowledged, add, opened, record, endAt, happened } = await captureFixture();
+    const pipeline = await add({ record: true });
+    const first = begin(pipeline);
+    for (const events of ADDITION) deliver(events);
+    await until(() => acknowledged().at(-1) === at(15, 0));
+    // Published in part: the commit is still to come.
+    happened.length = 0;
+    deliver(transaction(16, [4]).slice(0, -1));
+    await until(() => happened.includes('stored'));
+    await first.end();
+    const leaving = { ...pipeline, recorded: [ORDERS.table], leaving: [ITEMS.table] };
+    const counts = (session: number) => [15, 16, 17, 18].map((commit) => opened[session]?.begun?.(ITEMS.table, at(commit, 0)));
+    endAt(at(17, 0));
+    const second = begin(leaving);
+    await until(() => opened.length === 2 && happened.length > 2);
+    expect(counts(1)).toEqual([true, true, false, false]);
+    expect(await record()).toMatchObject({ left: { [ITEMS.table]: at(17, 0) } });
+    await second.end();
+    endAt(at(30, 0));
+    const third = begin(leaving);
+    await until(() => opened.length === 3);
+    await until(() => counts(2)[0] === true && happened.length > 3);
+    expect(counts(2)).toEqual([true, true, false, false]);
+    deliver([
+      { kind: 'marker', marker: { kind: 'generation', pipeline: 'p', table: ITEMS.table, epoch: 'i2' }, position: at(18), commitMs: 1 },
+    ]);
+    deliver([{ kind: 'commit', position: at(18), acknowledge: at(18, 0), commitMs: 1 }]);
+    await until(() => third.outcome() !== undefined);
+    expect(third.outcome()).toEqual({});
+    expect((await record())?.tables[ITEMS.table]?.epoch).toBe('i1');
+    const fourth = begin(leaving);
+    deliver(transaction(19, [5]));
+    await until(() => acknowledged().at(-1) === at(19, 0));
+    expect(opened[3]?.tables.map(({ schema }) => schema.table)).toEqual([ORDERS.table]);
+    expect(Object.keys((await record())?.tables ?? {})).toEqual([ORDERS.table]);
+    expect((await record())?.left).toEqual({ [ITEMS.table]: at(17, 0) });
+    await fourth.end();
+    // Once nothing is left of it, it may come again as any other.
+    const fifth = begin({ ...leaving, leaving: [] });
+    await until(() => opened.length === 5);
+    await until(() => false);
+    expect((await record())?.left).toEqual({});
+    await fifth.end();
+  });
+
   it('decodes a table by its older columns up to the marker of an epoch that has others, and by those from there on', async () => {
     const { begin, deliver, until, acknowledged, published, copyAnew, opened } = await captureFixture();
     const first = begin();

@@ -6,12 +6,14 @@ import type {
   PipelineRecord,
   Position,
   ServiceContext,
+  Source,
   SourceEvent,
   TableId,
   TableRecord,
 } from '@nanosync/core';
-import { comparePositions, endTrouble, PipelineError, readRecord, stateKeys } from '@nanosync/core';
-import { CaptureStore, captureStart } from './capture-record.ts';
+import { comparePositions, endTrouble, leavingTables, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import type { CaptureStart } from './capture-record.ts';
+import { CaptureStore, captureStart, isLeft, withLeft } from './capture-record.ts';
 import { asBegun, isUnknown, tablesOf } from './captured-tables.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { SessionProgress } from './session-progress.ts';
@@ -44,7 +46,9 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   await using source = await ctx.openSource(sourceDefinition.connection);
   const start = await captureStart(ctx, name, anchor);
   known.version = () => start.version;
-  const tables = asBegun(recorded, start.record.tables, known.next);
+  const leaving = leavingTables(pipeline);
+  const needed = recorded.filter(({ table }) => !leaving.includes(table) || !isLeft(start.record, table));
+  const tables = asBegun(needed, start.record.tables, known.next);
   await source.verify(name, anchor, start.record.published);
   let progress: SessionProgress | undefined;
   const unbased = unbasedTables(pipeline, tables);
@@ -62,8 +66,11 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     ...confirmOf(ctx, { name, anchor, lost }),
     signal,
   });
-  const store = await CaptureStore.begin(ctx, name, start, await tailSession(ctx, name, tables));
+  const settled = await settleLeaving({ ...ctx, signal }, source, { pipeline, start });
+  const store = await CaptureStore.begin(ctx, name, settled.start, await tailSession(ctx, name, tables));
   known.version = () => store.version;
+  // A store that lost where a table ends would let the next session number otherwise what this one is about to publish.
+  if (settled.isNew && ctx.state.mayLoseMs !== undefined) await ctx.clock.sleep(ctx.state.mayLoseMs, signal);
   await checkTopics(ctx, name, tables, store.record);
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
   progress = new SessionProgress(store.record);
@@ -73,6 +80,22 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   await endTrouble(ctx.state, name, 'cdc-capture');
   await pump({ ctx: { ...ctx, signal }, pipeline, tables, next: known.next, publisher, progress, store, reader });
   if (lost.signal.aborted) throw new PipelineError('conflict', 'The state store has lost what this capture session had stored.');
+}
+
+/** Called once the source has let the session in: tables that are being taken out end at the log's end as it is now, unless their end is stored. */
+async function settleLeaving(
+  ctx: ServiceContext,
+  source: Source,
+  { pipeline, start }: { readonly pipeline: PipelineRecord; readonly start: CaptureStart },
+): Promise<{ readonly start: CaptureStart; readonly isNew: boolean }> {
+  const leaving = leavingTables(pipeline);
+  const { left = {} } = start.record;
+  const isNew = leaving.some((table) => left[table] === undefined);
+  if (!isNew && Object.keys(left).every((table) => leaving.includes(table)) && !leaving.some((table) => isLeft(start.record, table)))
+    return { start, isNew };
+  const end = await source.end();
+  const topicOf = (table: string) => ctx.topics.changes(pipeline.definition.name, table);
+  return { start: { ...start, record: withLeft(start.record, leaving, end, topicOf) }, isNew };
 }
 
 /**
@@ -126,6 +149,7 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
   const { ctx, reader, progress } = session;
   let pending = reader.next();
   for (;;) {
+    if (canLetGo(session)) return ctx.log.info('capture lets a table go', { pipeline: session.pipeline.definition.name });
     const events = await withinQuiet(ctx, pending, progress.hasDirtyTables || progress.hasUnstoredIdle);
     if (events === 'quiet') {
       publishWatermarks(session, progress.dirtyTables());
@@ -143,6 +167,11 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
     await flush(session);
     acknowledge(session);
   }
+}
+
+/** True once it is stored that a table which is being taken out is needed no more: the next session begins without it. */
+function canLetGo({ store, tables }: Session): boolean {
+  return tables.some(({ table }) => isLeft(store.record, table));
 }
 
 /**

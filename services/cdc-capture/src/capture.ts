@@ -7,6 +7,7 @@ import {
   isKind,
   isReadFrom,
   leaseNames,
+  leavingTables,
   readRecord,
   recordedTables,
   sameConnection,
@@ -92,7 +93,7 @@ function sameSource(a: PipelineRecord, b: PipelineRecord): boolean {
 
 function sameTask(a: PipelineRecord, b: PipelineRecord): boolean {
   if (a.definition.replicationType !== b.definition.replicationType) return false; // What is completed depends on it.
-  return recordedTables(a).join() === recordedTables(b).join();
+  return recordedTables(a).join() === recordedTables(b).join() && leavingTables(a).join() === leavingTables(b).join();
 }
 
 function isCaptured(pipeline: PipelineRecord): boolean {

@@ -1,15 +1,16 @@
 import type { Anchor, CaptureRecord, PipelineRecord, ServiceContext, SourceEvent, TableRecord } from '@nanosync/core';
-import { listRecords, PipelineError, readRecord, recordedTables, sameSchema, stateKeys } from '@nanosync/core';
+import { leavingTables, listRecords, PipelineError, readRecord, recordedTables, sameSchema, stateKeys } from '@nanosync/core';
 
 /**
- * The tables that a session follows: those of the definition that have a record under its anchor. One that is still to be added has none; one
- * that had one and has it no more is a gap.
+ * The tables that a session decodes: those that are recorded under its anchor, and those that are being taken out, as long as they have a record. One
+ * that is still to be added has none; one that is recorded and has it no more is a gap.
  */
 export async function tablesOf(ctx: ServiceContext, pipeline: PipelineRecord, anchor: Anchor): Promise<readonly TableRecord[]> {
-  const { name, source } = pipeline.definition;
+  const { name } = pipeline.definition;
   const records = (await listRecords<TableRecord>(ctx.state, stateKeys.tables(name))).map(({ value }) => value);
-  const tables = records.filter((record) => record.anchor === anchor.id && source.tables.includes(record.table));
   const wanted = recordedTables(pipeline);
+  const decoded = new Set([...wanted, ...leavingTables(pipeline)]);
+  const tables = records.filter((record) => record.anchor === anchor.id && decoded.has(record.table));
   const found = wanted.filter((table) => tables.some((record) => record.table === table));
   if (found.length === wanted.length) return tables;
   // A store that lost its newest writes between the two looks has lost the addition of a table as a whole.

@@ -200,6 +200,7 @@ export class EventPublisher implements AsyncDisposable {
       return;
     }
     if (!this.tables.has(marker.table)) return;
+    if (progress.hasEnded(marker.table, position)) return progress.passedOver(position);
     if (marker.kind === 'generation') return this.generation(marker.table, marker.epoch, position, progress);
     if (!progress.hasTable(marker.table)) return progress.passedOver(position);
     const table = progress.table(marker.table);

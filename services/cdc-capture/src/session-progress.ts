@@ -86,10 +86,21 @@ export class SessionProgress {
     return this.tables.has(table);
   }
 
-  /** True at a position behind the table's generation event, also where an earlier session met it: every session says the same of a position. */
+  /**
+   * True at a position behind the table's generation event, also where an earlier session met it, and before its end where it is being taken out:
+   * every session says the same of a position.
+   */
   hasBegun(table: TableId, position: Position): boolean {
+    if (this.hasEnded(table, position)) return false;
     const l0 = this.tables.get(table)?.l0;
     return l0 !== undefined && comparePositions(l0, position) <= 0;
+  }
+
+  /** True from the end on of a table that is being taken out. */
+  hasEnded(table: TableId, position: Position): boolean {
+    const end = this.start.left?.[table];
+    // Invariant 'gapless-sessions': what counts in a transaction is settled before any of it is published.
+    return end !== undefined && comparePositions(position, end) >= 0;
   }
 
   /** The table from its generation event on; a change before that is impossible. */

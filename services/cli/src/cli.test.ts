@@ -180,13 +180,18 @@ describe('apply', () => {
     expect(await cli.ask('apply', ...args)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: updated', 'orders-pipeline: up to 9 partitions are read at once from now on']);
     expect((await stored(cli)).definition.snapshot.concurrency).toBe(9);
-    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.items').replace('w.duckdb', 'v.duckdb'));
+    // Nothing is taken in yet: all of its tables may be others.
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.items'));
+    expect(await cli.ask('apply', ...args)).toBe(0);
+    expect(cli.out).toContain('orders-pipeline: table public.orders is not added');
+    await anchor(cli, { recorded: ['public.items'] });
+    cli.file('pipelines.yaml', PIPELINES.replace('w.duckdb', 'v.duckdb'));
     expect(await cli.ask('apply', ...args)).toBe(2);
-    expect(cli.err[0]).toContain('pipeline orders-pipeline follows public.orders');
-    expect((await stored(cli)).definition.source.tables).toEqual(['public.orders']);
+    expect(cli.err[0]).toContain('would lose all tables that it follows: leave one of public.items in source.tables');
+    expect((await stored(cli)).definition.source.tables).toEqual(['public.items']);
   });
 
-  it('adds a table to a pipeline once the table can be copied, and takes none away', async () => {
+  it('adds a table to a pipeline once the table can be copied, and takes one out', async () => {
     const options: FakeOptions = {};
     const { cli, args } = cliWith(options);
     using _ = cli;
@@ -210,7 +215,7 @@ describe('apply', () => {
     });
     expect(await cli.ask('apply', ...args)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: unchanged']);
-    // It may go again until it was taken in; from then on it stays.
+    // Until it was taken in it goes without a trace; from then on it leaves its rows.
     cli.file('pipelines.yaml', PIPELINES);
     expect(await cli.ask('apply', ...args)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: updated', 'orders-pipeline: table public.items is not added']);
@@ -218,8 +223,23 @@ describe('apply', () => {
     await cli.ask('apply', ...args);
     await anchor(cli, { recorded: ['public.orders', 'public.items'] });
     cli.file('pipelines.yaml', PIPELINES);
+    expect(await cli.ask('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual([
+      'orders-pipeline: updated',
+      'orders-pipeline: table public.items is taken out: it is followed no more, its rows stay at the sink',
+    ]);
+    expect(await stored(cli)).toMatchObject({ recorded: ['public.orders'], leaving: ['public.items'] });
+    expect(await cli.ask('apply', ...args)).toBe(0);
+    expect(cli.out).toEqual(['orders-pipeline: unchanged']);
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.orders, public.items'));
+    expect(await cli.ask('apply', ...args)).toBe(0);
+    expect(cli.out[1]).toBe('orders-pipeline: table public.items is added: once it is taken out it will be copied and then followed');
+    expect(await stored(cli)).toMatchObject({ recorded: ['public.orders'], leaving: ['public.items'] });
+    cli.file('pipelines.yaml', PIPELINES.replace('public.orders', 'public.other'));
     expect(await cli.ask('apply', ...args)).toBe(2);
-    expect(cli.err[0]).toContain('which source.tables no longer names, and a table cannot be taken out yet');
+    expect(cli.err[0]).toContain(
+      'would lose all tables that it follows: leave one of public.orders in source.tables, or delete the pipeline',
+    );
   });
 
   it('says when an added table of a failed pipeline is copied', async () => {

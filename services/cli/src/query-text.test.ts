@@ -10,7 +10,7 @@ const QUERY: QueryStatus = { table: 'r.daily', key: ['day'], runningSinceMs: nul
 const text = (query: Partial<QueryStatus>, change: Partial<PipelineStatus> = {}) =>
   statusText({
     ...{ name: 'daily', type: 'query', phase: 'scheduled', healthy: true, intent: RUNNING, waiting: null, request: null, failure: null },
-    ...{ troubles: [], tables: [], toAdd: [], toCopy: [], quarantined: 0, defects: 0, retention: null },
+    ...{ troubles: [], tables: [], toAdd: [], leaving: [], toCopy: [], quarantined: 0, defects: 0, retention: null },
     ...{ query: { ...QUERY, ...query }, ...change },
   } as unknown as PipelineStatus);
 

@@ -30,6 +30,7 @@ export function attentionLines(pipeline: PipelineStatus): readonly string[] {
   if (pipeline.request !== null && pipeline.query === null)
     lines.push(`  asked for: ${pipeline.request}${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
   if (pipeline.toCopy.length > 0) lines.push(`  to be copied anew: ${pipeline.toCopy.join(', ')}`);
+  if (pipeline.leaving.length > 0) lines.push(`  being taken out: ${pipeline.leaving.join(', ')}`);
   if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
   return lines;
 }

@@ -1,9 +1,10 @@
 import type { PipelineRecord, SinkReport, SourceView, Stored, TableRecord } from '@nanosync/core';
-import { describeError, listRecords, PipelineError, readRecord, stateKeys, step, TABLE_MACHINE, tablesToAdd } from '@nanosync/core';
+import { describeError, PipelineError, readRecord, stateKeys, step, TABLE_MACHINE, tablesToAdd } from '@nanosync/core';
 import { addTables } from './adding.ts';
 import { Ledger } from './ledger.ts';
 import { renewEpoch, storeRanges, voidPlan } from './ranges.ts';
 import type { TablePlannerParts, TablesProgress } from './table-planner.ts';
+import { tableRecords } from './table-records.ts';
 import { emitTasks } from './tasks.ts';
 
 /** How often it is asked whether the source still holds the view, in milliseconds. */
@@ -165,10 +166,8 @@ export class CopyPlanner implements AsyncDisposable {
     return true;
   }
 
-  private async records(): Promise<readonly Stored<TableRecord>[]> {
-    const { definition } = this.pipeline;
-    const all = await listRecords<TableRecord>(this.parts.ctx.state, stateKeys.tables(definition.name));
-    return all.filter(({ value }) => definition.source.tables.includes(value.table) && value.anchor === this.anchor);
+  private records(): Promise<readonly Stored<TableRecord>[]> {
+    return tableRecords(this.parts.ctx, this.pipeline);
   }
 
   private async ledger(table: TableRecord): Promise<Ledger> {

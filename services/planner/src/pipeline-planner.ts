@@ -18,6 +18,7 @@ import { anchorPipeline } from './anchoring.ts';
 import { CopyPlanner } from './copying.ts';
 import { stopAndDelete } from './deleting.ts';
 import { collectFailures } from './failures.ts';
+import { letTablesGo } from './leaving.ts';
 import { LooseAnchors } from './loose-anchors.ts';
 import { TablePlanner } from './table-planner.ts';
 import { TaskPublisher } from './task-publisher.ts';
@@ -85,6 +86,8 @@ export class PipelinePlanner implements AsyncDisposable {
     if (pipeline.intent.sink === 'paused') await this.closeSink();
     if (pipeline.request !== null && pipeline.phase !== 'created') return this.begin(stored);
     if (pipeline.phase === 'created') return this.anchor(stored);
+    const parts = { ctx: this.ctx, pipeline, source: () => this.openSource(pipeline), sink: () => this.openSink(pipeline) };
+    if (await letTablesGo(parts, () => this.closeTables())) return 'busy';
     if (pipeline.phase === 'completed' && tablesToAdd(pipeline).length > 0) {
       await this.move('plan', (record) => record);
       return 'busy';

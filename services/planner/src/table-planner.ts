@@ -1,21 +1,12 @@
 import type { PipelineRecord, ServiceContext, SinkReport, Source, Stored, TableEvent, TableRecord } from '@nanosync/core';
-import {
-  comparePositions,
-  describeError,
-  listRecords,
-  PipelineError,
-  readRecord,
-  stateKeys,
-  step,
-  TABLE_MACHINE,
-  tablesToAdd,
-} from '@nanosync/core';
+import { comparePositions, describeError, PipelineError, readRecord, stateKeys, step, TABLE_MACHINE, tablesToAdd } from '@nanosync/core';
 import { addTables } from './adding.ts';
 import { Beside } from './beside.ts';
 import { captureOf } from './capture-view.ts';
 import { beginCopies } from './copying-anew.ts';
 import { Ledger } from './ledger.ts';
 import { planRanges, renewEpoch, voidPlan } from './ranges.ts';
+import { tableRecords } from './table-records.ts';
 import type { TaskPublisher } from './task-publisher.ts';
 import { emitTasks } from './tasks.ts';
 import { whileMoving } from './while-moving.ts';
@@ -253,10 +244,8 @@ export class TablePlanner implements AsyncDisposable {
     this.parts.ctx.log.debug('table moved', { table: stored.value.table, phase });
   }
 
-  private async records(): Promise<readonly Stored<TableRecord>[]> {
-    const { definition } = this.pipeline;
-    const all = await listRecords<TableRecord>(this.parts.ctx.state, stateKeys.tables(definition.name));
-    return all.filter(({ value }) => definition.source.tables.includes(value.table) && value.anchor === this.anchor);
+  private records(): Promise<readonly Stored<TableRecord>[]> {
+    return tableRecords(this.parts.ctx, this.pipeline);
   }
 
   private async ledger(table: TableRecord): Promise<Ledger> {

@@ -96,14 +96,21 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
   try {
     await using sink = await ctx.openSink(sinkDefinition.connection);
     const loops: Promise<void>[] = [];
-    const add = (loop: Promise<void>) => loops.push(loop.then(end, broken));
-    const written = new Set<string>();
+    const add = (loop: Promise<void>, isToEnd = () => false) => loops.push(loop.then(() => (isToEnd() ? undefined : end()), broken));
+    const written = new Map<string, AbortController>();
     const run = pipeline.definition.query === undefined ? runTable : runResult;
     join = (tables) => {
+      if (pipeline.definition.query === undefined) leave(written, tables);
       for (const table of tables) {
         if (written.has(table)) continue;
-        written.add(table);
-        add(again(inner, () => run({ ctx: inner, pipeline, sink, table, wanted: () => share.owns(`${name}/${table}`) })));
+        const leaving = new AbortController();
+        written.set(table, leaving);
+        const own = { ...inner, signal: AbortSignal.any([inner.signal, leaving.signal]) };
+        const work = { ctx: own, pipeline, sink, table, wanted: () => share.owns(`${name}/${table}`) };
+        add(
+          again(own, () => run(work)),
+          () => leaving.signal.aborted,
+        );
       }
     };
     add(again(inner, () => believedTwice(inner, () => runRowLoader(inner, pipeline, sink, () => share.owns(`${name}/rows`)))));
@@ -122,6 +129,15 @@ async function runPipeline(ctx: ServiceContext, { pipeline, share, failures }: P
     end();
     ctx.signal.removeEventListener('abort', end);
     await steady;
+  }
+}
+
+/** Ends the writers of tables that were taken out; one that is added again gets another. */
+function leave(written: Map<string, AbortController>, tables: readonly string[]): void {
+  for (const [table, leaving] of written) {
+    if (tables.includes(table)) continue;
+    written.delete(table);
+    leaving.abort();
   }
 }
 

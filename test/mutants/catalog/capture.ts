@@ -27,6 +27,28 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     test: session('begins a table at the same place as the session before it: columns that it had before its marker do not end it'),
   },
   {
+    name: 'taken-out-counts-for-ever',
+    invariant: 'gapless-sessions',
+    does: 'A table that is being taken out counts for as long as a session knows it.',
+    file: `${FOLDER}/session-progress.ts`,
+    find: 'return end !== undefined && comparePositions(position, end) >= 0;',
+    replace: 'return end !== undefined && comparePositions(position, end) === null;',
+    test: session(
+      'counts a table that is taken out up to where the log ended when the first session heard of it, in every session, and then lets it go',
+    ),
+  },
+  {
+    name: 'taken-out-ends-elsewhere',
+    invariant: 'gapless-sessions',
+    does: 'Each session ends a table that is being taken out where the log ends when it begins.',
+    file: `${FOLDER}/capture-record.ts`,
+    find: 'record.left?.[table] ?? end]',
+    replace: 'end]',
+    test: session(
+      'counts a table that is taken out up to where the log ended when the first session heard of it, in every session, and then lets it go',
+    ),
+  },
+  {
     name: 'l0-moved',
     invariant: 'anchor-first',
     does: 'A generation event that is asked for again moves the L0 of its epoch.',

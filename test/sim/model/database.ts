@@ -206,8 +206,9 @@ export class ModelDatabase implements TransactionHost {
   }
 
   /** ALTER PUBLICATION: adds tables, or only makes every stream look again. */
-  alterPublication(tables: readonly TableId[]): void {
+  alterPublication(tables: readonly TableId[], gone: readonly TableId[] = []): void {
     for (const table of tables) this.publication?.add(table);
+    for (const table of gone) this.publication?.delete(table);
     this.takeXid();
     this.altered.push(this.append('commit'));
     this.wakeUps.wake();

@@ -31,6 +31,13 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     drop: async ({ origin: { slot } }) => reached(db, () => db.drop(slot ?? '')),
     tidy: (pipeline, anchor, still) => tidyModel(db, pipeline, anchor, still),
     extend: (_pipeline, tables, options) => extendModelPublication(db, clock, tables, { ...options, connection: connections.signal }),
+    withdraw: async (_pipeline, tables, still) => {
+      db.reach();
+      const there = tables.filter((table) => db.isPublished(table));
+      if (there.length === 0) return;
+      if (!(await still())) throw new PipelineError('conflict', 'Tables are followed again meanwhile.');
+      reached(db, () => db.alterPublication([], there));
+    },
     verify: async (pipeline, anchor, published) => reached(db, () => verifyModelAnchor(db, pipeline, anchor, published)),
     release: async (pipeline) =>
       reached(db, () => {

@@ -1,5 +1,5 @@
 import type { PipelineDefinition, PipelineRecord } from '@nanosync/core';
-import { afterCommand, connectionText, followsChanges, goesOn, recordedTables } from '@nanosync/core';
+import { afterCommand, connectionText, followsChanges, goesOn, leavingTables, recordedTables, withoutTables } from '@nanosync/core';
 import { sinkPlace } from '@nanosync/runtime';
 import type { QueryPart } from './query-edits.ts';
 import { QUERY_EDITS } from './query-edits.ts';
@@ -161,23 +161,34 @@ function becoming(text: string, becomes: (record: PipelineRecord) => PipelineRec
   return { kind: 'effect', effect: text, becomes };
 }
 
-/** A table that was not taken in yet may go again. */
+/** A table that was not taken in yet goes again without a trace; one that was leaves its rows. */
 function tableOutcomes(change: Change): readonly Outcome[] {
   const { stored, wanted } = change;
   const gone = stored.definition.source.tables.filter((table) => !wanted.source.tables.includes(table));
-  const followed = gone.filter((table) => recordedTables(stored).includes(table));
-  if (followed.length > 0)
+  const recorded = stored.anchor === null && stored.recorded === undefined ? [] : recordedTables(stored);
+  if (recorded.length > 0 && recorded.every((table) => gone.includes(table)))
     return [
       {
         kind: 'refused',
-        why: `follows ${followed.join(', ')}, which source.tables no longer names, and a table cannot be taken out yet: put it back, or give the changed pipeline a new name.`,
+        why: `would lose all tables that it follows: leave one of ${recorded.join(', ')} in source.tables, or delete the pipeline and apply the new one.`,
       },
     ];
   const outcomes = [
-    ...addedTables(change).map((table) => effect(`table ${table} is added: ${becomingOf(wanted)}${whenAdded(stored)}`)),
-    ...gone.map((table) => effect(`table ${table} is not added`)),
+    ...addedTables(change).map((table) => added(change, table)),
+    ...gone.map((table) => (recorded.includes(table) ? takenOut(stored, table) : effect(`table ${table} is not added`))),
   ];
   return outcomes.length > 0 ? outcomes : [effect('its tables are listed in another order')];
+}
+
+function added({ stored, wanted }: Change, table: string): Outcome {
+  const before = leavingTables(stored).includes(table) ? 'once it is taken out ' : '';
+  return effect(`table ${table} is added: ${before}${becomingOf(wanted)}${whenAdded(stored)}`);
+}
+
+function takenOut({ definition, phase }: PipelineRecord, table: string): Outcome {
+  const later = phase === 'paused' ? ' once the paused pipeline goes on' : '';
+  const text = `table ${table} is taken out${later}: ${followsChanges(definition) ? 'it is followed no more, its' : 'its'} rows stay at the sink`;
+  return { kind: 'effect', effect: text, becomes: (record) => withoutTables(record, [table]) };
 }
 
 /** What is at the sink already was written under the old rules, so only a copy makes the new ones true. */

@@ -45,7 +45,7 @@ const CASES: Readonly<Record<DefinitionPart, readonly (readonly [PipelineDefinit
     [withTables('s.a', 's.b', 's.c'), 'table s.c is added: it will be copied and then followed'],
     [withTables('s.a'), 'table s.b is not added'],
     [withTables('s.b', 's.a'), 'its tables are listed in another order'],
-    [withTables('s.b'), 'refused: follows s.a, which source.tables no longer names'],
+    [withTables('s.b'), 'refused: would lose all tables that it follows'],
   ],
   'source.columns': [
     [
@@ -235,7 +235,7 @@ describe('applying', () => {
     const other = { ...OLD, name: 'new', source: { ...OLD.source, tables: ['s.x'] } };
     const refused = planApply(state, [wanted, other]);
     await expect(refused).rejects.toThrow('its replication_type differs');
-    await expect(refused).rejects.toThrow('follows s.a');
+    await expect(refused).rejects.toThrow('all tables that it follows: leave one of s.a');
     expect(await state.list(stateKeys.pipelines)).toHaveLength(1);
   });
 

@@ -220,6 +220,11 @@ export interface Source extends AsyncDisposable {
    * stays locked, fails all of the call, and not as `unavailable`: the others may be taken in without it. Call only while an anchor is stored.
    */
   extend(pipeline: string, tables: readonly TableId[], options: FenceOptions): Promise<void>;
+  /**
+   * Stops streaming tables that the pipeline follows no more; the others go on. `still` is asked when nothing but the commit is left to be done, while
+   * nobody else can add them: where it says no, nothing is changed and it throws `conflict`. To repeat it changes nothing.
+   */
+  withdraw(pipeline: string, tables: readonly TableId[], still: () => Promise<boolean>): Promise<void>;
   /** Throws PipelineError `gap` unless slot, system, timeline and position still fit the anchor and what was published. */
   verify(pipeline: string, anchor: Anchor, published: Position | null): Promise<void>;
   /** Drops all slots of the pipeline, and its publication; no error when they are gone. */

@@ -105,6 +105,7 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
   /** Whether the table was to be completed, at each time that the session asked for more. */
   const asked: boolean[] = [];
   let broken: PipelineError | undefined;
+  let logEnd = L0;
   const state = new Proxy(stored, {
     get: (target, name) => {
       if (name === 'mayLoseMs') return mayLoseMs;
@@ -160,6 +161,7 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
       if (broken !== undefined) throw broken;
     },
     changes: async (options: ChangesOptions) => readerOf(options),
+    end: async () => logEnd,
     [Symbol.asyncDispose]: async () => {},
   } as unknown as Source;
   const line = () => {};
@@ -213,6 +215,10 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
     /** The source's log is no longer whole. */
     breakLog: () => {
       broken = new PipelineError('gap', 'The slot is gone.');
+    },
+    /** Where the source's log ends now. */
+    endAt: (position: Position) => {
+      logEnd = position;
     },
     deliver: (events: readonly SourceEvent[]) => {
       log.push(events);

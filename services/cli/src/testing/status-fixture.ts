@@ -71,6 +71,7 @@ export const pipeline = {
     waiting: null,
     request: null,
     toAdd: [],
+    leaving: [],
     toCopy: [],
     failure: null,
     rowsBuilt: 0,
