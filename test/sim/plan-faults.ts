@@ -49,7 +49,9 @@ function crashOf(seed: number, isBackward: boolean, random: Random, mayLoseMs: n
     return [{ ...crash, atMs: isFirst ? 0 : random.int(0, WITHIN_MS[point.phase]) }];
   }
   const needed = neededBy(point, faultOf(point.needs, random, mayLoseMs), random);
-  return [needed, { ...crash, atMs: needed.atMs }];
+  // A sink-writer takes back what it told once it has run for a while, which must come before the end of the run.
+  const late: readonly Fault[] = point.service === 'writer' && point.call === 'state.remove' ? [{ kind: 'long run', atMs: LATE_MS }] : [];
+  return [needed, { ...crash, atMs: needed.atMs }, ...late];
 }
 
 /** The fault that makes a place be met, so that it is. */
@@ -64,6 +66,7 @@ function neededBy({ service, call }: CrashPoint, fault: Fault, random: Random): 
 function faultOf(name: FaultName, random: Random, mayLoseMs: number): Fault {
   // The first moments are short, and much is decided in them.
   if ((name === 'resnapshot' || name === 'slot lost') && random.chance(0.25)) return { kind: name, atMs: 0, onPhase: 'anchored' };
+  if (name === 'slot lost' && random.chance(0.4)) return { kind: name, atMs: 500, onPhase: 'streaming' };
   const atMs = random.chance(0.2) ? random.int(20, FIRST_MS) : random.int(20, FAULTY_MS);
   switch (name) {
     case 'crash':

@@ -8,6 +8,8 @@ import type { Capture } from './changes-fixture.ts';
 import { captureOf, clock, nextOf, PIPELINE, publicTable } from './changes-fixture.ts';
 import { discoverTables } from './discovery.ts';
 import { extendPublication } from './extension.ts';
+import { publicationName } from './names.ts';
+import { withdrawTables } from './publication.ts';
 
 const ADDED = publicTable('added');
 const SETUP = `CREATE TABLE first (id int PRIMARY KEY, v text); CREATE TABLE added (id int PRIMARY KEY, v text);
@@ -193,4 +195,18 @@ test('a table that stays locked or is gone fails the call, and is told apart fro
   await holder.query('ROLLBACK');
   await holder.end();
   await extended([ADDED]);
+});
+
+test('a table is withdrawn while it is still to go, and is streamed no more; the others are, and a repetition does nothing', async () => {
+  await using capture = await captureOf(server, SETUP, ['first']);
+  await extend(capture);
+  await using reader = await both(capture);
+  const publication = publicationName(PIPELINE);
+  const withdraw = (still: boolean) => withdrawTables(capture.connect, publication, [ADDED], async () => still);
+  await expect(withdraw(false)).rejects.toMatchObject({ kind: 'conflict' });
+  await capture.sql("INSERT INTO added VALUES (5, 'kept')");
+  await withdraw(true);
+  await withdraw(true);
+  await capture.sql("INSERT INTO added VALUES (6, 'gone'); INSERT INTO first VALUES (1, 'after')");
+  expect(changes(await capture.all(reader))).toEqual(['added 5 kept', 'first 1 after']);
 });
