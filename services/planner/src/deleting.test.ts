@@ -27,20 +27,29 @@ async function stopped(deletion: { dropTables: boolean; force?: boolean } = { dr
   for (const topic of [topics.tasks, topics.rows('p'), topics.quarantine('p'), topics.changes('p', ORDERS.table)])
     await bus.ensureTopic(topic, 1);
   const happened: string[] = [];
+  /** What others do while the source, or the sink, is at it. */
+  const meanwhile: { source?: (() => Promise<unknown>) | undefined; sink?: (() => Promise<unknown>) | undefined } = {};
   const away: { source?: PipelineError; sink?: PipelineError } = {};
   const source = async () => {
     if (away.source !== undefined) throw away.source;
-    return { release: async (name: string) => void happened.push(`source ${name}`) } as unknown as Source;
+    const release = async (name: string) => {
+      happened.push(`source ${name}`);
+      await meanwhile.source?.();
+    };
+    return { release } as unknown as Source;
   };
   const sink = async () => {
     if (away.sink !== undefined) throw away.sink;
-    const release: Sink['release'] = async (name, table, { dropTables }) => void happened.push(`sink ${name} ${table} ${dropTables}`);
+    const release: Sink['release'] = async (name, table, { dropTables }) => {
+      happened.push(`sink ${name} ${table} ${dropTables}`);
+      await meanwhile.sink?.();
+    };
     return { release } as unknown as Sink;
   };
   const die: { at?: string | undefined } = {};
   const line = () => {};
   const ctx = {
-    ...{ state, bus, topics, clock, log: { debug: line, info: line, warn: line, error: line } },
+    ...{ state, bus, topics, clock, log: { debug: line, info: line, warn: line, error: line }, signal: new AbortController().signal },
     failpoint: (name: string) => {
       if (name === die.at) throw new Error('dies');
     },
@@ -50,7 +59,7 @@ async function stopped(deletion: { dropTables: boolean; force?: boolean } = { dr
     return stored === undefined ? 'no record' : deletePipeline({ ctx, stored, source, sink });
   };
   const left = async () => (await state.list('')).map(({ key }) => key);
-  return { ctx, state, bus, topics, happened, away, die, attempt, left };
+  return { ctx, state, bus, topics, happened, meanwhile, away, die, attempt, left, fresh };
 }
 
 test.each([
@@ -105,6 +114,27 @@ test('leaves what does not answer where that is asked for', async () => {
   away.sink = new PipelineError('prerequisite', 'It is gone.');
   expect(await attempt()).toBeNull();
   expect(await left()).toEqual([stateKeys.pipeline('p2')]);
+});
+
+test.each([
+  'source',
+  'sink',
+] as const)('takes nothing of a pipeline that was applied under its name while it was stopped at the %s', async (where) => {
+  const { state, bus, topics, attempt, meanwhile, happened, fresh, left } = await stopped({ dropTables: true });
+  let before: readonly string[] = [];
+  meanwhile[where] = async () => {
+    meanwhile[where] = undefined;
+    expect(await attempt()).toBeNull(); // Another planner finishes, and the name is used again.
+    await state.put(stateKeys.pipeline('p'), fresh, 0);
+    for (const key of [stateKeys.table('p', ORDERS.table), stateKeys.capture('p')]) await state.put(key, { v: 2, table: ORDERS.table }, 0);
+    for (const topic of [topics.rows('p'), topics.changes('p', ORDERS.table)]) await bus.ensureTopic(topic, 1);
+    before = await left();
+    happened.splice(0);
+  };
+  await expect(attempt()).rejects.toMatchObject({ kind: 'conflict' });
+  expect(await left()).toEqual(before);
+  expect(happened).toEqual([]);
+  for (const topic of [topics.rows('p'), topics.changes('p', ORDERS.table)]) expect(await bus.topic(topic)).toBeDefined();
 });
 
 test('what is told of a pipeline that is gone is taken back', async () => {

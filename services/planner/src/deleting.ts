@@ -1,4 +1,4 @@
-import type { PartitionRecord, PipelineRecord, ServiceContext, Sink, Source, Stored, TableRecord } from '@nanosync/core';
+import type { PartitionRecord, PipelineRecord, ServiceContext, Sink, Source, StateEntry, Stored, TableRecord } from '@nanosync/core';
 import { describeError, isKind, leaseNames, listRecords, PIPELINE_MACHINE, PipelineError, stateKeys, step } from '@nanosync/core';
 
 /** What a pipeline is deleted with. */
@@ -42,18 +42,56 @@ export async function deletePipeline({ ctx, stored, source, sink }: DeletingPart
   const holder = await holderOf(ctx, stored.value);
   if (holder !== null) return `The pipeline is deleted once ${holder} has stopped.`;
   const leave = deletion.force === true;
-  await outside(ctx, { name, what: 'source', leave }, async () => (await source()).release(name));
+  const still = () => requireUnchanged(ctx, stored);
+  await outside(ctx, { name, what: 'source', leave }, async () => {
+    const opened = await source();
+    await still();
+    await opened.release(name);
+  });
   ctx.failpoint('source-released');
-  for (const topic of await topicsOf(ctx, stored.value)) await ctx.bus.deleteTopic(topic);
+  for (const topic of await topicsOf(ctx, stored.value)) {
+    await still();
+    await ctx.bus.deleteTopic(topic);
+  }
   ctx.failpoint('topics-deleted');
-  await outside(ctx, { name, what: 'sink', leave }, async () => (await sink()).release(name, null, { dropTables: deletion.dropTables }));
+  await outside(ctx, { name, what: 'sink', leave }, async () => {
+    const opened = await sink();
+    await still();
+    await opened.release(name, null, { dropTables: deletion.dropTables });
+  });
   ctx.failpoint('sink-released');
-  for (const prefix of recordsOf(name)) for (const { key } of await ctx.state.list(prefix)) await ctx.state.remove(key);
-  for (const key of [stateKeys.capture(name), stateKeys.watch(name), stateKeys.query(name)]) await ctx.state.remove(key);
+  // Those that were there before the record was seen to be unchanged, by their versions: what comes later is of a pipeline of the same name.
+  const records = [
+    ...(await listed(ctx, recordsOf(name))),
+    ...(await found(ctx, [stateKeys.capture(name), stateKeys.watch(name), stateKeys.query(name)])),
+  ];
+  await still();
+  for (const { key, version } of records) await ctx.state.remove(key, version);
   ctx.failpoint('records-removed');
   // Beaten: something else is wanted of the deletion by now, or another planner is at it too.
   if (await ctx.state.remove(stored.key, stored.version)) return null;
   return (await ctx.state.get(stored.key)) === undefined ? null : 'The pipeline is being deleted.';
+}
+
+async function listed(ctx: ServiceContext, prefixes: readonly string[]): Promise<readonly StateEntry[]> {
+  const entries: StateEntry[] = [];
+  for (const prefix of prefixes) entries.push(...(await ctx.state.list(prefix)));
+  return entries;
+}
+
+async function found(ctx: ServiceContext, keys: readonly string[]): Promise<readonly StateEntry[]> {
+  const entries: StateEntry[] = [];
+  for (const key of keys) entries.push(...([await ctx.state.get(key)].filter((entry) => entry !== undefined) as StateEntry[]));
+  return entries;
+}
+
+/**
+ * Asked just before each step, which goes by the pipeline's name: a planner that was stopped for long must not take away what another one, which
+ * finished the deletion, has made of the same name since. Stopped right behind this it still does; see what is left in the decision.
+ */
+async function requireUnchanged(ctx: ServiceContext, { key, version }: Stored<PipelineRecord>): Promise<void> {
+  if (ctx.signal.aborted || (await ctx.state.get(key))?.version !== version)
+    throw new PipelineError('conflict', 'Another process changed the pipeline that is being deleted meanwhile.');
 }
 
 /** Who works on the pipeline still, by the leases that services hold while they do, or null. */
@@ -94,8 +132,9 @@ async function outside(
   try {
     await work();
   } catch (error) {
-    if (!isKind(error, 'unavailable', 'prerequisite', 'config', 'conflict')) throw error;
-    if (leave) return ctx.log.warn(`the ${what} is left as it is`, { pipeline: name, err: describeError(error) });
+    if (!(error instanceof PipelineError) || error.kind === 'defect') throw error;
+    if (leave && !isKind(error, 'conflict'))
+      return ctx.log.warn(`the ${what} is left as it is`, { pipeline: name, err: describeError(error) });
     const without = `Where the ${what} is gone for good: nanosync pipeline delete ${name} --force --yes`;
     throw new PipelineError(error.kind, `The pipeline is not deleted yet: ${error.message}`, {
       hint: error.hint === undefined ? without : `${error.hint} ${without}`,
