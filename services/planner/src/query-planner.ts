@@ -12,7 +12,7 @@ import type {
   Stored,
   TableRecord,
 } from '@nanosync/core';
-import { endTrouble, readRecord, stateKeys, tellTrouble } from '@nanosync/core';
+import { endTrouble, readRecord, stateKeys, tellTrouble, updateRecord } from '@nanosync/core';
 import { createTopics } from './anchoring.ts';
 import { stopAndDelete } from './deleting.ts';
 import { Ledger } from './ledger.ts';
@@ -98,7 +98,12 @@ export class QueryPlanner implements AsyncDisposable {
   private async delete(stored: Stored<PipelineRecord>): Promise<'busy' | 'idle' | 'deleted'> {
     const parts = { source: () => this.openSource(stored.value), sink: () => this.openSink(stored.value) };
     const outcome = await stopAndDelete({ ctx: this.ctx, stored, ...parts }, () => this[Symbol.asyncDispose]());
-    return outcome === 'stopped' ? 'busy' : outcome === 'deleted' ? 'deleted' : 'idle';
+    if (outcome === 'stopped') return 'busy';
+    if (outcome === 'deleted') return 'deleted';
+    await updateRecord<PipelineRecord>(this.ctx.state, stored.key, (record) =>
+      record.waiting === outcome.waits ? undefined : { ...record, waiting: outcome.waits },
+    );
+    return 'idle';
   }
 
   /** Makes the topics, and an anchor that is nothing at the source: it tells one life of the pipeline from the next. */
