@@ -7,7 +7,7 @@ const named = (suffix: string) => everywhere.map((root) => `${root}/*.${suffix}t
 const sharedServices = 'libs/testkit/src/stack/cluster-setup.ts';
 
 /** What measures, or runs a whole cluster, has the machine for itself. */
-const alone = ['test/e2e/bench.e2e.test.ts', 'test/e2e/demo-clustered.e2e.test.ts', 'test/deploy/{compose,services}.e2e.test.ts'];
+const alone = ['test/e2e/demo-clustered.e2e.test.ts', 'test/deploy/{compose,services}.e2e.test.ts'];
 
 export default defineConfig({
   test: {

@@ -27,7 +27,7 @@ function apply(scenario: Scenario): void {
   const { status, output } = nanosync(scenario, 'apply', '-f', scenario.workplace.pipelinesFile);
   expect(output).toContain('shop: updated');
   expect(output).toContain('table public.lines is added: it will be copied and then followed');
-  expect(status).toBe(0);
+  expect({ status, output }).toMatchObject({ status: 0 });
 }
 
 test('tables come to a live pipeline while everything is written to and transactions are open; the others go on meanwhile', async () => {
