@@ -14,6 +14,8 @@ test.for(OF_EVERY_PIPELINE.map((name, index) => [name, index] as const))('killed
   await scenario.killedItself();
   await restart(scenario, index);
   await scenario.live();
+  // The copy may have ended before the writers got to each table.
+  await scenario.until('each table was changed', ({ tables }) => tables.every(({ sink }) => (sink?.changesApplied ?? 0) > 0));
   await expectEqual(scenario);
 });
 
