@@ -45,7 +45,7 @@ export type { Position } from './position.ts';
 export { comparePositions, laterPosition, leastPosition, parsePosition, positionBelowAll, positionOf, sectionsOf } from './position.ts';
 export type { QueryDefinition, QueryMode, QueryOutcome, QueryRecord, QueryRun, QuerySchedule } from './query.ts';
 export { resultSchema, scheduledQuery, targetsOf } from './query.ts';
-export { leavingTables, recordedTables, tablesToAdd, withoutTables } from './recorded-tables.ts';
+export { leavingTables, recordedTables, tablesToAdd, takesInAlike, withoutTables } from './recorded-tables.ts';
 export type {
   Anchor,
   CaptureRecord,

@@ -1,3 +1,4 @@
+import type { PipelineDefinition } from './definition.ts';
 import type { PipelineRecord } from './records.ts';
 
 /** The tables that stand under the pipeline's anchor; one of them without a record has lost it. */
@@ -24,4 +25,9 @@ export function withoutTables(record: PipelineRecord, tables: readonly string[])
   const recorded = record.recorded.filter((table) => !tables.includes(table));
   const leaving = [...new Set([...leavingTables(record), ...going])];
   return { ...record, recorded, leaving, intent: { ...record.intent, copyAnew } };
+}
+
+/** True when both take tables in alike: with the same of their columns kept back, and with a copy or without. */
+export function takesInAlike(a: PipelineDefinition, b: PipelineDefinition): boolean {
+  return a.replicationType === b.replicationType && JSON.stringify(a.source.columns) === JSON.stringify(b.source.columns);
 }

@@ -1,5 +1,5 @@
 import type { FenceWait, PipelineRecord, ServiceContext, Sink, Source, TableRecord, TroubleRecord } from '@nanosync/core';
-import { PipelineError, positionOf, RECORD_VERSION, RUNNING, readRecord, stateKeys, topicsOf } from '@nanosync/core';
+import { PipelineError, positionOf, RECORD_VERSION, RUNNING, readRecord, stateKeys, topicsOf, updateRecord } from '@nanosync/core';
 import { FakeClock, ORDERS, openMemoryBus, openMemoryState } from '@nanosync/testkit';
 import { expect, test } from 'vitest';
 import { PipelinePlanner } from './pipeline-planner.ts';
@@ -38,13 +38,15 @@ async function adding(tables: readonly string[], change: Partial<PipelineRecord>
   let ids = 0;
   const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => `t${++ids}` } });
   const happened: string[] = [];
+  const discovered: unknown[] = [];
   const unfit = new Set<string>();
   const locked = new Set<string>();
   const opened = { fence: Promise.resolve(), beforeDiscovery: async () => {} };
   const source = {
     check: async (_: string, [table = '']: readonly string[]) =>
       unfit.has(table) ? [{ what: `Table ${table} has no key.`, cure: `ALTER TABLE ${table} ADD PRIMARY KEY (...);` }] : [],
-    discover: async (names: readonly string[]) => {
+    discover: async (names: readonly string[], columns?: unknown) => {
+      discovered.push(columns);
       await opened.beforeDiscovery();
       return names.map((table) => ({ schema: { ...ORDERS, table }, storage: 's', estimatedRows: 1 }));
     },
@@ -78,7 +80,7 @@ async function adding(tables: readonly string[], change: Partial<PipelineRecord>
   const pipeline = async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))!.value;
   const table = async (name: string) => (await readRecord<TableRecord>(state, stateKeys.table('p', name)))?.value;
   return {
-    ...{ happened, unfit, locked, opened, pipeline, table, state, clock },
+    ...{ happened, discovered, unfit, locked, opened, pipeline, table, state, clock },
     planner: () => new PipelinePlanner(ctx, 'p'),
     trouble: async () => (await readRecord<TroubleRecord>(state, stateKeys.trouble('p', 'planner')))?.value,
     /** Steps until this holds, or often. */
@@ -175,6 +177,24 @@ test('what was decided under one anchor is stored under no other', async () => {
   for (let turn = 0; turn < 5 && (await pipeline()).anchor?.id === 'a'; turn++) await one.step();
   expect(await table(ADDED)).toBeUndefined();
   expect((await pipeline()).recorded).toEqual([ORDERS.table]);
+});
+
+test.each<[string, (of: PipelineRecord['definition']) => PipelineRecord['definition']]>([
+  ['columns kept back', (of) => ({ ...of, source: { ...of.source, columns: { [ADDED]: { exclude: ['amount'], hash: [] } } } })],
+  ['a copy', (of) => ({ ...of, replicationType: 'cdc' })],
+])('what was decided about %s before transactions were waited for is stored only if the file still says so', async (_, edited) => {
+  const { opened, table, planner, state, discovered, until } = await adding([ORDERS.table, ADDED]);
+  let edits = 0;
+  opened.beforeDiscovery = async () => {
+    if (++edits !== 2) return; // The first look is before the wait.
+    await updateRecord<PipelineRecord>(state, stateKeys.pipeline('p'), (record) => ({ ...record, definition: edited(record.definition) }));
+  };
+  await using one = planner();
+  expect(await until(one, async () => (await table(ADDED)) !== undefined)).toBe(true);
+  const { replicationType, source } = edited(pipelineOf([]).definition);
+  expect(discovered.at(-1)).toEqual(source.columns);
+  expect(discovered.length).toBe(4);
+  expect((await table(ADDED))?.adopts).toBe(replicationType === 'cdc' ? true : undefined);
 });
 
 test('a table whose record is gone is not taken for one that comes', async () => {

@@ -1,5 +1,15 @@
 import type { FenceWait, PipelineRecord, ServiceContext, Source, SourceTable, TableId, TableRecord } from '@nanosync/core';
-import { describeError, followsChanges, isKind, PipelineError, readRecord, sourceUseOf, stateKeys, tablesToAdd } from '@nanosync/core';
+import {
+  describeError,
+  followsChanges,
+  isKind,
+  PipelineError,
+  readRecord,
+  sourceUseOf,
+  stateKeys,
+  tablesToAdd,
+  takesInAlike,
+} from '@nanosync/core';
 import { createTopics, plannedTable, putTables } from './anchoring.ts';
 import { WaitLog, waitText } from './wait-text.ts';
 
@@ -112,12 +122,18 @@ async function storeAdded(ctx: ServiceContext, pipeline: PipelineRecord, records
   const { name } = pipeline.definition;
   for (;;) {
     const stored = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name));
-    const wanted = stored === undefined ? [] : tablesToAdd(stored.value);
-    if (stored?.value.anchor?.id !== pipeline.anchor?.id || stored === undefined || records.some(({ table }) => !wanted.includes(table)))
+    if (stored === undefined || !isStillWanted(stored.value, pipeline, records))
       throw new PipelineError('conflict', `Another process changed pipeline ${name} meanwhile.`);
     const recorded = [...(stored.value.recorded ?? []), ...records.map(({ table }) => table)];
     if (await putTables(ctx, { ...stored, value: { ...stored.value, recorded } }, records)) return;
   }
+}
+
+/** Transactions may have been waited for since the records were made, for hours: so long the file can say otherwise. */
+function isStillWanted(now: PipelineRecord, before: PipelineRecord, records: readonly TableRecord[]): boolean {
+  const wanted = tablesToAdd(now);
+  const isAsked = now.anchor?.id === before.anchor?.id && records.every(({ table }) => wanted.includes(table));
+  return isAsked && takesInAlike(now.definition, before.definition);
 }
 
 function joined(errors: readonly PipelineError[]): PipelineError | undefined {

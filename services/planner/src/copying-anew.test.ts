@@ -28,7 +28,7 @@ async function asked(record: Partial<TableRecord>, found: Partial<Awaited<Return
   const key = stateKeys.table('p', ORDERS.table);
   await state.put(stateKeys.pipeline('p'), PIPELINE, 0);
   await state.put(key, { ...TABLE, ...record }, 0);
-  const tables = { [ORDERS.table]: { epoch: 'e1', quarantinedBefore: 4, quarantined: 1 } };
+  const tables = { [ORDERS.table]: { epoch: 'e1', l1: null, quarantinedBefore: 4, quarantined: 1 } };
   await state.put(stateKeys.capture('p'), { v: RECORD_VERSION, anchor: 'a', tables }, 0);
   const source = {
     drift: async () => (drift === undefined ? [] : [{ table: ORDERS.table, reason: drift }]),
@@ -39,7 +39,7 @@ async function asked(record: Partial<TableRecord>, found: Partial<Awaited<Return
   const ctx = { state, ids: { next: () => `i${++ids}` }, log, failpoint: () => {} } as unknown as ServiceContext;
   const fresh = new Set<string>();
   return {
-    ...{ state, ctx, fresh, key },
+    ...{ state, ctx, fresh, key, source },
     begin: (pipeline = PIPELINE) => beginCopies({ ctx, pipeline, source, fresh }),
     table: async () => (await readRecord<TableRecord>(state, key))?.value,
     left: async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))?.value.intent.copyAnew,
@@ -62,17 +62,61 @@ test('a live table gets a new epoch in the write that takes it from the list, an
 
 test('one that is being copied begins again, beside what users saw before', async () => {
   const older = { epoch: 'e0', schema: ORDERS, storage: 's', quarantinedBefore: 0 };
-  const { begin, table, left } = await asked({ phase: 'snapshotting', older });
+  const { begin, table, left } = await asked({ phase: 'snapshotting', l1Requested: false, older });
   expect(await begin()).toBe(true);
   expect(await table()).toMatchObject({ phase: 'planned', epoch: 'i1', older });
   expect(await left()).toEqual([]);
 });
 
 test('one of which nothing was read yet is copied anyway', async () => {
-  const { begin, table, left } = await asked({ phase: 'planned' });
+  const { begin, table, left } = await asked({ phase: 'planned' }, { storage: 's' });
   expect(await begin()).toBe(false);
   expect((await table())?.epoch).toBe('e1');
   expect(await left()).toEqual([]);
+});
+
+test('one of which nothing was read yet is not copied with columns that are to be kept back since', async () => {
+  const fewer = { ...ORDERS, columns: ORDERS.columns.slice(0, 3) };
+  const { begin, table, left } = await asked({ phase: 'planned' }, { storage: 's', schema: fewer });
+  expect(await begin()).toBe(true);
+  expect(await table()).toMatchObject({ phase: 'planned', epoch: 'i1', schema: fewer, older: null });
+  expect(await left()).toEqual([]);
+});
+
+test('what is asked for while a copy is being chosen, with other columns, is in the next one', async () => {
+  const { begin, table, left, state, source } = await asked({});
+  const key = stateKeys.pipeline('p');
+  const discover = source.discover;
+  source.discover = async (...of) => {
+    const found = await discover(...of);
+    const columns = { [ORDERS.table]: { exclude: ['amount'], hash: [] } };
+    const { version = 0 } = (await state.get(key)) ?? {};
+    await state.put(
+      key,
+      { ...PIPELINE, definition: { ...PIPELINE.definition, source: { ...PIPELINE.definition.source, columns } } },
+      version,
+    );
+    return found;
+  };
+  expect(await begin()).toBe(false);
+  expect((await table())?.epoch).toBe('e1');
+  expect(await left()).toEqual([ORDERS.table]);
+});
+
+test.each<[string, Partial<TableRecord>, object]>([
+  ['its consistency position was asked for', { l1Requested: true }, {}],
+  ['capture has met its consistency position', { l1Requested: false }, { l1: L0 }],
+])('one that is read waits, as users may see it by now: %s', async (_, record, captured) => {
+  const { begin, table, left, state } = await asked({ phase: 'snapshotting', ...record });
+  const { version = 0 } = (await state.get(stateKeys.capture('p'))) ?? {};
+  await state.put(
+    stateKeys.capture('p'),
+    { v: RECORD_VERSION, anchor: 'a', tables: { [ORDERS.table]: { epoch: 'e1', l1: null, ...captured } } },
+    version,
+  );
+  expect(await begin()).toBe(false);
+  expect((await table())?.epoch).toBe('e1');
+  expect(await left()).toEqual([ORDERS.table]);
 });
 
 test('one that is below its consistency position waits: there are never more than two generations of it', async () => {

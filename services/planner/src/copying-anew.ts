@@ -1,5 +1,5 @@
 import type { OlderEpoch, PipelineRecord, ServiceContext, Source, Stored, TableId, TableRecord } from '@nanosync/core';
-import { PipelineError, readRecord, recordedTables, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
+import { PipelineError, readRecord, recordedTables, sameSchema, stateKeys, step, TABLE_MACHINE, takesInAlike } from '@nanosync/core';
 import { captureOf } from './capture-view.ts';
 
 /** What copies are begun with. */
@@ -14,8 +14,9 @@ interface CopyParts {
 /**
  * Begins the copies that users asked for beside the stream: a table goes from the list in the one write that gives it its new epoch, `planned`
  * and without L0. From there it goes the way of any later epoch: marker, fence, ranges. What users see of it goes on until the sink has the new
- * epoch where the older one is. A table of which nothing was read yet is copied anyway. One that is still below its L1 waits, so that there
- * are never more than two generations of it; so does one that is still to begin with what the sink has. True when one began.
+ * epoch where the older one is. A table of which nothing was read yet is copied anyway, and keeps its epoch if that has the columns of now. One that is
+ * read and still below its L1 waits, so that there are never more than two generations of it; so does one that is still to begin with what the
+ * sink has. True when one began.
  */
 export async function beginCopies(parts: CopyParts): Promise<boolean> {
   let begun = false;
@@ -23,18 +24,29 @@ export async function beginCopies(parts: CopyParts): Promise<boolean> {
     const stored = await readRecord<TableRecord>(parts.ctx.state, stateKeys.table(parts.pipeline.definition.name, table));
     const ofThis = stored?.value.anchor === parts.pipeline.anchor?.id ? stored : undefined;
     const isRecorded = recordedTables(parts.pipeline).includes(table);
-    const { phase, adopts = false } = ofThis?.value ?? {};
-    if (!isRecorded || (phase === 'planned' && !adopts)) await takeFromList(parts, table, []);
-    else if (ofThis !== undefined && (adopts ? phase === 'following' : phase !== 'built'))
-      begun = (await beginCopy(parts, ofThis)) || begun;
+    if (!isRecorded) await takeFromList(parts, table, []);
+    else if (ofThis !== undefined && (await mayBegin(parts, ofThis.value))) begun = (await beginCopy(parts, ofThis)) || begun;
   }
   return begun;
+}
+
+/** Once a table is read it may have been switched to already, whatever was told of it: then it is what users see, and the next copy goes beside it. */
+async function mayBegin({ ctx, pipeline }: CopyParts, { table, epoch, phase, l1Requested, adopts }: TableRecord): Promise<boolean> {
+  if (adopts === true) return phase === 'following';
+  if (phase !== 'snapshotting') return phase !== 'built';
+  const captured = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables[table];
+  return !l1Requested && !(captured?.epoch === epoch && captured.l1 !== null);
 }
 
 async function beginCopy(parts: CopyParts, stored: Stored<TableRecord>): Promise<boolean> {
   const { ctx, pipeline } = parts;
   const before = stored.value;
   const next = await nextEpoch(parts, before);
+  // What is kept back may be another decision than when the table was planned: then it is not read as it was planned.
+  if (before.phase === 'planned' && next.storage === before.storage && sameSchema(next.schema, before.schema)) {
+    await takeFromList(parts, before.table, []);
+    return false;
+  }
   if (!(await takeFromList(parts, before.table, [{ ...stored, value: next }]))) return false;
   parts.fresh.add(next.epoch);
   ctx.log.info('table is copied anew', { pipeline: pipeline.definition.name, table: before.table, epoch: next.epoch });
@@ -83,6 +95,8 @@ async function takeFromList({ ctx, pipeline }: CopyParts, table: TableId, record
     if (stored === undefined || stored.value.anchor?.id !== pipeline.anchor?.id) return false;
     const { intent } = stored.value;
     if (!intent.copyAnew.includes(table)) return false;
+    // Asked for again with other columns, while this was being decided: the next round has them.
+    if (!takesInAlike(stored.value.definition, pipeline.definition)) return false;
     const value = { ...stored.value, intent: { ...intent, copyAnew: intent.copyAnew.filter((one) => one !== table) } };
     // Invariant 'anchor-first': asked for and chosen in one write, before anything of the epoch is marked or read.
     const tables = records.map((record) => ({ key: record.key, value: record.value, expected: record.version }));
