@@ -28,6 +28,8 @@ export interface QueryRun {
   readonly table: TableId;
   readonly mode: QueryMode;
   readonly startedMs: number;
+  /** Why it is being given up; absent as long as it is not. */
+  readonly failure?: Failure;
 }
 
 /** How a run ended. */

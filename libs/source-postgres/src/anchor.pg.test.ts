@@ -30,7 +30,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await admin.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE plugin IS NULL');
-  await releaseAnchors(connect, realClock, PIPELINE);
+  await releaseAnchors(connect, realClock, PIPELINE, async () => true);
   await admin.end();
 });
 
@@ -145,7 +145,7 @@ test('a slot of another database is refused, not dropped', async () => {
     message: expect.stringContaining('belongs to database postgres'),
   });
   await tidyAnchors(elsewhere, realClock, { pipeline: PIPELINE, anchor: { ...anchor, origin: {} }, still: async () => true });
-  await releaseAnchors(elsewhere, realClock, PIPELINE);
+  await releaseAnchors(elsewhere, realClock, PIPELINE, async () => true);
   await verifyAnchor(connect, PIPELINE, anchor, null);
 });
 
@@ -186,8 +186,8 @@ test('when no slot is free that is said with what helps', async () => {
 
 test('release leaves nothing and may run again', async () => {
   await anchored();
-  await releaseAnchors(connect, realClock, PIPELINE);
-  await releaseAnchors(connect, realClock, PIPELINE);
+  await releaseAnchors(connect, realClock, PIPELINE, async () => true);
+  await releaseAnchors(connect, realClock, PIPELINE, async () => true);
   expect(await scalar('SELECT (SELECT count(*) FROM pg_replication_slots) + (SELECT count(*) FROM pg_publication)')).toBe('0');
 });
 

@@ -2,11 +2,11 @@ import type { Anchor, Clock, Log, Position, TableId } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import type { Client } from 'pg';
 import type { Connect } from './connection.ts';
-import { queryJson, quoteIdent, withConnection } from './connection.ts';
+import { queryJson, withConnection } from './connection.ts';
 import { identify } from './identity.ts';
 import { publicationName, slotName, slotPattern } from './names.ts';
 import { formatLsn, lsnOf, parseLsn, positionOfLsn } from './position.ts';
-import { publishTables } from './publication.ts';
+import { dropPublication, publishTables } from './publication.ts';
 import type { SlotFacts } from './slot.ts';
 import { createSlot, dropSlot, slotFacts, slotsLike } from './slot.ts';
 
@@ -57,12 +57,10 @@ export async function tidyAnchors(
   });
 }
 
-/** Drops all slots of the pipeline and its publication; nothing happens to what is gone already. */
-export async function releaseAnchors(connect: Connect, clock: Clock, pipeline: string): Promise<void> {
-  await withConnection(connect, 'release', async (client) => {
-    for (const slot of await slotsLike(client, slotPattern(pipeline))) await dropSlot(client, clock, slot);
-    await client.query(`DROP PUBLICATION IF EXISTS ${quoteIdent(publicationName(pipeline))}`);
-  });
+/** Drops all slots of the pipeline and its publication; nothing happens to what is gone already, and nothing at all where `still` says no. */
+export async function releaseAnchors(connect: Connect, clock: Clock, pipeline: string, still: () => Promise<boolean>): Promise<void> {
+  await tidyAnchors(connect, clock, { pipeline, anchor: null, still });
+  await dropPublication(connect, publicationName(pipeline), still);
 }
 
 interface ServerNow {

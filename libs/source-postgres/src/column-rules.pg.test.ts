@@ -108,7 +108,7 @@ describe.each(['DEFAULT', 'FULL'])('columns that are kept back, REPLICA IDENTITY
     const everything = JSON.stringify(events, (_, value: Cell) => (typeof value === 'bigint' ? String(value) : value));
     expect(everything + bytes.toString('latin1')).not.toMatch(/planted|4711/);
     expect(Buffer.concat(events.flatMap((event) => (event.kind === 'rejected' ? [event.payload] : []))).length).toBe(0);
-    await source.release('rules');
+    await source.release('rules', async () => true);
   });
 });
 
@@ -144,5 +144,5 @@ it('reads nothing on under another hash key than the table was planned with', as
     signal: new AbortController().signal,
   };
   await expect(other.changes(options)).rejects.toMatchObject(another);
-  await source.release('keyed');
+  await source.release('keyed', async () => true);
 });

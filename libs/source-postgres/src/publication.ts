@@ -50,6 +50,15 @@ export async function withdrawTables(
   );
 }
 
+/** Drops the publication, if there is one. `still` is asked while nobody else can make it or change it. */
+export async function dropPublication(connect: Connect, publication: string, still: () => Promise<boolean>): Promise<void> {
+  await alone(connect, publication, async (client) => {
+    if ((await factsOf(client, publication)) === null) return;
+    await client.query(`DROP PUBLICATION ${quoteIdent(publication)}`);
+    if (!(await still())) throw new PipelineError('conflict', `Publication ${publication} is wanted again meanwhile.`); // Nothing is committed.
+  });
+}
+
 async function unlessLocked(work: () => Promise<void>): Promise<void> {
   try {
     await work();

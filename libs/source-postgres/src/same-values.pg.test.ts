@@ -91,5 +91,5 @@ test('a row is the same to the last byte, read by the snapshot or delivered as a
   const snapshot = comparable(await snapshotRows(found as SourceTable));
   expect(comparable(await streamedRows(found as SourceTable, anchor, count))).toEqual(snapshot);
   expect(snapshot.length).toBe(count);
-  await source.release('same');
+  await source.release('same', async () => true);
 });

@@ -104,7 +104,7 @@ test('the order of the first start: anchor, fence, read, then the log goes on fr
   expect(source.distance(anchor.l0, end)).toBeGreaterThan(0);
   // All that was committed since the anchor, whether the copy has it or not.
   expect(await insertedSince(anchor, table, 2)).toEqual([1001n, 1002n]);
-  await source.release('first');
+  await source.release('first', async () => true);
   await expect(source.verify('first', anchor, null)).rejects.toMatchObject({ kind: 'gap' });
 });
 
@@ -123,7 +123,7 @@ test('the publication is there before the slot: what is committed while both are
   await admin.query('INSERT INTO public.meanwhile VALUES (2)');
   // The first row lies below L0, where every read sees it.
   expect(await insertedSince(anchor, await discover('meanwhile'), 1)).toEqual([2n]);
-  await source.release('first');
+  await source.release('first', async () => true);
 });
 
 /** The first keys that the log holds from the anchor on. */

@@ -48,7 +48,7 @@ export async function openPostgresSource({ dsn, hashKey, applicationName, log, c
     extend: (pipeline, tables, options) => extendPublication(connect, clock, { pipeline, tables }, options),
     withdraw: (pipeline, tables, still) => withdrawTables(connect, publicationName(pipeline), tables, still),
     verify: (pipeline, anchor, published) => verifyAnchor(connect, pipeline, anchor, published),
-    release: (pipeline) => releaseAnchors(connect, clock, pipeline),
+    release: (pipeline, still) => releaseAnchors(connect, clock, pipeline, still),
     fence: (options) => passFence(connect, clock, options),
     partition: (table, options) => partitionTable(connect, table, options),
     openView: () => openView(connect),

@@ -217,8 +217,10 @@ function describePlaces({ database, source }: Context): void {
     await stream[Symbol.asyncDispose]();
     await expect(source().verify(stream.pipeline, stream.anchor, stream.anchor.l0)).rejects.toMatchObject({ kind: 'gap' });
     await source().verify(stream.pipeline, stream.anchor, commits[1]?.acknowledge as Position);
-    await source().release(stream.pipeline);
-    await source().release(stream.pipeline);
+    await expect(source().release(stream.pipeline, async () => false)).rejects.toMatchObject({ kind: 'conflict' });
+    await source().verify(stream.pipeline, stream.anchor, commits[1]?.acknowledge as Position);
+    await source().release(stream.pipeline, async () => true);
+    await source().release(stream.pipeline, async () => true);
     await expect(source().verify(stream.pipeline, stream.anchor, null)).rejects.toMatchObject({ kind: 'gap' });
   });
 }
@@ -233,7 +235,7 @@ function describeAnchors({ database, source }: Context): void {
     expect((await first.commits(2)).filter(({ kind }) => kind === 'change').map(summary)).toEqual(['c 1', 'c 2']);
     await source().verify(first.pipeline, first.anchor, null);
     await source().verify(first.pipeline, second, null);
-    await source().release(first.pipeline);
+    await source().release(first.pipeline, async () => true);
     for (const anchor of [first.anchor, second])
       await expect(source().verify(first.pipeline, anchor, null)).rejects.toMatchObject({ kind: 'gap' });
   });

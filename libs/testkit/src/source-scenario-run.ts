@@ -83,7 +83,7 @@ class Run {
     await this.pipeline[Symbol.asyncDispose]();
     await this.sessions[Symbol.asyncDispose]();
     for (const { outcome } of this.began.values()) await this.db.settled(outcome).catch(() => {});
-    await this.db.settled(this.db.source.release(this.id));
+    await this.db.settled(this.db.source.release(this.id, async () => true));
   }
 
   async step(step: string): Promise<Outcome> {

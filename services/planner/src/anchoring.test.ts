@@ -105,3 +105,25 @@ test.each(['topic', 'sink'] as const)('a pipeline that the store forgot is not b
   // A topic keeps the number of bus partitions that it was made with.
   expect((await table())?.busPartitions).toBe(where === 'topic' ? 1 : 2);
 });
+
+test('a planner that was stopped while the type was edited takes nothing of what follows changes by now', async () => {
+  const { ctx, parts, pipeline, bus } = await anchoring();
+  const { key, value, version } = await pipeline();
+  const copies: PipelineRecord = { ...value, definition: { ...value.definition, replicationType: 'snapshot' }, request: 'resnapshot' };
+  await ctx.state.put(key, copies, version);
+  const before = await pipeline();
+  const topic = ctx.topics.changes('p', ORDERS.table);
+  const taken: string[] = [];
+  const source: Source = {
+    ...parts.source,
+    release: async (_, still) => {
+      taken.push(`released ${await still()}`);
+      // It is stopped here: the type is edited, and another planner begins.
+      await ctx.state.put(key, { ...copies, definition: value.definition }, before.version);
+      await anchorPipeline(ctx, await pipeline(), parts);
+    },
+  };
+  await expect(anchorPipeline(ctx, before, { ...parts, source })).rejects.toMatchObject({ kind: 'conflict' });
+  expect(taken).toEqual(['released true']);
+  expect(await bus.topic(topic)).toBeDefined();
+});

@@ -26,6 +26,7 @@ import {
 } from '@nanosync/core';
 import { requireThere } from './deleting.ts';
 import type { LooseAnchors } from './loose-anchors.ts';
+import { changedMeanwhile, newAnchor } from './new-anchor.ts';
 
 /** What a pipeline is anchored with. */
 export interface AnchoringParts {
@@ -53,9 +54,7 @@ export async function anchorPipeline(
   const follows = followsChanges(definition);
   const busPartitions = await createTopics(ctx, definition.name, follows ? tables : []);
   const begun = await dropAttempts(ctx, stored, source);
-  const anchor = follows
-    ? await slotAnchor(ctx, definition.name, tables, source)
-    : await slotlessAnchor(ctx, definition.name, tables, source);
+  const anchor = await newAnchor(ctx, begun, tables, source);
   // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
   const records = tables.map((table) =>
     plannedTable(ctx, { anchor, l0: follows ? anchor.l0 : null, table, busPartitions, adopts: adopts(stored.value) }),
@@ -76,23 +75,6 @@ export async function anchorPipeline(
 /** Type `cdc` begins with what the sink has, unless a copy was asked for: that is what repairs one. */
 function adopts({ definition, request }: PipelineRecord): boolean {
   return definition.replicationType === 'cdc' && request !== 'resnapshot';
-}
-
-async function slotAnchor(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[], source: Source): Promise<Anchor> {
-  const ids = tables.map(({ schema }) => schema.table);
-  const anchor = await source.anchor(pipeline, ctx.ids.next(), ids);
-  ctx.failpoint('slot-created');
-  return anchor;
-}
-
-/** The anchor of a pipeline that follows nothing: only the name of one life. What an earlier type left at the source and on the bus goes. */
-async function slotlessAnchor(ctx: ServiceContext, pipeline: string, tables: readonly SourceTable[], source: Source): Promise<Anchor> {
-  await source.release(pipeline);
-  for (const { schema } of tables) {
-    const topic = ctx.topics.changes(pipeline, schema.table);
-    if ((await ctx.bus.topic(topic)) !== undefined) await ctx.bus.deleteTopic(topic);
-  }
-  return { id: ctx.ids.next(), l0: await source.end(), origin: {} };
 }
 
 async function checked(ctx: ServiceContext, pipeline: PipelineRecord, source: Source, sink: Sink): Promise<readonly SourceTable[]> {
@@ -171,10 +153,6 @@ async function dropAttempts(ctx: ServiceContext, stored: Stored<PipelineRecord>,
   }
   if (version === undefined) throw changedMeanwhile(name);
   return { ...stored, version };
-}
-
-function changedMeanwhile(pipeline: string): PipelineError {
-  return new PipelineError('conflict', `Another planner changed pipeline ${pipeline} meanwhile.`);
 }
 
 /**

@@ -32,9 +32,10 @@ async function stopped(deletion: { dropTables: boolean; force?: boolean } = { dr
   const away: { source?: PipelineError; sink?: PipelineError } = {};
   const source = async () => {
     if (away.source !== undefined) throw away.source;
-    const release = async (name: string) => {
+    const release: Source['release'] = async (name, still) => {
       happened.push(`source ${name}`);
       await meanwhile.source?.();
+      await still();
     };
     return { release } as unknown as Source;
   };

@@ -45,8 +45,11 @@ export async function deletePipeline({ ctx, stored, source, sink }: DeletingPart
   const still = () => requireUnchanged(ctx, stored);
   await outside(ctx, { name, what: 'source', leave }, async () => {
     const opened = await source();
-    await still();
-    await opened.release(name);
+    // Invariant 'one-owner': asked for slots and publication, where nobody can make them anew meanwhile.
+    await opened.release(name, async () => {
+      await still();
+      return true;
+    });
   });
   ctx.failpoint('source-released');
   for (const topic of await topicsOf(ctx, stored.value)) {

@@ -25,11 +25,14 @@ export interface Over {
 
 /**
  * Ends a run: stores how it went, and takes away what was kept for it. One that failed is given up at the sink before that, so that nothing of it can be
- * written any more; where it was written after all, it went well.
+ * written any more; where it was written after all, it went well. Why it failed is stored first, as it is read from what goes then: dying anywhere
+ * costs a repetition for the same reason.
  */
 export async function endRun(ctx: ServiceContext, over: Over, sink: Sink): Promise<void> {
-  const { pipeline, run, failure } = over;
+  const { pipeline, run } = over;
   const { name } = pipeline.definition;
+  const failure = run.failure ?? over.failure;
+  const runs = failure === null || run.failure !== undefined ? over.runs : await givenUp(ctx, over, failure);
   const generation: GenerationId = { pipeline: name, table: run.table, epoch: run.epoch };
   // Before the rows go: a partition that is read and nowhere would be taken for lost.
   await forgetPartitions(ctx, name);
@@ -44,12 +47,19 @@ export async function endRun(ctx: ServiceContext, over: Over, sink: Sink): Promi
     quarantined: isWritten ? status.quarantined : 0,
     failure: isWritten ? null : (failure ?? lost),
   };
-  await store(ctx, over, last);
+  await store(ctx, { ...over, runs }, last);
   ctx.failpoint('query-run-ended');
   const seconds = (last.endedMs - last.startedMs) / 1000;
   if (last.failure === null) ctx.log.info('query run ended', { pipeline: name, table: run.table, rows: last.rows, seconds });
   else ctx.log.warn('query run failed', { pipeline: name, table: run.table, ...last.failure });
   await forgetTables(ctx, pipeline, run);
+}
+
+async function givenUp(ctx: ServiceContext, { pipeline, runs, run }: Over, failure: Failure): Promise<Stored<QueryRecord>> {
+  const value = { ...runs.value, run: { ...run, failure } };
+  const version = await ctx.state.put(runs.key, value, runs.version);
+  if (version === undefined) throw changed(pipeline.definition.name);
+  return { ...runs, value, version };
 }
 
 async function store(ctx: ServiceContext, { pipeline, runs, run }: Over, last: QueryOutcome): Promise<void> {

@@ -1,5 +1,5 @@
 import type { PartitionRecord } from '@nanosync/core';
-import { afterCommand, listRecords, PipelineError, stateKeys } from '@nanosync/core';
+import { afterCommand, listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
 import { order } from '@nanosync/testkit';
 import { describe, expect, test } from 'vitest';
 import { MINUTE, QUERY, queryFixture } from './testing/query-fixture.ts';
@@ -164,6 +164,23 @@ describe('a run', () => {
     expect((await runs())?.last).toMatchObject({ rows: 0, failure: { reason: 'refused' } });
     await expect(sink.merge({ generation, schema, partitions: 1, l0: '0' as never })).rejects.toThrow('given up');
     expect(seen()).toEqual([1]);
+  });
+
+  test('that failed has failed for the same reason when its planner dies before that is stored', async () => {
+    const { settle, another, put, runs, run, state } = await queryFixture();
+    await settle();
+    const key = stateKeys.partition('p', QUERY.table, (await run())?.epoch ?? '', 0);
+    const partition = (await readRecord<PartitionRecord>(state, key))?.value;
+    await put(key, { ...partition, voided: 'no such column' });
+    const { putAll } = state;
+    state.putAll = async () => {
+      state.putAll = putAll;
+      throw new Error('dies');
+    };
+    await expect(settle()).rejects.toThrow('dies');
+    expect(await state.get(key)).toBeUndefined();
+    await settle(another());
+    expect(await runs()).toMatchObject({ run: null, last: { failure: { reason: 'no such column' } } });
   });
 
   test('that was written after all went well', async () => {

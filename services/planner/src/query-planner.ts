@@ -137,6 +137,7 @@ export class QueryPlanner implements AsyncDisposable {
 
   private async follow(pipeline: PipelineRecord, runs: Stored<QueryRecord>, run: QueryRun): Promise<'busy' | 'idle'> {
     const { ctx, name } = this;
+    if (run.failure !== undefined) return this.end(pipeline, runs, run, run.failure); // Its planner died on the way.
     const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(name, run.table)))?.value;
     if (table?.epoch !== run.epoch || table.anchor !== pipeline.anchor?.id)
       return this.end(pipeline, runs, run, {

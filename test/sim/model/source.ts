@@ -1,6 +1,6 @@
 import type { Clock, Source, SourceTable, TableId } from '@nanosync/core';
 import { PipelineError, positionOf, sectionsOf } from '@nanosync/core';
-import { createModelAnchor, passModelFence, slotsOf, tidyModel, verifyModelAnchor } from './anchor.ts';
+import { createModelAnchor, passModelFence, tidyModel, verifyModelAnchor } from './anchor.ts';
 import { openModelChanges } from './change-stream.ts';
 import type { ModelDatabase } from './database.ts';
 import { extendModelPublication } from './extension.ts';
@@ -39,11 +39,14 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
       reached(db, () => db.alterPublication([], there));
     },
     verify: async (pipeline, anchor, published) => reached(db, () => verifyModelAnchor(db, pipeline, anchor, published)),
-    release: async (pipeline) =>
+    release: async (pipeline, still) => {
+      await tidyModel(db, pipeline, null, still);
+      if (db.publication === undefined) return;
+      if (!(await still())) throw new PipelineError('conflict', 'The publication is wanted again meanwhile.');
       reached(db, () => {
-        for (const name of slotsOf(db, pipeline)) db.drop(name);
         db.publication = undefined;
-      }),
+      });
+    },
     fence: (options) => passModelFence(db, clock, { ...options, connection: connections.signal }),
     partition: async (table, options) => reached(db, () => partition(db, table.schema.table, options)),
     openView: async () => db.views.open(db, connections.signal),

@@ -227,8 +227,12 @@ export interface Source extends AsyncDisposable {
   withdraw(pipeline: string, tables: readonly TableId[], still: () => Promise<boolean>): Promise<void>;
   /** Throws PipelineError `gap` unless slot, system, timeline and position still fit the anchor and what was published. */
   verify(pipeline: string, anchor: Anchor, published: Position | null): Promise<void>;
-  /** Drops all slots of the pipeline, and its publication; no error when they are gone. */
-  release(pipeline: string): Promise<void>;
+  /**
+   * Drops all slots of the pipeline, and its publication; no error when they are gone. `still` is asked once the slots are listed, where none may be
+   * wanted any more that is among them, and again when nothing but the commit is left to be done for the publication, while nobody else can make or
+   * change it: where it says no, what is left stays and it throws `conflict`.
+   */
+  release(pipeline: string, still: () => Promise<boolean>): Promise<void>;
   /** Returns once every transaction that could have committed before this call's start is visible to new reads. */
   fence(options: FenceOptions): Promise<void>;
   /** Ranges that cover the table without overlap, the last one open; one range when `whole`. Sized by rows and bytes, from statistics. */
