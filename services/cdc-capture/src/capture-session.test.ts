@@ -261,6 +261,31 @@ describe('a capture session', () => {
     await fifth.end();
   });
 
+  it('publishes nothing before the store can lose no more where a table ends, also when the session that stored it has died', async () => {
+    const { begin, deliver, until, acknowledged, add, opened, record, endAt, happened } = await captureFixture(undefined, {
+      mayLoseMs: 1000,
+    });
+    const pipeline = await add({ record: true });
+    const first = begin(pipeline);
+    for (const events of ADDITION) deliver(events);
+    await until(() => acknowledged().at(-1) === at(15, 0));
+    await first.end();
+    const leaving = { ...pipeline, recorded: [ORDERS.table], leaving: [ITEMS.table] };
+    endAt(at(17, 0));
+    const second = begin(leaving);
+    await until(() => opened.length === 2);
+    expect((await record())?.left).toHaveProperty(ITEMS.table);
+    await second.end();
+    happened.length = 0;
+    const third = begin(leaving);
+    deliver(transaction(16, [4]));
+    let waits = 0;
+    await until(() => happened.includes('sent') || ++waits === 150);
+    expect(waits).toBeGreaterThanOrEqual(99); // Of 10 ms.
+    expect(waits).toBeLessThan(150);
+    await third.end();
+  });
+
   it('decodes a table by its older columns up to the marker of an epoch that has others, and by those from there on', async () => {
     const { begin, deliver, until, acknowledged, published, copyAnew, opened } = await captureFixture();
     const first = begin();

@@ -67,10 +67,11 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     signal,
   });
   const settled = await settleLeaving({ ...ctx, signal }, source, { pipeline, start });
-  const store = await CaptureStore.begin(ctx, name, settled.start, await tailSession(ctx, name, tables));
+  const store = await CaptureStore.begin(ctx, name, settled, await tailSession(ctx, name, tables));
   known.version = () => store.version;
-  // A store that lost where a table ends would let the next session number otherwise what this one is about to publish.
-  if (settled.isNew && ctx.state.mayLoseMs !== undefined) await ctx.clock.sleep(ctx.state.mayLoseMs, signal);
+  // A store that lost where a table ends would let the next session number otherwise what this one is about to publish. Who stored the end may have
+  // died just then; only what lies behind an end that is acknowledged was published after this wait.
+  if (leaving.some((table) => !isLeft(start.record, table))) await ctx.clock.sleep(ctx.state.mayLoseMs ?? 0, signal);
   await checkTopics(ctx, name, tables, store.record);
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
   progress = new SessionProgress(store.record);
@@ -87,15 +88,15 @@ async function settleLeaving(
   ctx: ServiceContext,
   source: Source,
   { pipeline, start }: { readonly pipeline: PipelineRecord; readonly start: CaptureStart },
-): Promise<{ readonly start: CaptureStart; readonly isNew: boolean }> {
+): Promise<CaptureStart> {
   const leaving = leavingTables(pipeline);
   const { left = {} } = start.record;
   const isNew = leaving.some((table) => left[table] === undefined);
   if (!isNew && Object.keys(left).every((table) => leaving.includes(table)) && !leaving.some((table) => isLeft(start.record, table)))
-    return { start, isNew };
+    return start;
   const end = await source.end();
   const topicOf = (table: string) => ctx.topics.changes(pipeline.definition.name, table);
-  return { start: { ...start, record: withLeft(start.record, leaving, end, topicOf) }, isNew };
+  return { ...start, record: withLeft(start.record, leaving, end, topicOf) };
 }
 
 /**

@@ -110,3 +110,21 @@ test('a planner that was stopped meanwhile leaves a table that came again alone'
   await expect(go()).rejects.toThrow('let public.gone of pipeline p go');
   expect(done).toEqual(STEPS.slice(0, 2));
 });
+
+test('a planner that was stopped while it removed the records removes none of a table that came, and was taken out, again', async () => {
+  const { captured, go, state } = await fixture();
+  await captured({ left: { [GONE]: at(7) }, acknowledged: at(7) });
+  const { remove } = state;
+  const again = [stateKeys.table('p', GONE), stateKeys.sinkReport('p', GONE), stateKeys.partition('p', GONE, 'e2', 0)];
+  state.remove = async (key, version) => {
+    state.remove = remove;
+    for (const other of again) {
+      await state.remove(other);
+      await state.put(other, { v: 2, table: GONE, anchor: 'a1', epoch: 'e2' }, 0);
+    }
+    return state.remove(key, version);
+  };
+  await expect(go()).rejects.toMatchObject({ kind: 'conflict' });
+  for (const key of again) expect(await state.get(key)).toBeDefined();
+  expect(((await state.get(stateKeys.pipeline('p')))?.value as PipelineRecord).leaving).toEqual([GONE]);
+});

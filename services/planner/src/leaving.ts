@@ -71,11 +71,14 @@ async function letGo({ ctx, pipeline, source, sink }: LeavingParts, table: Table
   ctx.failpoint('table-released');
   await require();
   await ctx.bus.deleteTopic(ctx.topics.changes(name, table));
+  // Those that were there before the table was seen to be the same still, by their versions: what comes later is of another stay.
+  const report = await ctx.state.get(stateKeys.sinkReport(name, table));
+  const records = [...(await ctx.state.list(stateKeys.partitionsOfTable(name, table))), ...(report === undefined ? [] : [report])];
   await require();
-  for (const { key } of await ctx.state.list(stateKeys.partitionsOfTable(name, table))) await ctx.state.remove(key);
-  await ctx.state.remove(stateKeys.sinkReport(name, table));
+  for (const { key, version } of records) await ctx.state.remove(key, version);
   if (stored !== undefined) await ctx.state.remove(stored.key, stored.version);
   ctx.failpoint('table-records-removed');
+  await require();
   await updateRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name), (record) => {
     if (record.anchor?.id !== pipeline.anchor?.id) return undefined; // Then the table's record is of an earlier anchor, and the next round does it.
     const leaving = leavingTables(record).filter((one) => one !== table);

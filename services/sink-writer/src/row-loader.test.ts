@@ -10,11 +10,13 @@ const READ: PartitionRecord = {
   ...{ rows: 1, bytes: 1, voided: null },
 };
 
-test.each([
-  ['are a gap when neither sink nor bus has them', false],
-  ['are no gap when the sink has them', true],
-])('row batches of a range that was read %s', async (_, staged) => {
+test.each<[string, boolean, boolean]>([
+  ['are a gap when neither sink nor bus has them', false, false],
+  ['are no gap when the sink has them', true, false],
+  ['are no gap when the sink has let go of them with their table', false, true],
+])('row batches of a range that was read %s', async (_, staged, isLeaving) => {
   const { ctx, clock, put, sink, stage } = await tableFixture();
+  if (isLeaving) await put(stateKeys.pipeline('p'), { ...PIPELINE, recorded: [], leaving: [ORDERS.table] });
   await put(stateKeys.partition('p', ORDERS.table, 'e1', 0), READ);
   if (staged) await stage('e1', 0, [order(1)]);
   const ending = new AbortController();
@@ -26,7 +28,7 @@ test.each([
   ending.abort();
   await clock.advance(10_000);
   await loading;
-  if (staged) expect(outcome).toBeUndefined();
+  if (staged || isLeaving) expect(outcome).toBeUndefined();
   else expect(outcome).toMatchObject({ kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' });
 });
 
