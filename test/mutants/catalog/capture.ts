@@ -277,4 +277,13 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
       'the first session of a pipeline is above all of an earlier one of its name, of which nothing is left to ask',
     ),
   },
+  {
+    name: 'young-end-published',
+    invariant: 'gapless-sessions',
+    does: 'A session publishes by the end of a table that an earlier one stored just now, and that the store may still lose.',
+    file: `${FOLDER}/capture-session.ts`,
+    find: 'if (leaving.some((table) => !isLeft(start.record, table))) await',
+    replace: 'if (leaving.some((table) => start.record.left?.[table] === undefined)) await',
+    test: session('publishes nothing before the store can lose no more where a table ends, also when the session that stored it has died'),
+  },
 ];

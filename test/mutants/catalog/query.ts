@@ -106,4 +106,13 @@ export const QUERY_MUTANTS: readonly Mutant[] = [
     replace: ') return;',
     test: duckdb('of an epoch that was given up is refused, and what is merged is not given up'),
   },
+  {
+    name: 'failed-run-without-its-reason',
+    invariant: 'no-silent-gap',
+    does: 'Why a run failed is stored with its end alone, when what it was read from is gone.',
+    file: `${PLANNER}/query-end.ts`,
+    find: 'failure === null || run.failure !== undefined ? over.runs',
+    replace: 'failure === null || failure !== undefined ? over.runs',
+    test: planner('that failed has failed for the same reason when its planner dies before that is stored'),
+  },
 ];

@@ -263,4 +263,13 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     replace: 'healthy: !failed &&',
     test: unit('libs/runtime/src', 'status', 'is not healthy with %s'),
   },
+  {
+    name: 'taken-out-is-lost',
+    invariant: 'no-silent-gap',
+    does: 'Rows that the sink has let go of with their table are taken for lost, and the others fail with it.',
+    file: `${WRITER}/row-loader.ts`,
+    find: 'return now !== undefined && leavingTables(now).includes(table);',
+    replace: 'return now === undefined && pipeline === table;',
+    test: writer('row-loader', 'row batches of a range that was read %s'),
+  },
 ];
