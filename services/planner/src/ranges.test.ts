@@ -11,9 +11,14 @@ const TABLE = tableIdOf('public', 't');
 const QUIET = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, with: () => QUIET } as unknown as ServiceContext['log'];
 
 /** A planner's surroundings: a table that waits for its ranges, and a source whose fence a test opens. */
-async function planning(options: { readonly l0: boolean; readonly concurrency?: number; readonly columns?: TableSchema['columns'] }) {
+async function planning(options: {
+  readonly l0: boolean;
+  readonly concurrency?: number;
+  readonly mayLoseMs?: number;
+  readonly columns?: TableSchema['columns'];
+}) {
   const clock = new FakeClock();
-  const state = await openMemoryState({ clock });
+  const state = await openMemoryState({ clock, mayLoseMs: options.mayLoseMs ?? 0 });
   const { bus, registry } = await openMemoryBus({ clock, ids: { next: () => 'id' } });
   await bus.ensureTopic('tasks', 1);
   let ids = 0;
@@ -96,6 +101,7 @@ async function planning(options: { readonly l0: boolean; readonly concurrency?: 
     ledger,
     state,
     bus,
+    clock,
     end: () => ending.abort(),
   };
 }
@@ -139,6 +145,22 @@ test('a later epoch is marked in the log before its fence', async () => {
   fence.resolve();
   await planRanges({ ...parts, tables });
   expect(calls).toEqual(['mark generation', 'fence', 'fence passed', 'partition']);
+});
+
+test('the marker of a table that capture has not met waits until the store cannot lose the table any more', async () => {
+  const { parts, tables, calls, fence, state, clock } = await planning({ l0: false, mayLoseMs: 1000 });
+  fence.resolve();
+  const planned = planRanges({ ...parts, tables });
+  await clock.advance(999);
+  expect(calls).toEqual([]);
+  await clock.advance(1);
+  await planned;
+  expect(calls[0]).toBe('mark generation');
+  await state.put(stateKeys.capture('p'), { v: RECORD_VERSION, tables: { [TABLE]: {} } }, 0);
+  calls.length = 0;
+  const again = { ...tables[0]!, ...(await state.get(tables[0]!.key))! };
+  await renewEpoch(parts, { ...again, value: { ...tables[0]!.value, l0: null } }).then((one) => planRanges({ ...parts, tables: [one] }));
+  expect(calls[0]).toBe('mark generation');
 });
 
 test('a task that a worker gave back is sent again at once, and counts for nothing until then', async () => {

@@ -1,5 +1,6 @@
 import type { PartitionRecord, PipelineRecord, ServiceContext, Source, Stored, TableRecord } from '@nanosync/core';
 import { PipelineError, RECORD_VERSION, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
+import { captureOf } from './capture-view.ts';
 import { WaitLog, waitText } from './wait-text.ts';
 
 /** After this many rewrites a table is read as one range, which no rewrite can void. */
@@ -25,6 +26,8 @@ interface Parts {
 export async function planRanges(parts: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<void> {
   const { ctx, pipeline, source, waiting, tables } = parts;
   const { name } = pipeline.definition;
+  await pastLoss(parts);
+  if (ctx.signal.aborted) return;
   // Invariant 'anchor-first': a later epoch's L0 is in the log before anything is read under it.
   for (const { value } of tables)
     if (value.l0 === null) await source.mark({ kind: 'generation', pipeline: name, table: value.table, epoch: value.epoch });
@@ -45,6 +48,18 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
     parts.fresh.delete(stored.value.epoch);
     await storeRanges(parts, stored);
   }
+}
+
+/**
+ * From its marker on a table counts in transactions. A store that lost its newest writes, and with them the table, would let a later session number what
+ * is published already without it: so the marker of a table that capture has never met is written once its record is older than that.
+ */
+async function pastLoss({ ctx, pipeline, tables }: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<void> {
+  const { mayLoseMs = 0 } = ctx.state;
+  if (mayLoseMs === 0) return;
+  const met = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables ?? {};
+  // Invariant 'gapless-sessions': what counts in a transaction is settled before any of it is published.
+  if (tables.some(({ value }) => value.l0 === null && met[value.table] === undefined)) await ctx.clock.sleep(mayLoseMs, ctx.signal);
 }
 
 /**

@@ -452,4 +452,13 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     replace: '    if ((await still()) === null) throw changedMeanwhile(name);',
     test: planner('anchoring', 'a planner that was stopped while the type was edited takes nothing of what follows changes by now'),
   },
+  {
+    name: 'marked-while-it-may-be-lost',
+    invariant: 'gapless-sessions',
+    does: 'A table is marked in the log while the store may still lose that it was taken in.',
+    file: `${PLANNER}/ranges.ts`,
+    find: 'if (mayLoseMs === 0) return;',
+    replace: 'if (mayLoseMs >= 0) return;',
+    test: planner('ranges', 'the marker of a table that capture has not met waits until the store cannot lose the table any more'),
+  },
 ];
