@@ -26,8 +26,7 @@ interface Parts {
 export async function planRanges(parts: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<void> {
   const { ctx, pipeline, source, waiting, tables } = parts;
   const { name } = pipeline.definition;
-  await pastLoss(parts);
-  if (ctx.signal.aborted) return;
+  if (!(await isPastLoss(parts))) return;
   // Invariant 'anchor-first': a later epoch's L0 is in the log before anything is read under it.
   for (const { value } of tables)
     if (value.l0 === null) await source.mark({ kind: 'generation', pipeline: name, table: value.table, epoch: value.epoch });
@@ -52,14 +51,16 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
 
 /**
  * From its marker on a table counts in transactions. A store that lost its newest writes, and with them the table, would let a later session number what
- * is published already without it: so the marker of a table that capture has never met is written once its record is older than that.
+ * is published already without it: so the marker of a table that capture has never met is written once its record is older than that. False when
+ * the signal aborted first.
  */
-async function pastLoss({ ctx, pipeline, tables }: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<void> {
+async function isPastLoss({ ctx, pipeline, tables }: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<boolean> {
   const { mayLoseMs = 0 } = ctx.state;
-  if (mayLoseMs === 0) return;
+  if (mayLoseMs === 0) return true;
   const met = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables ?? {};
   // Invariant 'gapless-sessions': what counts in a transaction is settled before any of it is published.
   if (tables.some(({ value }) => value.l0 === null && met[value.table] === undefined)) await ctx.clock.sleep(mayLoseMs, ctx.signal);
+  return !ctx.signal.aborted;
 }
 
 /**

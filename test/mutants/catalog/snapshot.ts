@@ -457,8 +457,8 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     invariant: 'gapless-sessions',
     does: 'A table is marked in the log while the store may still lose that it was taken in.',
     file: `${PLANNER}/ranges.ts`,
-    find: 'if (mayLoseMs === 0) return;',
-    replace: 'if (mayLoseMs >= 0) return;',
+    find: 'if (mayLoseMs === 0) return true;',
+    replace: 'if (mayLoseMs >= 0) return true;',
     test: planner('ranges', 'the marker of a table that capture has not met waits until the store cannot lose the table any more'),
   },
 ];

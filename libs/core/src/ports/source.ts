@@ -228,9 +228,8 @@ export interface Source extends AsyncDisposable {
   /** Throws PipelineError `gap` unless slot, system, timeline and position still fit the anchor and what was published. */
   verify(pipeline: string, anchor: Anchor, published: Position | null): Promise<void>;
   /**
-   * Drops all slots of the pipeline, and its publication; no error when they are gone. `still` is asked once the slots are listed, where none may be
-   * wanted any more that is among them, and again when nothing but the commit is left to be done for the publication, while nobody else can make or
-   * change it: where it says no, what is left stays and it throws `conflict`.
+   * Drops all slots of the pipeline, and its publication; no error when they are gone. `still` is asked once the slots are listed, and again when nothing
+   * but the publication's commit is left, while nobody else can make or change it: where it says no, what is left stays and it throws `conflict`.
    */
   release(pipeline: string, still: () => Promise<boolean>): Promise<void>;
   /** Returns once every transaction that could have committed before this call's start is visible to new reads. */
