@@ -7,11 +7,16 @@ import { Scenario } from './scenario.ts';
 
 const server = sharedServer();
 
-test.for(OF_EVERY_PIPELINE.map((name, index) => [name, index] as const))('killed at %s, the first time', async ([name, index]) => {
+/** Every place is in one of these lives, in the order in which a pipeline comes to them: each process is killed at the next. */
+const LIVES = [0, 1, 2].map((life) => OF_EVERY_PIPELINE.filter((_, index) => index % 3 === life));
+
+test.for(LIVES.map((places, index) => [places.join(', '), places, index] as const))('killed at %s, the first time', async ([, places, index]) => {
   await using scenario = await Scenario.open(server());
   scenario.write(index);
-  scenario.start(name);
-  await scenario.killedItself();
+  for (const place of places) {
+    scenario.start(place);
+    await scenario.killedItself();
+  }
   await restart(scenario, index);
   await scenario.live();
   // The copy may have ended before the writers got to each table.
