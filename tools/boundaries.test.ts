@@ -18,13 +18,16 @@ function readWorkspace(): Workspace {
 }
 
 function readPackage(folder: string): Package {
-  const { name, nx, dependencies } = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as {
+  const { name, nx, dependencies, exports } = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as {
     readonly name: string;
     readonly nx: { readonly tags: readonly string[] };
     readonly dependencies?: Readonly<Record<string, string>>;
+    readonly exports?: Readonly<Record<string, string>>;
   };
   const layer = nx.tags.find((tag) => tag.startsWith('layer:'))?.slice('layer:'.length) ?? '';
-  return { folder, name, layer, dependencies: Object.keys(dependencies ?? {}) };
+  const others = Object.keys(exports ?? {}).filter((entrance) => entrance !== '.');
+  const entrances = others.map((entrance) => `${name}${entrance.slice(1)}`);
+  return { folder, name, layer, dependencies: Object.keys(dependencies ?? {}), entrances };
 }
 
 function sourcesUnder(folder: string): readonly SourceFile[] {
@@ -57,7 +60,13 @@ describe('this workspace', () => {
 const PACKAGES: readonly Package[] = [
   { folder: 'libs/core', name: '@nanosync/core', layer: 'core', dependencies: [] },
   { folder: 'libs/runtime', name: '@nanosync/runtime', layer: 'core', dependencies: ['@nanosync/core', 'pino'] },
-  { folder: 'libs/bus', name: '@nanosync/bus', layer: 'adapter', dependencies: ['@nanosync/core', 'lmdb'] },
+  {
+    folder: 'libs/bus',
+    name: '@nanosync/bus',
+    layer: 'adapter',
+    dependencies: ['@nanosync/core', 'lmdb'],
+    entrances: ['@nanosync/bus/kafka'],
+  },
   { folder: 'libs/testkit', name: '@nanosync/testkit', layer: 'dev', dependencies: ['avsc'] },
   { folder: 'services/sink-writer', name: '@nanosync/sink-writer', layer: 'service', dependencies: ['@nanosync/core'] },
   { folder: 'services/planner', name: '@nanosync/planner', layer: 'service', dependencies: ['@nanosync/core'] },
@@ -89,12 +98,13 @@ describe('the rules', () => {
     ['services/sink-writer/src/a.ts', "import { x } from '@nanosync/api';", 'services see core and runtime only'],
     ['libs/bus/src/a.ts', "import { x } from '@nanosync/api';", 'libraries see core and runtime only'],
     ['services/planner/src/a.ts', "const x = await import('lmdb');", 'lmdb is not a dependency of @nanosync/planner'],
-    ['services/planner/src/a.ts', "import '@nanosync/core/src/cell.ts';", 'a package has one entrance'],
+    ['services/planner/src/a.ts', "import '@nanosync/core/src/cell.ts';", 'a package is entered by its index'],
     ['services/cli/src/start.ts', "import { x } from '@nanosync/bus';", 'services see core and runtime only'],
+    ['services/cli/src/start.ts', "import { x } from '@nanosync/bus/kafka';", 'services see core and runtime only'],
     ['services/cli/src/composition/deep/a.ts', "import { x } from '@nanosync/bus';", 'services see core and runtime only'],
     ['services/cli/src/start.ts', "import { x } from './composition/engines.ts';", 'what puts things together is imported by nothing else'],
     ['services/cli/src/start.ts', "import { x } from './adapters.ts';", 'what puts things together is imported by nothing else'],
-    ['test/demo/main.ts', "import { x } from '@nanosync/bus/src/x.ts';", 'a package has one entrance'],
+    ['test/demo/main.ts', "import { x } from '@nanosync/bus/src/x.ts';", 'a package is entered by its index'],
     ['test/demo/main.ts', "import { x } from '../../libs/bus/src/x.ts';", 'a package is entered by its name'],
     ['services/planner/src/a.ts', 'const now = Date.now();', 'uses Date.now'],
     ['services/planner/src/a.ts', 'const now = Date\n  .now();', 'uses Date.now'],

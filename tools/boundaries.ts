@@ -8,6 +8,8 @@ export interface Package {
   readonly name: string;
   readonly layer: string;
   readonly dependencies: readonly string[];
+  /** Entrances besides its index: what only some processes load. Its `exports` name them. */
+  readonly entrances?: readonly string[];
 }
 
 /** One TypeScript file. */
@@ -61,7 +63,7 @@ function driverBreaches(packages: readonly Package[]): readonly string[] {
 
 function fileBreaches(file: SourceFile, packages: readonly Package[]): readonly string[] {
   const home = packages.find(({ folder }) => file.path.startsWith(`${folder}/`));
-  const found = importsOf(file.text).flatMap((specifier) => importBreach(file.path, specifier, home) ?? []);
+  const found = importsOf(file.text).flatMap((specifier) => importBreach(file.path, specifier, home, packages) ?? []);
   if (home === undefined || home.layer === 'dev') return found;
   if (isTest(file.path)) return found;
   const lines = file.text.trimEnd().split('\n').length;
@@ -72,7 +74,7 @@ function fileBreaches(file: SourceFile, packages: readonly Package[]): readonly 
   return [...found, ...used.map((name) => `${file.path} uses ${name}: only libs/runtime may, others are given Clock, Ids or settings`)];
 }
 
-function importBreach(path: string, specifier: string, home: Package | undefined): string | undefined {
+function importBreach(path: string, specifier: string, home: Package | undefined, packages: readonly Package[]): string | undefined {
   const says = (why: string) => `${path} imports ${specifier}: ${why}`;
   if (specifier.startsWith('.')) {
     const target = join(dirname(path), specifier);
@@ -81,7 +83,12 @@ function importBreach(path: string, specifier: string, home: Package | undefined
       return says('what puts things together is imported by nothing else');
     return isTest(target) && !isTest(path) && home?.layer !== 'dev' ? says('that is for tests only') : undefined;
   }
-  if (specifier.startsWith(OURS)) return oursBreach(path, specifier, home, says);
+  if (specifier.startsWith(OURS)) {
+    const name = packageOf(specifier);
+    if (specifier !== name && !packages.some(({ entrances }) => entrances?.includes(specifier)))
+      return says('a package is entered by its index, or another entrance that its exports name');
+    return oursBreach(path, name, home, says);
+  }
   if (home === undefined || home.layer === 'dev' || isTest(path)) return undefined;
   if (home.folder === 'libs/core') return says('core is pure and imports only itself');
   if (specifier.startsWith('node:')) return undefined;
@@ -90,7 +97,6 @@ function importBreach(path: string, specifier: string, home: Package | undefined
 }
 
 function oursBreach(path: string, specifier: string, home: Package | undefined, says: (why: string) => string): string | undefined {
-  if (specifier.split('/').length > 2) return says('a package has one entrance, its index');
   if (home === undefined || (home.layer === 'dev' && !home.folder.startsWith('libs/'))) return undefined;
   if (specifier === '@nanosync/testkit') return isTest(path) || home.layer === 'dev' ? undefined : says('testkit is for tests only');
   if (home.folder === 'libs/core') return says('core is pure and imports only itself');

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { openRedisState } from '@nanosync/state';
+import { openRedisState } from '@nanosync/state/redis';
 import { Fleet } from '../demo/fleet.ts';
 import { type Progress, type ProgressReader, progressIn } from '../demo/progress.ts';
 import { type ClusterEngines, writeServerFile } from '../demo/server-file.ts';

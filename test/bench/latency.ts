@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { openKafkaBus, openSchemaRegistry } from '@nanosync/bus';
+import { openKafkaBus, openSchemaRegistry } from '@nanosync/bus/kafka';
 import type { Bus, Log, Registry } from '@nanosync/core';
 import { ChangeCodec, CONTROL_EVENT, schemaIdOf, topicsOf } from '@nanosync/core';
 import { systemClock } from '@nanosync/runtime';

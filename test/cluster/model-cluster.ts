@@ -5,7 +5,7 @@ import { runPlanner } from '@nanosync/planner';
 import { randomIds, systemClock } from '@nanosync/runtime';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
-import { openRedisState } from '@nanosync/state';
+import { openRedisState } from '@nanosync/state/redis';
 import { memoryWarehouse, openMemoryBus } from '@nanosync/testkit';
 import { ModelDatabase } from '../sim/model/database.ts';
 import { openModelSource } from '../sim/model/source.ts';

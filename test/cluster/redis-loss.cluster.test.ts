@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CaptureRecord, PipelineRecord } from '@nanosync/core';
 import { readRecord, stateKeys, updateRecord } from '@nanosync/core';
-import { openRedisState } from '@nanosync/state';
+import { openRedisState } from '@nanosync/state/redis';
 import type { RedisAddress, Service } from '@nanosync/testkit';
 import { startRedis } from '@nanosync/testkit';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipelineStatus } from '@nanosync/runtime';
-import { openRedisState } from '@nanosync/state';
+import { openRedisState } from '@nanosync/state/redis';
 import { clusterStack, freePort } from '@nanosync/testkit';
 import { Client } from 'pg';
 import { expect, it, vi } from 'vitest';

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openRedisState } from '@nanosync/state';
+import { openRedisState } from '@nanosync/state/redis';
 import { freePort, type Stack, startStack } from '@nanosync/testkit';
 import { bigqueryWarehouse } from '../compare/bigquery-end.ts';
 import { DemoFailure } from './demo-context.ts';

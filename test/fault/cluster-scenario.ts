@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Position, State } from '@nanosync/core';
 import { comparePositions, PipelineError, positionOf } from '@nanosync/core';
-import { openRedisState } from '@nanosync/state';
+import { openRedisState } from '@nanosync/state/redis';
 import { type PostgresServer, removeStack, type Stack, startStack } from '@nanosync/testkit';
 import { bigqueryWarehouse } from '../compare/bigquery-end.ts';
 import type { TableComparison } from '../compare/compare-table.ts';

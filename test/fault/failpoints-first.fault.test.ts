@@ -10,7 +10,11 @@ const server = sharedServer();
 /** Every place is in one of these lives, in the order in which a pipeline comes to them: each process is killed at the next. */
 const LIVES = [0, 1, 2].map((life) => OF_EVERY_PIPELINE.filter((_, index) => index % 3 === life));
 
-test.for(LIVES.map((places, index) => [places.join(', '), places, index] as const))('killed at %s, the first time', async ([, places, index]) => {
+test.for(LIVES.map((places, index) => [places.join(', '), places, index] as const))('killed at %s, the first time', async ([
+  ,
+  places,
+  index,
+]) => {
   await using scenario = await Scenario.open(server());
   scenario.write(index);
   for (const place of places) {

@@ -1,6 +1,6 @@
 import { runCapture } from '@nanosync/cdc-capture';
 import type { Clock, Ids } from '@nanosync/core';
-import { openApi, runPlanner } from '@nanosync/planner';
+import { runPlanner } from '@nanosync/planner';
 import { runSinkWriter } from '@nanosync/sink-writer';
 import { runSnapshotWorker } from '@nanosync/snapshot-worker';
 import { openPostgresSource } from '@nanosync/source-postgres';
@@ -29,7 +29,8 @@ export function realAdapters(clock: Clock, ids: Ids): Adapters {
     },
     openSink: (connection, options) => openSink(connection, options, { clock, ids }),
     checkSink: (connection, request, options) => checkSink(connection, request, options, { clock, ids }),
-    openApi,
+    // Loaded by what serves it: no command needs a web server.
+    openApi: async (parts) => (await import('@nanosync/planner/api')).openApi(parts),
     services: (workerSlots) => [
       { name: 'planner', run: runPlanner },
       { name: 'cdc-capture', run: runCapture },

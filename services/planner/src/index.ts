@@ -1,2 +1,1 @@
-export { openApi } from './api/server.ts';
 export { runPlanner } from './planner.ts';

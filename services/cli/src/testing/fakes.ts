@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServedApi } from '@nanosync/api';
 import type { Bus, ConnectionDefinition, Problem, Registry, ServiceContext, Sink, Source, State, StateEntry } from '@nanosync/core';
-import { openApi } from '@nanosync/planner';
+import { openApi } from '@nanosync/planner/api';
 import { createLog, createRedactor, randomIds, resolveSecrets, systemClock } from '@nanosync/runtime';
 import { runCli } from '../cli.ts';
 import { serveApi } from '../commands/api-serving.ts';

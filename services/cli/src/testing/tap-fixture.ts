@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { openEmbeddedBus, openKafkaBus, openSchemaRegistry } from '@nanosync/bus';
+import { openEmbeddedBus } from '@nanosync/bus';
+import { openKafkaBus, openSchemaRegistry } from '@nanosync/bus/kafka';
 import type {
   Bus,
   ChangeEvent,
