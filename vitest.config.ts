@@ -6,12 +6,9 @@ const named = (suffix: string) => everywhere.map((root) => `${root}/*.${suffix}t
 /** Nothing runs before a test asks for it. */
 const sharedServices = 'libs/testkit/src/stack/cluster-setup.ts';
 
-/** What measures, or runs a whole cluster, has the machine for itself. */
-const alone = ['test/e2e/demo-clustered.e2e.test.ts', 'test/deploy/{compose,services}.e2e.test.ts'];
-
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    maxWorkers: 3, // They mostly wait for processes of their own: two leave a third of two cores idle.
     projects: [
       {
         test: {
@@ -33,24 +30,13 @@ export default defineConfig({
         },
       },
       { test: { name: 'fault', include: named('fault.'), testTimeout: 120_000, hookTimeout: 60_000 } },
-      // They mostly wait for processes of their own, so they run beside the others.
       {
         test: {
           name: 'e2e',
+          globalSetup: sharedServices,
           include: named('e2e.'),
-          exclude: ['**/node_modules/**', ...alone],
           testTimeout: 400_000,
           hookTimeout: 300_000,
-        },
-      },
-      {
-        test: {
-          name: 'e2e-alone',
-          globalSetup: sharedServices,
-          include: alone,
-          testTimeout: 400_000,
-          hookTimeout: 60_000,
-          fileParallelism: false,
         },
       },
       // What takes minutes: `npm run test:long`.

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
 
 const DEMO = fileURLToPath(new URL('../demo/main.ts', import.meta.url));
 
@@ -49,6 +50,16 @@ export class DemoRuns implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.#temporary, { recursive: true, force: true });
   }
+}
+
+/** Runs a small demo whose sink is spoiled before the comparison, which must find that and nothing else. */
+export async function expectSpoiled(runs: DemoRuns, how: 'cell' | 'drop' | 'double', finding: string): Promise<void> {
+  const { status, output } = await runs.run(['--rows', '5000', '--seconds', '0', '--no-crash', '--json', '--tamper', how]);
+  const result = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '');
+  expect(result.findings, output).toEqual([expect.stringMatching(new RegExp(`^public\\.products \\(id=\\d+\\): ${finding}$`))]);
+  expect([result.missing, result.extra, result.different].sort()).toEqual([0, 0, 1]);
+  expect(result.ok).toBe(false);
+  expect(status).toBe(1);
 }
 
 function commandOf(pid: string): string {

@@ -10,7 +10,7 @@ import { tamper } from '../compare/tamper.ts';
 import { type NanosyncProcess, nanosync, startNanosync } from './nanosync-process.ts';
 
 /** A million with NANOSYNC_VERIFY_ROWS=1000000: then it takes minutes. */
-const ROWS = Number(process.env.NANOSYNC_VERIFY_ROWS ?? 100_000);
+const ROWS = Number(process.env.NANOSYNC_VERIFY_ROWS ?? 30_000);
 const PATIENCE = { timeout: 60_000 + ROWS };
 
 let root: string;
