@@ -9,32 +9,31 @@ import { removeFiles, Scenario } from './scenario.ts';
 
 const server = sharedServer();
 
-async function liveScenario(seed: number): Promise<Scenario> {
-  const scenario = await Scenario.open(server());
+/** Writers and process begin, or begin again, and changes of this life arrive. */
+async function goLive(scenario: Scenario, seed: number): Promise<void> {
+  const published = (await scenario.look())?.capture?.eventsPublished ?? 0;
   scenario.write(seed);
-  scenario.start();
+  await scenario.serve();
   await scenario.live();
-  return scenario;
+  await scenario.until('changes arrive', ({ capture }) => (capture?.eventsPublished ?? 0) > published + 20);
 }
 
-test('the slot is dropped while the process is away', async () => {
-  await using scenario = await liveScenario(3);
+/** The losses that a resnapshot repairs, each in what the one before has left. */
+test('slot, publication and state are lost one after the other, and each is repaired by what status says', async () => {
+  await using scenario = await Scenario.open(server());
+  await goLive(scenario, 3);
   await scenario.stop();
   await scenario.sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()');
   scenario.start();
   await expectRepair(scenario, /slot .* no longer exists/);
-});
 
-test('the publication is dropped while live', async () => {
-  await using scenario = await liveScenario(4);
+  await goLive(scenario, 4);
   await scenario.sql(
     "DO $$ DECLARE p text; BEGIN FOR p IN SELECT pubname FROM pg_publication LOOP EXECUTE format('DROP PUBLICATION %I', p); END LOOP; END $$",
   );
   await expectRepair(scenario, /[Pp]ublication/);
-});
 
-test('the state is deleted while bus and sink stay', async () => {
-  await using scenario = await liveScenario(5);
+  await goLive(scenario, 5);
   await scenario.kill();
   await scenario.closeState();
   rmSync(`${scenario.workplace.dataDir}/state`, { recursive: true });
@@ -51,20 +50,6 @@ test.for(['while the snapshot is under way', 'while it is live'] as const)('the 
   rmSync(`${scenario.workplace.dataDir}/bus`, { recursive: true });
   scenario.start();
   await expectRepair(scenario, /[Tt]opic/);
-});
-
-test('the DuckDB file is deleted while live: it is built anew from the bus', async () => {
-  await using scenario = await liveScenario(7);
-  removeFiles(scenario.workplace.duckdb);
-  await expectEqual(scenario);
-});
-
-test('the DuckDB file is deleted while the process is away: it is built anew from the bus', async () => {
-  await using scenario = await liveScenario(8);
-  await scenario.kill();
-  removeFiles(scenario.workplace.duckdb);
-  scenario.start();
-  await expectEqual(scenario);
 });
 
 test('the DuckDB file is deleted while the snapshot is under way: what is on the bus is staged again', async () => {
@@ -96,28 +81,39 @@ async function restoreOlder(scenario: Scenario, path: string, beforeKill = async
   scenario.start();
 }
 
-test('the DuckDB file comes back as it was a while ago: the changes since then are applied again', async () => {
-  await using scenario = await liveScenario(10);
-  await restoreOlder(scenario, scenario.workplace.duckdb);
+/** The slot has been told that this place is published: until then an older state has lost nothing that it needs. */
+async function confirmed(scenario: Scenario, published: string): Promise<void> {
+  const lsn = BigInt(`0x${published.slice(0, 16)}`);
+  const place = `${(lsn >> 32n).toString(16)}/${(lsn & 0xffff_ffffn).toString(16)}`;
+  const slots = `SELECT 1 FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn > '${place}'`;
+  await vi.waitUntil(async () => (await scenario.sql(slots)).length > 0, { timeout: 60_000 });
+}
+
+test('the DuckDB file is lost in three ways, and built anew from the bus each time', async () => {
+  await using scenario = await Scenario.open(server());
+  await goLive(scenario, 7);
+  removeFiles(scenario.workplace.duckdb); // While live.
+  await expectEqual(scenario);
+
+  await goLive(scenario, 8);
+  await scenario.kill();
+  removeFiles(scenario.workplace.duckdb); // While the process is away.
+  scenario.start();
+  await expectEqual(scenario);
+
+  await goLive(scenario, 10);
+  await restoreOlder(scenario, scenario.workplace.duckdb); // As it was a while ago.
   await expectEqual(scenario);
 });
 
-test('the bus comes back as it was a while ago', async () => {
-  await using scenario = await liveScenario(11);
+test('bus and then state come back as they were a while ago', async () => {
+  await using scenario = await Scenario.open(server());
+  await goLive(scenario, 11);
   await restoreOlder(scenario, `${scenario.workplace.dataDir}/bus`);
   await expectRepair(scenario, /has lost its newest messages|no longer has the last applied message/);
-});
 
-test('the state comes back as it was a while ago', async () => {
-  await using scenario = await liveScenario(12);
-  // What is published is told to the server a moment later: until then an older state has lost nothing that it needs.
-  const confirmed = async (published: string) => {
-    const lsn = BigInt(`0x${published.slice(0, 16)}`);
-    const place = `${(lsn >> 32n).toString(16)}/${(lsn & 0xffff_ffffn).toString(16)}`;
-    const slots = `SELECT 1 FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn > '${place}'`;
-    await vi.waitUntil(async () => (await scenario.sql(slots)).length > 0, { timeout: 60_000 });
-  };
-  await restoreOlder(scenario, `${scenario.workplace.dataDir}/state`, confirmed);
+  await goLive(scenario, 12);
+  await restoreOlder(scenario, `${scenario.workplace.dataDir}/state`, (published) => confirmed(scenario, published));
   await expectRepair(scenario, /slot .* was moved to/);
 });
 
