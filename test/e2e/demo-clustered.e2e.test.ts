@@ -25,13 +25,3 @@ test('a clustered demo loses a worker in the middle of a partition, hands over, 
   expect(output).toMatch(/│ snapshot-worker 2 INF snapshotting/);
   expect(runs.leftovers()).toEqual([]);
 });
-
-test('Ctrl-C while the engines start, and while tables are copied, leaves no process and no folder', async () => {
-  for (const moment of ['Start Kafka', 'INF snapshotting']) {
-    const { status } = await runs.run(['--clustered', '--rows', '5000'], (output, child) => {
-      if (output.includes(moment)) child.kill('SIGINT');
-    });
-    expect(status).toBe(130);
-    expect(runs.leftovers()).toEqual([]);
-  }
-});

@@ -25,7 +25,7 @@ describeSink(
       [Symbol.asyncDispose]: () => warehouse[Symbol.asyncDispose](),
     };
   },
-  { histories: 3 },
+  { histories: 1 },
 );
 
 /** NUMERIC as BigQuery prints it, with or without zeros behind, as the suite writes it. */
