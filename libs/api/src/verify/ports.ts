@@ -8,6 +8,8 @@ export interface ComparedTable {
   /** The source's own account of the table as it is now. */
   readonly storage: string;
   readonly estimatedRows: number;
+  /** Read it in one transaction, whatever becomes of its file; else by ranges. */
+  readonly whole?: boolean;
   /** What users see under the table's name. */
   readonly generation: GenerationId;
 }

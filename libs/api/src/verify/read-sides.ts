@@ -24,8 +24,8 @@ export interface RowTaker {
 
 /** Hands over all rows of the source, a range in a transaction of its own: what moves between two is missed, or comes twice. */
 export async function readSource({ source, signal }: VerifyPorts, table: ComparedTable, form: RowForm, taker: RowTaker): Promise<void> {
-  const { schema, storage, estimatedRows } = table;
-  const ranges = await source.partition({ schema, storage, estimatedRows }, { targetRows: RANGE_ROWS, whole: false });
+  const { schema, storage, estimatedRows, whole = false } = table;
+  const ranges = await source.partition({ schema, storage, estimatedRows }, { targetRows: RANGE_ROWS, whole });
   for (const range of ranges) {
     for await (const output of source.readRange({ schema, storage }, range, { targetBytes: BLOCK_BYTES, origin: ORIGIN, signal })) {
       if (output.kind === 'rejected') {

@@ -124,6 +124,22 @@ test.each<[string, World]>([
   ]);
 });
 
+test('a table that is truncated again and again while it is read is read in one transaction in the end', async () => {
+  const sides = new TwoSides([thing(1), thing(2)]);
+  const port = sides.sourcePort();
+  const asked: boolean[] = [];
+  const partition: Source['partition'] = async (table, options) => {
+    asked.push(options.whole);
+    if (!options.whole) throw new PipelineError('table-changed', 'It was rewritten.');
+    return port.partition(table, options);
+  };
+  expect(await verified({ sides, source: { partition } })).toMatchObject([
+    { kind: 'table', outcome: 'equal', sourceRows: 2, sinkRows: 2 },
+    { kind: 'end', outcome: 'equal' },
+  ]);
+  expect(asked).toEqual([false, false, true]);
+});
+
 test('an error that nobody foresaw is no sentence about a table', async () => {
   const partition = async () => Promise.reject(new TypeError('x is not a function'));
   await expect(verified({ source: { partition } })).rejects.toThrow(TypeError);
