@@ -41,6 +41,8 @@ export type Fault = {
   /** Once it is gone the file is applied again. */
   | { readonly kind: 'pipeline deleted'; readonly dropTables: boolean }
   | { readonly kind: 'pipeline paused' | 'sink paused'; readonly forMs: number }
+  /** Another type is written into the file; where `apply` refuses it, the old one is put back. Only in the seeds of switches. */
+  | { readonly kind: 'type switched'; readonly to: 'cdc_backfill' | 'cdc' | 'snapshot' }
   /** Nothing breaks, but there is work long after the snapshot, when topics are trimmed. */
   | { readonly kind: 'long run' }
 );

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import type { Fault } from './faults.ts';
 import { FAULT_NAMES } from './faults.ts';
 import type { Plan } from './plan.ts';
-import { copyPlanOf, followPlanOf, planOf } from './plan.ts';
+import { copyPlanOf, followPlanOf, planOf, switchPlanOf } from './plan.ts';
 
 /** From so many seeds on everything must have occurred; as many are run when nothing is said. */
 export const WHOLE_RUN = 300;
@@ -54,7 +54,12 @@ export function readOptions(args: readonly string[]): Options | string {
   }
 }
 
-const PLANS: Readonly<Record<string, (seed: number) => Plan>> = { cdc_backfill: planOf, cdc: followPlanOf, snapshot: copyPlanOf };
+const PLANS: Readonly<Record<string, (seed: number) => Plan>> = {
+  cdc_backfill: planOf,
+  cdc: followPlanOf,
+  snapshot: copyPlanOf,
+  switched: switchPlanOf,
+};
 
 function plannerOf(type = 'cdc_backfill'): (seed: number) => Plan {
   const found = PLANS[type];
@@ -93,7 +98,12 @@ function planFrom(text: string): Plan {
 }
 
 function requireFault({ kind, atMs }: Fault): void {
-  if (kind !== 'crash' && kind !== 'view lost' && !FAULT_NAMES.some((name) => name === kind || name.endsWith(` ${kind}`)))
+  if (
+    kind !== 'crash' &&
+    kind !== 'view lost' &&
+    kind !== 'type switched' &&
+    !FAULT_NAMES.some((name) => name === kind || name.endsWith(` ${kind}`))
+  )
     throw new Error(`--plan: there is no fault ${JSON.stringify(kind)}; see faults.ts.`);
   if (typeof atMs !== 'number') throw new Error(`--plan: the fault ${kind} has no atMs, the virtual time at which it comes.`);
 }

@@ -86,6 +86,27 @@ export function followPlanOf(seed: number): Plan {
   return { ...plan, replicationType: 'cdc', faults: [...crashes, ...plan.faults] };
 }
 
+const TYPES = ['cdc_backfill', 'snapshot', 'cdc'] as const;
+
+/** The plan of a seed for a pipeline whose type is edited, while it runs and breaks. */
+export function switchPlanOf(seed: number): Plan {
+  const plan = planOf(seed);
+  const random = randomOf(seed, 'switch');
+  const replicationType = random.pick(TYPES);
+  const switches = Array.from({ length: random.int(1, 3) }, (): Fault => {
+    const atMs = random.chance(0.3) ? random.int(20, 1500) : random.int(1500, 12_000);
+    return { kind: 'type switched', to: random.pick(TYPES), atMs };
+  });
+  const work = switches.flatMap(({ atMs }) =>
+    Array.from({ length: LATE_TRANSACTIONS }, () => ({ ...transaction(random), atMs: atMs + random.int(0, 2500) })),
+  );
+  // A pipeline that copies once is never streaming.
+  const others = plan.faults.filter(({ onPhase }) => onPhase !== 'streaming');
+  const faults = [...others, ...switches].sort((a, b) => a.atMs - b.atMs);
+  const transactions = [...plan.transactions, ...work].sort((a, b) => a.atMs - b.atMs);
+  return { ...plan, replicationType, faults, transactions };
+}
+
 /** The plan of a seed. */
 export function planOf(seed: number): Plan {
   const random = randomOf(seed, 'plan');

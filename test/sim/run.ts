@@ -1,4 +1,4 @@
-import type { CaptureRecord, PipelineRecord, Row, SinkReport, TableId, TableRecord } from '@nanosync/core';
+import type { CaptureRecord, PipelineRecord, Row, SinkReport, TableId, TableRecord, TroubleRecord } from '@nanosync/core';
 import {
   comparePositions,
   followsChanges,
@@ -115,7 +115,8 @@ class Run {
     }
     if (pipeline !== undefined && pipeline.intent.deletion !== null) return null;
     const hasFailed = pipeline === undefined || (pipeline.phase === 'failed' && pipeline.request === null);
-    if (pipeline?.waiting?.includes('nanosync did not make it') === true) this.world.renameForeign();
+    const told = (await readRecord<TroubleRecord>(this.world.state(), stateKeys.trouble(PIPELINE, 'planner')))?.value.reason;
+    if (`${pipeline?.waiting} ${told}`.includes('nanosync did not make it')) this.world.renameForeign();
     if (!hasFailed && this.hasLostCopy(pipeline)) {
       if (!this.striker.struck.some(({ kind }) => kind === 'warehouse lost')) return 'a table of a completed pipeline is gone';
       await this.world.requestResnapshot();
@@ -123,7 +124,9 @@ class Run {
     }
     if (!hasFailed) {
       this.failedSinceMs = undefined;
-      if (pipeline.definition.source.tables.join() !== this.world.file.map(tableId).join()) await this.world.apply();
+      const { source, replicationType } = pipeline.definition;
+      const isApplied = source.tables.join() === this.world.file.map(tableId).join() && replicationType === this.world.type;
+      if (!isApplied) await this.world.apply();
       return null;
     }
     this.failedSinceMs ??= nowMs;
@@ -162,7 +165,8 @@ class Run {
 
   /** A pipeline may have failed only for something that has happened. */
   private untrue(reason: string): string | null {
-    const wasAskedFor = this.failures.length > 1 || this.striker.struck.some(({ kind }) => kind === 'resnapshot');
+    const wasAskedFor =
+      this.failures.length > 1 || this.striker.struck.some(({ kind }) => kind === 'resnapshot' || kind === 'type switched');
     const explains = ({ kind }: Fault) =>
       [...(MAY_FAIL[kind] ?? []), ...((wasAskedFor && MAY_FAIL_AFTER_RESNAPSHOT[kind]) || [])].some((pattern) => pattern.test(reason));
     if (this.wasDeleted && this.striker.struck.some(({ kind }) => MAY_FAIL_AFTER_DELETION.includes(kind))) return null;
@@ -188,7 +192,7 @@ class Run {
     const l0 = record?.l0 ?? captured?.l0;
     if (record?.adopts !== true || l0 === undefined) return db.rowsOf(table);
     // Where nobody took them away or used them before, the rows are those of the beginning.
-    const others = ['warehouse lost', 'table taken out'];
+    const others = ['warehouse lost', 'table taken out', 'type switched'];
     const isOther = this.world.hasRenamed || this.wasDeleted || this.striker.struck.some(({ kind }) => others.includes(kind));
     return adoptedRows(db, table, l0, (isOther && this.world.beganWith(record.epoch)) || rowsAtSink());
   }

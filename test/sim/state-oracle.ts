@@ -117,7 +117,7 @@ export class StateOracle {
     const due = this.phaseWaits.filter(({ phase }) => phase === record.phase);
     this.phaseWaits = this.phaseWaits.filter(({ phase }) => phase !== record.phase);
     for (const { come } of due) come();
-    if (record.anchor !== null && !this.anchors.has(record.anchor.id)) this.anchored(record.anchor.id, before?.request === 'resnapshot');
+    if (record.anchor !== null && !this.anchors.has(record.anchor.id)) this.anchored(record.anchor.id, (before?.request ?? null) !== null);
     if (record.anchor !== null) this.slots.set(record.anchor.origin.slot ?? '', record.anchor.id);
     if (record.anchor !== null) this.fixed(this.anchors, `anchor ${record.anchor.id}`, record.anchor.id, record.anchor.l0);
   }

@@ -173,6 +173,10 @@ export class Striker {
       case 'pipeline deleted':
         this.happened(fault);
         return this.ask({ kind: 'delete', dropTables: fault.dropTables });
+      case 'type switched':
+        this.happened(fault);
+        world.type = fault.to;
+        return this.apply();
       case 'table added':
         this.happened(fault);
         return this.edit(() => TABLES.map((_, table) => table));
@@ -189,6 +193,11 @@ export class Striker {
   private edit(next: (tables: readonly number[]) => readonly number[]): void {
     const { world } = this;
     world.file = next(world.file);
+    this.apply();
+  }
+
+  private apply(): void {
+    const { world } = this;
     world.apply().catch((error: unknown) => world.violate(String(error)));
   }
 

@@ -1,3 +1,4 @@
+import { EDITS } from '@nanosync/api';
 import type { Log, PipelineCommand, PipelineRecord, Row, SinkPace, TableId } from '@nanosync/core';
 import {
   afterCommand,
@@ -46,6 +47,8 @@ export class World {
   readonly plan: Plan;
   /** The tables that the pipelines file names. */
   file: readonly number[] = [0, 1];
+  /** The type that it names. */
+  type: Plan['replicationType'];
   private readonly oracle: Oracle;
   private readonly random: Random;
   private readonly isTraced: boolean;
@@ -56,6 +59,7 @@ export class World {
   constructor(plan: Plan, occurrences: Occurrences, isTraced = false) {
     this.isTraced = isTraced;
     this.plan = plan;
+    this.type = plan.replicationType;
     this.random = randomOf(plan.seed, 'schedule');
     this.clock = new SimClock(randomOf(plan.seed, 'ties'));
     const { clock } = this;
@@ -115,10 +119,10 @@ export class World {
   async apply(): Promise<void> {
     const tables = this.file;
     const connection = { name: 'c', type: 'model', dsn: null, properties: {} };
-    const { concurrency, targetRows, replicationType } = this.plan;
+    const { concurrency, targetRows } = this.plan;
     const definition: PipelineRecord['definition'] = {
       name: PIPELINE,
-      replicationType,
+      replicationType: this.type,
       source: { connection, tables: tables.map(tableId) },
       sink: { connection },
       snapshot: { concurrency, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },
@@ -127,10 +131,22 @@ export class World {
     const stored = await updateRecord<PipelineRecord>(this.state(), key, (record) => {
       const gone = record.definition.source.tables.filter((table) => !definition.source.tables.includes(table));
       const recorded = record.anchor === null ? {} : { recorded: recordedTables(record) };
-      return record.intent.deletion === null ? withoutTables({ ...record, definition, ...recorded }, gone) : undefined;
+      if (record.intent.deletion !== null) return undefined;
+      return this.switched(record, withoutTables({ ...record, definition, ...recorded }, gone));
     });
     if (stored !== undefined) return;
     await this.state().put(key, newPipeline(definition, this.clock.nowMs()), 0);
+  }
+
+  /** What becomes of a record whose type was edited; the file has the old one again where the new one is refused. */
+  private switched(stored: PipelineRecord, next: PipelineRecord): PipelineRecord {
+    const { replicationType } = stored.definition;
+    if (replicationType === next.definition.replicationType) return next;
+    const outcomes = EDITS.replication_type.outcomes({ stored, wanted: next.definition });
+    if (outcomes.every(({ kind }) => kind === 'effect'))
+      return outcomes.reduce((record, outcome) => (outcome.kind === 'effect' ? (outcome.becomes?.(record) ?? record) : record), next);
+    this.type = replicationType as Plan['replicationType'];
+    return { ...next, definition: { ...next.definition, replicationType } };
   }
 
   /** What `nanosync pipeline resnapshot` stores; nothing where a pipeline that copies nothing has not begun. */

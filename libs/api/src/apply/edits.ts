@@ -119,6 +119,7 @@ function typeOutcomes({ stored, wanted: { replicationType: to } }: Change): read
   const from = stored.definition.replicationType;
   if (from === 'query' || to === 'query') return [cannotChange('replication_type')];
   if (stored.phase === 'created') return [effect(`begins as ${to}`)];
+  if (from === 'snapshot' && to === 'cdc' && stored.phase !== 'completed') return [unfinishedCopy(stored)];
   switch (to) {
     case 'snapshot':
       return [
@@ -138,6 +139,12 @@ function typeOutcomes({ stored, wanted: { replicationType: to } }: Change): read
     case 'cdc':
       return [from === 'snapshot' ? followCopy() : withoutCopy(stored)];
   }
+}
+
+/** What is at the sink may be rows of before, which followed changes, or none. */
+function unfinishedCopy({ phase }: PipelineRecord): Outcome {
+  const why = `is ${phase}, and rows would be missing in the tables that are not copied yet: switch to cdc once it is completed, or to cdc_backfill now.`;
+  return { kind: 'refused', why };
 }
 
 function followCopy(): Outcome {

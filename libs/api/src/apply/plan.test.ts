@@ -181,6 +181,17 @@ describe('every edit of a definition', () => {
     expect(await stored()).toEqual({ ...before, definition: wanted });
   });
 
+  it.each([
+    'anchored',
+    'snapshotting',
+    'paused',
+    'failed',
+  ] as const)('of replication_type from snapshot to cdc is refused while %s: not all rows are copied', async (phase) => {
+    const before = { ...RECORD, definition: { ...OLD, replicationType: 'snapshot' as const }, phase };
+    await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);
+    await expect(planApply(state, [{ ...OLD, replicationType: 'cdc' }])).rejects.toThrow('switch to cdc once it is completed');
+  });
+
   it('stands in docs/cli.md', () => {
     const docs = readFileSync(new URL('../../../../docs/cli.md', import.meta.url), 'utf8');
     for (const part of Object.keys(EDITS)) expect(docs).toContain(`| \`${part}\``);
