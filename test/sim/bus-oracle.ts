@@ -24,6 +24,8 @@ export class BusOracle {
   private readonly tableOf: (topic: string) => TableId | undefined;
   private readonly epochsOf: (slot: string, table: TableId) => readonly string[];
   private readonly endOf: (epoch: string) => Position | undefined;
+  private readonly columnsOf: (table: TableId) => number;
+  private readonly columns = new Map<string, number>();
   private readonly violated: (what: string) => void;
   private readonly codecs = new Map<number, ChangeCodec | null>();
   /** By epoch: what belongs to one anchor says nothing of another. */
@@ -42,6 +44,8 @@ export class BusOracle {
     readonly epochsOf: (slot: string, table: TableId) => readonly string[];
     /** Where an epoch ends whose table is being taken out. */
     readonly endOf: (epoch: string) => Position | undefined;
+    /** How many columns a table was last seen to have. */
+    readonly columnsOf: (table: TableId) => number;
     readonly violated: (what: string) => void;
   }) {
     this.db = parts.db;
@@ -49,6 +53,7 @@ export class BusOracle {
     this.tableOf = parts.tableOf;
     this.epochsOf = parts.epochsOf;
     this.endOf = parts.endOf;
+    this.columnsOf = parts.columnsOf;
     this.violated = parts.violated;
   }
 
@@ -76,6 +81,7 @@ export class BusOracle {
         if (event.kind === 'consistency' && !this.l1s.has(event.epoch)) this.l1s.set(event.epoch, position);
       } else {
         const { session, position, epoch } = codec.decode(value);
+        this.keptBack(table, epoch, codec.schema.columns.length);
         this.inOrder(topic, partition, session, position);
         const lsn = sectionsOf(position)[0] as bigint;
         const positions = this.published.get(epoch) ?? new Map<bigint, Set<Position>>();
@@ -123,6 +129,14 @@ export class BusOracle {
     if (before !== undefined && comparePositions(position, before.position) < 0)
       this.violated(`session ${session} went back on partition ${partition} of ${topic}`);
     this.sessions.set(key, { session, position });
+  }
+
+  /** A column that changes of an epoch were published without does not come again, unless it is wanted by now. */
+  private keptBack(table: TableId, epoch: string, columns: number): void {
+    const least = this.columns.get(epoch) ?? columns;
+    this.columns.set(epoch, Math.min(least, columns));
+    if (columns > least && columns > this.columnsOf(table))
+      this.violated(`a change of ${table} was published with a column that was kept back before under epoch ${epoch}`);
   }
 
   private generation(table: TableId, epoch: string, position: Position): void {

@@ -65,6 +65,7 @@ export class Oracle {
       tableOf: (topic) => topics.get(topic),
       epochsOf: (slot, table) => this.state.epochsOf(slot, table),
       endOf: (epoch) => this.state.endOf(epoch),
+      columnsOf: (table) => this.state.columnsOf(table),
       violated,
     });
     const versions = new Versions(db);
@@ -147,9 +148,9 @@ export class Oracle {
   watchingSource(source: Source): Source {
     // As the planner could see it: what is published while it makes the anchor is of one that the store has forgotten.
     let hadChanges = false;
-    const discover: typeof source.discover = (tables) => {
+    const discover: typeof source.discover = (...args) => {
       hadChanges = this.hasChanges();
-      return source.discover(tables);
+      return source.discover(...args);
     };
     const anchor: typeof source.anchor = (pipeline, id, tables) => {
       if (hadChanges) this.overChanges.add(id);

@@ -107,6 +107,25 @@ export function switchPlanOf(seed: number): Plan {
   return { ...plan, replicationType, faults, transactions };
 }
 
+/** The plan of a seed for a pipeline of which columns are kept back, or no more, while its tables come, are copied, and are live. */
+export function columnsPlanOf(seed: number): Plan {
+  const plan = planOf(seed);
+  const random = randomOf(seed, 'columns');
+  const faults = [...plan.faults];
+  if (random.chance(0.5)) faults.push({ kind: 'table added', atMs: random.int(20, 4000) });
+  if (random.chance(0.3)) faults.push({ kind: 'type switched', to: 'snapshot', atMs: random.int(20, 4000) });
+  if (random.chance(0.3)) faults.push({ kind: 'type switched', to: 'cdc_backfill', atMs: random.int(4000, 9000) });
+  const busy = faults.filter(({ kind }) => kind === 'table added' || kind.endsWith('copied anew'));
+  for (let edits = random.int(1, 4); edits > 0; edits--) {
+    const beside = random.chance(0.6) && busy.length > 0 ? random.pick(busy) : undefined;
+    const atMs = beside === undefined ? random.int(20, 9000) : beside.atMs + random.int(0, 900);
+    faults.push({ kind: 'columns edited', table: beside?.kind === 'table added' ? 2 : random.int(0, 1), atMs });
+  }
+  const isCopied = faults.some(({ kind }) => kind === 'type switched');
+  const possible = faults.filter(({ onPhase }) => !isCopied || onPhase !== 'streaming');
+  return { ...plan, faults: possible.sort((a, b) => a.atMs - b.atMs) };
+}
+
 /** The plan of a seed. */
 export function planOf(seed: number): Plan {
   const random = randomOf(seed, 'plan');

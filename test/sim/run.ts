@@ -17,7 +17,7 @@ import type { Plan } from './plan.ts';
 import { TABLES } from './plan.ts';
 import { PIPELINE } from './state-oracle.ts';
 import { Striker } from './striker.ts';
-import { tableId, Workload } from './workload.ts';
+import { BODY, tableId, Workload } from './workload.ts';
 import { World } from './world.ts';
 
 /** Virtual time after which a system that is left alone must be right. */
@@ -125,7 +125,10 @@ class Run {
     if (!hasFailed) {
       this.failedSinceMs = undefined;
       const { source, replicationType } = pipeline.definition;
-      const isApplied = source.tables.join() === this.world.file.map(tableId).join() && replicationType === this.world.type;
+      const isApplied =
+        source.tables.join() === this.world.file.map(tableId).join() &&
+        replicationType === this.world.type &&
+        this.world.areColumnsOf(pipeline);
       if (!isApplied) await this.world.apply();
       return null;
     }
@@ -217,7 +220,7 @@ class Run {
 
   private differences(table: TableId, rows: readonly Row[] = this.world.db.rowsOf(table)): readonly string[] {
     const text = (row: readonly unknown[]) => row.map((cell) => String(cell).slice(0, 60)).join('|');
-    const wanted = rows.map(text);
+    const wanted = rows.map((row) => text(this.world.keptBack.has(table) ? row.slice(0, BODY) : row));
     const found = this.world.read(table)?.map(text) ?? ['no such table'];
     const [has, shall] = [new Set(found), new Set(wanted)];
     return [

@@ -47,6 +47,7 @@ export class StateOracle {
   private readonly watermarks = new Map<string, Position>();
   /** Where tables that are taken out end, by anchor and table, and by epoch. */
   private readonly ends = new Map<string, Position>();
+  private readonly columns = new Map<TableId, number>();
   private readonly endsOfEpochs = new Map<string, Position>();
 
   constructor(parts: { readonly occurrences: Occurrences; readonly nowMs: () => number; readonly violated: (what: string) => void }) {
@@ -73,6 +74,11 @@ export class StateOracle {
   /** The epoch that a table was last seen to have under the anchor of a slot, the one that goes on beside it, and those in between. */
   epochsOf(slot: string, table: TableId): readonly string[] {
     return this.epochsUnder.get(`${this.slots.get(slot)} ${table}`) ?? [];
+  }
+
+  /** How many columns a table was last seen to have. */
+  columnsOf(table: TableId): number {
+    return this.columns.get(table) ?? 0;
   }
 
   /** Where an epoch ends whose table is being taken out. */
@@ -135,6 +141,7 @@ export class StateOracle {
     this.tables.set(record.table, record.epoch);
     this.olders.set(record.table, record.older?.epoch);
     this.seenEpochs.add(record.epoch);
+    this.columns.set(record.table, record.schema.columns.length);
     const under = `${record.anchor} ${record.table}`;
     const before = record.older === null ? [] : [...(this.epochsUnder.get(under) ?? []), record.older.epoch];
     this.epochsUnder.set(under, [...new Set([...before, record.epoch])]);

@@ -177,6 +177,10 @@ export class Striker {
         this.happened(fault);
         world.type = fault.to;
         return this.apply();
+      case 'columns edited':
+        this.happened(fault);
+        if (!world.keptBack.delete(tableId(fault.table))) world.keptBack.add(tableId(fault.table));
+        return this.apply();
       case 'table added':
         this.happened(fault);
         return this.edit(() => TABLES.map((_, table) => table));

@@ -1,5 +1,6 @@
 import type { Row, TableId } from '@nanosync/core';
 import type { ModelDatabase } from './model/database.ts';
+import { BODY } from './workload.ts';
 
 /** One state of a key in the source's history; null: there is no row. */
 interface Version {
@@ -99,5 +100,6 @@ function push(histories: Map<string, Version[]>, key: string, version: Version):
 function indexOf(history: readonly Version[], row: Row, from: number): number | undefined {
   const at = history.findIndex(({ name }, index) => index >= from && name === row[1]);
   if (at < 0) return undefined;
-  return history.some(({ body }, index) => index >= at && body === row[2]) ? at : undefined;
+  if (row.length <= BODY) return at; // It is kept back.
+  return history.some(({ body }, index) => index >= at && body === row[BODY]) ? at : undefined;
 }

@@ -10,7 +10,8 @@ import { TABLES } from './plan.ts';
 /** Columns of every table of a simulation: the key, a text that every version has for itself, and a text that is large for the log. */
 export const COLUMNS = ['id', 'name', 'body'] as const;
 const NAME = 1;
-const BODY = 2;
+/** Where the column is that is large for the log. */
+export const BODY = 2;
 
 /** The table of a number in a plan. */
 export function tableId(table: number): TableId {

@@ -30,7 +30,7 @@ import type { StateHistory } from './state-history.ts';
 import { stateHistory } from './state-history.ts';
 import { PIPELINE } from './state-oracle.ts';
 import { Supervisor } from './supervisor.ts';
-import { schemas, tableId } from './workload.ts';
+import { BODY, COLUMNS, schemas, tableId } from './workload.ts';
 
 const SLOW_PACE: SinkPace = { stageBytes: 20_000, applyBytes: 4000, stageWaitMs: 1500, applyWaitMs: 300, lookEveryMs: 250 };
 
@@ -49,6 +49,8 @@ export class World {
   file: readonly number[] = [0, 1];
   /** The type that it names. */
   type: Plan['replicationType'];
+  /** The tables whose large column it keeps back. */
+  readonly keptBack = new Set<TableId>();
   private readonly oracle: Oracle;
   private readonly random: Random;
   private readonly isTraced: boolean;
@@ -123,7 +125,7 @@ export class World {
     const definition: PipelineRecord['definition'] = {
       name: PIPELINE,
       replicationType: this.type,
-      source: { connection, tables: tables.map(tableId) },
+      source: { connection, tables: tables.map(tableId), ...this.columns() },
       sink: { connection },
       snapshot: { concurrency, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },
     };
@@ -132,7 +134,8 @@ export class World {
       const gone = record.definition.source.tables.filter((table) => !definition.source.tables.includes(table));
       const recorded = record.anchor === null ? {} : { recorded: recordedTables(record) };
       if (record.intent.deletion !== null) return undefined;
-      return this.switched(record, withoutTables({ ...record, definition, ...recorded }, gone));
+      const next = this.switched(record, withoutTables({ ...record, definition, ...recorded }, gone));
+      return edited('source.columns', record, next) ?? next;
     });
     if (stored !== undefined) return;
     await this.state().put(key, newPipeline(definition, this.clock.nowMs()), 0);
@@ -141,12 +144,20 @@ export class World {
   /** What becomes of a record whose type was edited; the file has the old one again where the new one is refused. */
   private switched(stored: PipelineRecord, next: PipelineRecord): PipelineRecord {
     const { replicationType } = stored.definition;
-    if (replicationType === next.definition.replicationType) return next;
-    const outcomes = EDITS.replication_type.outcomes({ stored, wanted: next.definition });
-    if (outcomes.every(({ kind }) => kind === 'effect'))
-      return outcomes.reduce((record, outcome) => (outcome.kind === 'effect' ? (outcome.becomes?.(record) ?? record) : record), next);
+    const becomes = edited('replication_type', stored, next);
+    if (becomes !== undefined) return becomes;
     this.type = replicationType as Plan['replicationType'];
     return { ...next, definition: { ...next.definition, replicationType } };
+  }
+
+  private columns(): Pick<PipelineRecord['definition']['source'], 'columns'> {
+    const excluded = [...this.keptBack].sort().map((table) => [table, { exclude: [COLUMNS[BODY]], hash: [] }] as const);
+    return excluded.length === 0 ? {} : { columns: Object.fromEntries(excluded) };
+  }
+
+  /** True when the columns that the file keeps back are those of the stored definition. */
+  areColumnsOf({ definition }: PipelineRecord): boolean {
+    return JSON.stringify(definition.source.columns) === JSON.stringify(this.columns().columns);
   }
 
   /** What `nanosync pipeline resnapshot` stores; nothing where a pipeline that copies nothing has not begun. */
@@ -264,4 +275,16 @@ export class World {
     const log: Log = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'), with: () => log };
     return log;
   }
+}
+
+/** What becomes of a record of which one part was edited, by the rules of `apply`; undefined where that is refused. */
+function edited(part: 'replication_type' | 'source.columns', stored: PipelineRecord, next: PipelineRecord): PipelineRecord | undefined {
+  const { value, outcomes } = EDITS[part];
+  if (JSON.stringify(value(stored.definition)) === JSON.stringify(value(next.definition))) return next;
+  let record = next;
+  for (const outcome of outcomes({ stored, wanted: next.definition })) {
+    if (outcome.kind === 'refused') return undefined;
+    record = outcome.becomes?.(record) ?? record;
+  }
+  return record;
 }

@@ -24,7 +24,8 @@ export async function tablesOf(ctx: ServiceContext, pipeline: PipelineRecord, an
 
 /**
  * The tables with the columns and storage that the stream has where a session begins: those of the older epoch up to the generation marker of
- * the newer one. `next` are epochs whose marker an earlier session of this process met: they begin next.
+ * the newer one. `next` are epochs whose marker an earlier session of this process met: they begin next. Where an epoch in between has begun, which was given
+ * up since, what it kept back is not shown again: from there on the table has the newest columns.
  */
 export function asBegun(
   tables: readonly TableRecord[],
@@ -33,7 +34,8 @@ export function asBegun(
 ): readonly TableRecord[] {
   return tables.map((record) => {
     const { older, epoch, table } = record;
-    if (older === null || next.has(epoch) || captured[table]?.epoch === epoch) return record;
+    const begun = captured[table]?.epoch;
+    if (older === null || next.has(epoch) || (begun !== undefined && begun !== older.epoch)) return record;
     return { ...record, schema: older.schema, storage: older.storage };
   });
 }

@@ -286,4 +286,13 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     replace: 'if (leaving.some((table) => start.record.left?.[table] === undefined)) await',
     test: session('publishes nothing before the store can lose no more where a table ends, also when the session that stored it has died'),
   },
+  {
+    name: 'kept-back-and-shown-again',
+    invariant: 'gapless-sessions',
+    does: 'Once a copy without a column is given up for another one, the next session publishes the column again.',
+    file: `${FOLDER}/captured-tables.ts`,
+    find: '(begun !== undefined && begun !== older.epoch)',
+    replace: 'begun === epoch',
+    test: test('captured-tables', 'a copy with other columns is decoded %s'),
+  },
 ];

@@ -5,6 +5,7 @@ import { ModelConfirmations } from './confirmations.ts';
 import type { ModelDatabase, ModelSlot } from './database.ts';
 import type { Pending } from './decode.ts';
 import { decode } from './decode.ts';
+import { sentEvent } from './kept-back.ts';
 import { Published } from './published.ts';
 import type { ModelTable } from './table.ts';
 
@@ -99,7 +100,7 @@ class ModelChangeReader implements ChangeReader {
     while (!this.closing.signal.aborted) {
       if (this.queue.length === 0) this.decode();
       if (this.queue.length > 0) {
-        const events = (await this.completion.ready(this.queue)).flatMap(({ event }) => event ?? []);
+        const events = (await this.completion.ready(this.queue)).flatMap(({ event }) => (event === undefined ? [] : this.sent(event)));
         if (this.closing.signal.aborted) break;
         if (events.length === 0) continue;
         this.offer(events);
@@ -128,6 +129,12 @@ class ModelChangeReader implements ChangeReader {
   async [Symbol.asyncDispose](): Promise<void> {
     this.options.signal.removeEventListener('abort', this.onAbort);
     this.close();
+  }
+
+  private sent(event: SourceEvent): SourceEvent {
+    if (event.kind !== 'change') return event;
+    const sent = this.options.tables.find(({ schema }) => schema.table === event.table)?.schema;
+    return sentEvent(this.tables.get(event.table), sent, event);
   }
 
   private close(): void {

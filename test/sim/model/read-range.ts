@@ -1,6 +1,7 @@
 import type { Clock, RangeOptions, RangeOutput, Row, TableSchema } from '@nanosync/core';
 import { AvroWriter, PipelineError, sameSchema, writeCell } from '@nanosync/core';
 import type { ModelDatabase } from './database.ts';
+import { likeSent, sentRow } from './kept-back.ts';
 import type { ModelTable, Snapshot } from './table.ts';
 
 /** The range that is the whole table, whatever its file. */
@@ -50,7 +51,8 @@ export async function* readModelRange(
     for (let at = 0; at < rows.length; at += BLOCK_ROWS) {
       await clock.sleep(BLOCK_MS, signal);
       check(parts);
-      yield block(table, rows.slice(at, at + BLOCK_ROWS), parts.origin);
+      const sent = rows.slice(at, at + BLOCK_ROWS).map((row) => sentRow(table, planned.schema, row));
+      yield block(planned, sent, parts.origin);
       check(parts);
     }
   } finally {
@@ -92,7 +94,7 @@ function compare(table: ModelTable, planned: { readonly schema: TableSchema; rea
   const [oidNow, fileNow] = table.storage.split('/');
   const id = planned.schema.table;
   if (oid !== oidNow) throw changed(id, 'it is another table of the same name');
-  if (!sameSchema(table.schema, planned.schema)) throw changed(id, 'its columns changed');
+  if (!sameSchema(likeSent(table, planned.schema), planned.schema)) throw changed(id, 'its columns changed');
   if (!anyFile && file !== fileNow) throw changed(id, 'it was rewritten');
 }
 
@@ -100,7 +102,7 @@ function changed(table: string, what: string): PipelineError {
   return new PipelineError('table-changed', `Table ${table} is not as it was planned: ${what}.`);
 }
 
-function block({ schema }: ModelTable, rows: readonly Row[], origin: Uint8Array): RangeOutput {
+function block({ schema }: { readonly schema: TableSchema }, rows: readonly Row[], origin: Uint8Array): RangeOutput {
   const writer = new AvroWriter();
   for (const row of rows) {
     writer.raw(origin);

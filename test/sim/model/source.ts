@@ -1,9 +1,10 @@
-import type { Clock, Source, SourceTable, TableId } from '@nanosync/core';
+import type { Clock, ColumnRules, Source, SourceTable, TableId } from '@nanosync/core';
 import { PipelineError, positionOf, sectionsOf } from '@nanosync/core';
 import { createModelAnchor, passModelFence, tidyModel, verifyModelAnchor } from './anchor.ts';
 import { openModelChanges } from './change-stream.ts';
 import type { ModelDatabase } from './database.ts';
 import { extendModelPublication } from './extension.ts';
+import { sentSchema } from './kept-back.ts';
 import { readModelRange, WHOLE } from './read-range.ts';
 import { readModelRows } from './rows-by-key.ts';
 import type { ModelTable } from './table.ts';
@@ -25,7 +26,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
   db.sessions.add(cut);
   const source: Source = {
     check: async () => reached(db, () => []),
-    discover: async (tables) => reached(db, () => tables.map((table) => discovered(db, table))),
+    discover: async (tables, columns) => reached(db, () => tables.map((table) => discovered(db, table, columns?.[table]))),
     drift: async (_pipeline, tables) => reached(db, () => tables.flatMap(({ schema, storage }) => driftOf(db, schema.table, storage))),
     anchor: (pipeline, id, tables) => createModelAnchor(db, connections.signal, { pipeline, id, tables }),
     drop: async ({ origin: { slot } }) => reached(db, () => db.drop(slot ?? '')),
@@ -74,10 +75,11 @@ function reached<T>(db: ModelDatabase, answer: () => T): T {
   return answer();
 }
 
-function discovered(db: ModelDatabase, table: string): SourceTable {
+function discovered(db: ModelDatabase, table: string, rules: ColumnRules | undefined): SourceTable {
   const found = db.find(table);
   if (found === undefined) throw new PipelineError('config', `Table ${table} does not exist.`);
-  return { schema: found.schema, storage: found.storage, estimatedRows: rowsIn(db, found) };
+  const storage = rules === undefined ? found.storage : `${found.storage}/${rules.exclude.join()}`;
+  return { schema: sentSchema(found.schema, rules), storage, estimatedRows: rowsIn(db, found) };
 }
 
 function rowsIn(db: ModelDatabase, table: ModelTable): number {
