@@ -1,2 +1,2 @@
 export type { EmbeddedBusOptions } from './embedded/embedded-bus.ts';
-export { openEmbeddedBus, openEmbeddedBusForReading } from './embedded/embedded-bus.ts';
+export { openEmbeddedBus } from './embedded/embedded-bus.ts';

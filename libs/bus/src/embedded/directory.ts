@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { PipelineError } from '@nanosync/core';
 
@@ -25,15 +25,6 @@ export function openDirectory(directory: string): BusPaths {
   mkdirSync(paths.segments, { recursive: true, mode: 0o700 });
   for (const file of [paths.index, `${paths.index}-lock`]) closeSync(openSync(file, 'a', 0o600));
   syncDirectory(directory);
-  return paths;
-}
-
-/** The same for a process that only reads: makes nothing, and refuses a directory in which no bus is yet. */
-export function findDirectory(directory: string): BusPaths {
-  const paths = pathsOf(directory);
-  if (!existsSync(join(directory, FORMAT_FILE)) || !existsSync(paths.index) || statSync(paths.index).size === 0)
-    throw new PipelineError('config', `${directory} holds no bus yet.`, { hint: 'Start the server once, then look again.' });
-  checkVersion(directory);
   return paths;
 }
 

@@ -25,17 +25,6 @@ export async function openEmbeddedBus(options: EmbeddedBusOptions): Promise<{ re
   return { bus: new EmbeddedBus(store, options.maxMessageBytes), registry: embeddedRegistry(store) };
 }
 
-/**
- * Opens a bus for reading alone, beside the server that writes it: takes no lock, makes no file, removes nothing; every method that
- * would write throws. Throws PipelineError `config` where no bus is yet.
- */
-export async function openEmbeddedBusForReading(
-  options: Pick<EmbeddedBusOptions, 'directory' | 'clock'>,
-): Promise<{ readonly bus: Bus; readonly registry: Registry }> {
-  const store = LogStore.openForReading(options.directory, options.clock);
-  return { bus: new EmbeddedBus(store), registry: embeddedRegistry(store) };
-}
-
 class EmbeddedBus implements Bus {
   readonly #store: LogStore;
   readonly #groups = new Map<string, GroupQueue>();

@@ -33,11 +33,10 @@ export class IndexStore implements AsyncDisposable {
   readonly #chunks: Database<Buffer, Buffer>;
   readonly #segments: Database<Buffer, Buffer>;
 
-  /** `readOnly`: LMDB takes no write lock and the file is mapped for reading; the writer's process never waits for this one. */
-  constructor(path: string, readOnly = false) {
+  constructor(path: string) {
     // overlappingSync is lmdb's default: readers then see a commit before it is on disk, and only `flushed` promises that it is.
     // Without it a commit is synced (data, then the meta page) before anyone sees it and before its promise resolves.
-    this.#root = open({ path, noSubdir: true, overlappingSync: false, mapSize: 64 * 1_048_576, maxDbs: 8, encoding: 'binary', readOnly });
+    this.#root = open({ path, noSubdir: true, overlappingSync: false, mapSize: 64 * 1_048_576, maxDbs: 8, encoding: 'binary' });
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
     this.#names = this.#root.openDB('names', { encoding: 'json' });
     this.#ends = this.#root.openDB('ends', binary);

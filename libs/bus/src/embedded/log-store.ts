@@ -1,7 +1,7 @@
 import { type Clock, type OutMessage, PipelineError, type Sent, type TopicInfo } from '@nanosync/core';
 import { encodeChunks } from './chunk.ts';
 import { Committer, type Work } from './committer.ts';
-import { findDirectory, openDirectory } from './directory.ts';
+import { openDirectory } from './directory.ts';
 import { IndexStore, type TopicRecord } from './index-store.ts';
 import { type Placed, Segments } from './segments.ts';
 import { partitionKey, Waiters } from './waiters.ts';
@@ -19,11 +19,9 @@ export class LogStore implements AsyncDisposable {
   readonly segments: Segments;
   readonly committer: Committer;
   readonly waiters: Waiters;
-  readonly #readOnly: boolean;
   #closed = false;
 
-  private constructor(clock: Clock, index: IndexStore, segments: Segments, readOnly: boolean) {
-    this.#readOnly = readOnly;
+  private constructor(clock: Clock, index: IndexStore, segments: Segments) {
     this.clock = clock;
     this.index = index;
     this.segments = segments;
@@ -33,13 +31,7 @@ export class LogStore implements AsyncDisposable {
 
   static open(directory: string, clock: Clock, segmentBytes?: number): LogStore {
     const paths = openDirectory(directory);
-    return new LogStore(clock, new IndexStore(paths.index), new Segments(paths.segments, segmentBytes), false);
-  }
-
-  /** For reading alone, beside the process that writes. Makes nothing. */
-  static openForReading(directory: string, clock: Clock): LogStore {
-    const paths = findDirectory(directory);
-    return new LogStore(clock, new IndexStore(paths.index, true), new Segments(paths.segments), true);
+    return new LogStore(clock, new IndexStore(paths.index), new Segments(paths.segments, segmentBytes));
   }
 
   /** Throws once the bus is closed. */
@@ -50,7 +42,6 @@ export class LogStore implements AsyncDisposable {
   /** Does work in the next commit, see {@link Committer}. */
   submit<T>(work: Work<T>): Promise<T> {
     this.assertOpen();
-    if (this.#readOnly) throw new PipelineError('defect', 'This bus was opened for reading and cannot be written.');
     return this.committer.submit(work);
   }
 
