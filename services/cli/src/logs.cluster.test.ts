@@ -1,13 +1,18 @@
 import { createLog, systemClock } from '@nanosync/runtime';
-import { expect, it, vi } from 'vitest';
+import { beforeAll, expect, it, vi } from 'vitest';
 import { LogKeeper } from './log-keeper.ts';
 import { TestCli } from './testing/fakes.ts';
-import { kafkaTapStore } from './testing/tap-fixture.ts';
+import { kafkaTapStore, type TapStore } from './testing/tap-fixture.ts';
 
 const PATIENCE = { timeout: 60_000 };
 
+// Kafka and registry start with the first test of a run that asks for them, which may take most of a test's time.
+let store: TapStore;
+beforeAll(async () => {
+  store = await kafkaTapStore();
+});
+
 it('keeps lines of several processes on Kafka, a bound of them, and follows them', PATIENCE, async () => {
-  await using store = await kafkaTapStore();
   const { bus } = await store.write(systemClock());
   await using _bus = bus;
   const process = () => {
@@ -30,6 +35,8 @@ it('keeps lines of several processes on Kafka, a bound of them, and follows them
     if (n % 1500 === 0)
       await vi.waitFor(async () => expect((await bus.topic(store.topics.logs))?.partitions[0]?.end ?? 0).toBeGreaterThan(n), PATIENCE);
   }
+  // The end of a process waits for its last lines no longer than a moment.
+  await vi.waitFor(async () => expect((await bus.topic(store.topics.logs))?.partitions[0]?.end).toBe(11_502), PATIENCE);
   await planner.keeper[Symbol.asyncDispose]();
   await worker.keeper[Symbol.asyncDispose]();
   const { start = 0, end = 0 } = (await bus.topic(store.topics.logs))?.partitions[0] ?? {};
