@@ -68,12 +68,14 @@ async function rowNumbers({ connection }: Session, from: string): Promise<number
   return Number((await query(connection, `SELECT coalesce(max(rowid) + 1, 0) AS n ${from}`))[0]?.n);
 }
 
-/** Conditions that cover all row numbers, the last one open. */
-function* pieces(end: number): Generator<string> {
-  for (let at = 0; at === 0 || at < end; at += ROWS_AT_ONCE) {
-    const isLast = at + ROWS_AT_ONCE >= end;
-    yield isLast ? `rowid >= ${int(at)}` : `rowid >= ${int(at)} AND rowid < ${int(at + ROWS_AT_ONCE)}`;
-  }
+/**
+ * Conditions that cover all row numbers, from the last one, which is open, to the first. A checkpoint closes the gaps that deleted rows left, so that rows
+ * behind them get lower numbers: read in this order they may come twice, in the other one they would be missed.
+ */
+export function* pieces(end: number): Generator<string> {
+  const last = Math.max(0, Math.ceil(end / ROWS_AT_ONCE) - 1) * ROWS_AT_ONCE;
+  yield `rowid >= ${int(last)}`;
+  for (let at = last - ROWS_AT_ONCE; at >= 0; at -= ROWS_AT_ONCE) yield `rowid >= ${int(at)} AND rowid < ${int(at + ROWS_AT_ONCE)}`;
 }
 
 /** Puts the keys into a temporary table of this connection, along the path of row batches, and returns the condition that a row has one of them. */

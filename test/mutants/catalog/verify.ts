@@ -45,4 +45,17 @@ export const VERIFY_MUTANTS: readonly Mutant[] = [
     replace: 'fence',
     test: MEANWHILE,
   },
+  {
+    name: 'duckdb-reads-row-numbers-upwards',
+    invariant: 'no-silent-gap',
+    does: 'A comparison reads DuckDB from the first row number on, and misses rows that a checkpoint moved to lower ones.',
+    file: 'libs/sink-duckdb/src/scan.ts',
+    find: 'for (let at = last - ROWS_AT_ONCE; at >= 0; at -= ROWS_AT_ONCE) yield',
+    replace: 'for (let at = 0; at < last; at += ROWS_AT_ONCE) yield',
+    test: {
+      project: 'unit',
+      file: 'libs/sink-duckdb/src/scan.test.ts',
+      title: 'no row that stays is missed while others are deleted and a checkpoint moves those behind them',
+    },
+  },
 ];
