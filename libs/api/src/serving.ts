@@ -27,6 +27,8 @@ export interface ApiParts {
   readonly clustered: boolean;
   /** Requests of one address a minute; default `REQUESTS_A_MINUTE`. */
   readonly requestsAMinute?: number;
+  /** Answers of lines that may be open at the same time; default `STREAMS`. */
+  readonly streams?: number;
 }
 
 /** A server of the API that listens. Disposed: requests that run get a moment to end. */

@@ -234,6 +234,30 @@ describe('commands', () => {
     await vi.waitFor(() => expect(open).toBe(0), { timeout: 10_000 });
   });
 
+  it('are read by so many at once, and by the next one when one of them is gone', async () => {
+    await using busy = await startApi({ streams: 1 });
+    const { bus, topics } = busy.ctx;
+    await bus.ensureTopic(topics.logs, 1);
+    await using producer = await bus.producer();
+    const value = Buffer.from(JSON.stringify({ level: 'info', msg: 'kept', fields: {}, bound: {} }));
+    await producer.send(topics.logs, 0, [{ key: new Uint8Array(), value }]);
+    const follow = () => busy.client.stream('logs', { query: { follow: 'true' } }, new AbortController().signal);
+    const first = follow();
+    expect((await first.next()).value).toMatchObject({ msg: 'kept' });
+    await expect(follow().next()).rejects.toMatchObject({
+      code: 'too-many-requests',
+      message: 'The server answers 1 that read its lines already (tap, logs, verify).',
+      hint: 'End one of them, and ask again.',
+    });
+    expect((await send(busy.url)).status).toBe(200); // Other routes answer.
+    await first.return(undefined);
+    await vi.waitFor(async () => {
+      const next = follow();
+      expect((await next.next()).value).toMatchObject({ msg: 'kept' });
+      await next.return(undefined);
+    });
+  });
+
   it('end with their server, as do those who follow', async () => {
     await api.store(DEFINITION);
     const headers = { authorization: `Bearer ${TOKEN}` };

@@ -16,6 +16,8 @@ const ARRIVE_MS = 30_000;
 const ANSWER_MS = 120_000;
 /** More than a screen that is refreshed every second asks for, for each address. */
 const REQUESTS_A_MINUTE = 1200;
+/** Answers of lines (`tap`, `logs`, `verify`) that are open at the same time: each holds a reader of the bus, or both ends of a pipeline. */
+const STREAMS = 64;
 /** How long requests that run may take to end when the server ends. */
 const END_MS = 3000;
 
@@ -34,8 +36,9 @@ export async function openApi(parts: ApiParts): Promise<ServedApi> {
   app.addHook('preParsing', async ({ headers: { host, origin, authorization, [DEPLOYMENT_HEADER]: deployment } }) =>
     check({ host, origin, authorization, deployment: deployment?.toString() }),
   );
+  const streams = new Set<FastifyReply>();
   for (const [name, route] of Object.entries<Route>(ROUTES))
-    addRoute(app, parts, { name: name as RouteName, route, signal: ending.signal });
+    addRoute(app, parts, { name: name as RouteName, route, streams, signal: ending.signal });
   try {
     await app.listen({ host: bare(listen.host), port: listen.port });
   } catch (error) {
@@ -99,16 +102,18 @@ function serverOf(parts: ApiParts, signal: AbortSignal): FastifyInstance {
 interface AddedRoute {
   readonly name: RouteName;
   readonly route: Route;
+  /** The answers of lines that are open. */
+  readonly streams: Set<FastifyReply>;
   readonly signal: AbortSignal;
 }
 
-function addRoute(app: FastifyInstance, parts: ApiParts, { name, route, signal }: AddedRoute): void {
+function addRoute(app: FastifyInstance, parts: ApiParts, { name, route, streams, signal }: AddedRoute): void {
   const url = route.path.replace(/\{(\w+)\}/g, ':$1');
   if (route.lines === true)
     app.route({
       method: route.method,
       url,
-      handler: (request, reply) => answerLines(parts, { name: name as StreamName, request, reply, signal }),
+      handler: (request, reply) => answerLines(parts, { name: name as StreamName, request, reply, streams, signal }),
     });
   else
     app.route({
@@ -122,18 +127,29 @@ function addRoute(app: FastifyInstance, parts: ApiParts, { name, route, signal }
     });
 }
 
+interface Followed {
+  readonly name: StreamName;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
 /** Lines go out as fast as the client takes them; one that is gone ends the reading. */
 async function answerLines(
   parts: ApiParts,
-  {
-    name,
-    request,
-    reply,
-    signal,
-  }: { readonly name: StreamName; readonly request: FastifyRequest; readonly reply: FastifyReply; readonly signal: AbortSignal },
+  { name, request, reply, streams, signal }: Omit<AddedRoute, 'name' | 'route'> & Followed,
 ): Promise<FastifyReply> {
+  if (streams.size >= (parts.streams ?? STREAMS))
+    throw new ApiFault(
+      'too-many-requests',
+      `The server answers ${streams.size} that read its lines already (tap, logs, verify).`,
+      'End one of them, and ask again.',
+    );
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  streams.add(reply);
+  reply.raw.once('close', () => {
+    streams.delete(reply);
+    gone.abort();
+  });
   const handle = STREAM_HANDLERS[name] as (parts: ApiParts, request: unknown, signal: AbortSignal) => Promise<AsyncIterable<string>>;
   const lines = await handle(parts, requestOf(ROUTES[name], request), AbortSignal.any([signal, gone.signal]));
   return reply.type('application/x-ndjson').send(Readable.from(withLineEnds(lines), { objectMode: false }));
