@@ -155,11 +155,27 @@ test('a table that somebody dropped is a gap, with its cure', async () => {
   await sink[Symbol.asyncDispose]();
 });
 
+test('a dataset of the version before is upgraded by the first step that writes', async () => {
+  const path = `${place.api.datasetPath}/tables/_nanosync_meta`;
+  const version = async () => (await place.api.call<{ readonly labels?: object }>({ method: 'GET', path })).labels;
+  {
+    await using sink = await place.open();
+    await sink.claimRows('shop', 'loader', 'stream', 1);
+  }
+  expect(await version()).toEqual({ nanosync_version: '2' }); // What knows 1 alone refuses it.
+  await place.api.call({ method: 'PATCH', path, json: { labels: { nanosync_version: '1' } } });
+  await using sink = await place.open();
+  expect(await sink.generation(E1)).toBeUndefined();
+  expect(await version()).toEqual({ nanosync_version: '1' });
+  await sink.claimRows('shop', 'loader', 'stream', 1);
+  expect(await version()).toEqual({ nanosync_version: '2' });
+});
+
 test('a dataset of a newer nanosync is refused', async () => {
   const json = {
     tableReference: { projectId: place.options.project, datasetId: place.options.dataset, tableId: '_nanosync_meta' },
     schema: { fields: [{ name: 'version', type: 'INT64' }] },
-    labels: { nanosync_version: '2' },
+    labels: { nanosync_version: '3' },
   };
   await place.api.call({ method: 'POST', path: `${place.api.datasetPath}/tables`, json });
   await using sink = await place.open();

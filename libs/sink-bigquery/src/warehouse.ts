@@ -6,8 +6,11 @@ import { GoogleError, noDataset } from './google-error.ts';
 import { Jobs } from './jobs.ts';
 import { META } from './sql.ts';
 
-/** The version of the tables that are ours; a dataset with a newer one is refused. */
-const META_VERSION = 1;
+/**
+ * The version of the tables that are ours and of what stands in them; a dataset with a newer one is refused, an older one upgraded. The events `merged` and
+ * `kept` came with 2: who does not know them would show or drop other rows.
+ */
+const META_VERSION = 2;
 const META_TABLE = `${META}_meta`;
 const VERSION_LABEL = 'nanosync_version';
 
@@ -114,10 +117,14 @@ export class Warehouse implements Disposable {
 
   /** True when our tables are there; refuses those of a newer nanosync. Changes nothing. */
   async isPrepared(): Promise<boolean> {
-    if (this.seen) return true;
+    return this.seen || (await this.version()) > 0;
+  }
+
+  /** The version of our tables, 0 where there are none. */
+  private async version(): Promise<number> {
     const known = await this.describe(META_TABLE);
-    if (known === undefined) return false;
-    const version = Number(known.labels?.[VERSION_LABEL] ?? META_VERSION);
+    if (known === undefined) return 0;
+    const version = Number(known.labels?.[VERSION_LABEL] ?? 1);
     if (version > META_VERSION)
       throw new PipelineError(
         'newer-version',
@@ -125,7 +132,7 @@ export class Warehouse implements Disposable {
         { hint: 'Use that nanosync, or another dataset.' },
       );
     this.seen = true;
-    return true;
+    return version;
   }
 
   /** Forgets what was found: something of ours is not there any more. */
@@ -146,9 +153,15 @@ export class Warehouse implements Disposable {
 
   private async makeMeta(): Promise<void> {
     await this.jobs();
-    if (await this.isPrepared()) return;
+    const version = await this.version();
+    if (version === META_VERSION) return;
+    const labels = { [VERSION_LABEL]: String(META_VERSION) };
+    if (version > 0) {
+      await this.api.call({ method: 'PATCH', path: this.path(META_TABLE), json: { labels } });
+      return;
+    }
     await Promise.all(Object.entries(TABLES).map(([name, columns]) => this.create(`${META}_${name}`, fieldsOf(columns))));
-    await this.create(META_TABLE, fieldsOf('version INT64'), { labels: { [VERSION_LABEL]: String(META_VERSION) } });
+    await this.create(META_TABLE, fieldsOf('version INT64'), { labels });
   }
 
   /** Runs steps of this process that change shared rows one after the other: BigQuery would cancel all but one of those that meet. */

@@ -79,6 +79,37 @@ test('a file of a newer nanosync is refused', async () => {
   expect((await errorOf(file.open())).kind).toBe('newer-version');
 });
 
+test('a file of the version before is looked at as it is, and upgraded by the first step that writes', async () => {
+  await using file = scratch();
+  const version = () => versionOf(file.options.path);
+  {
+    await using sink = await file.open();
+    await load(sink, ORDERS, [order(1)]);
+    expect((await file.query('SELECT version FROM _nanosync.meta'))[0]?.version).toBe(2); // What knows 1 alone refuses it.
+    await file.query('UPDATE _nanosync.meta SET version = 1');
+  }
+  {
+    await using sink = await file.open();
+    expect(await sink.generation(generationOf(ORDERS))).toMatchObject({ rowsBuilt: 1, current: true });
+  }
+  expect(await version()).toEqual([[1]]);
+  {
+    await using sink = await file.open();
+    await sink.release('shop', null, { dropTables: false });
+  }
+  expect(await version()).toEqual([[2]]);
+});
+
+async function versionOf(path: string) {
+  const { DuckDBInstance } = await import('@duckdb/node-api');
+  const instance = await DuckDBInstance.create(path);
+  const connection = await instance.connect();
+  const rows = (await connection.runAndReadAll('SELECT version FROM _nanosync.meta')).getRows();
+  connection.closeSync();
+  instance.closeSync();
+  return rows;
+}
+
 test('two sinks of one process share the file, and it stays open until both are closed', async () => {
   await using file = scratch();
   const first = await file.open();

@@ -47,6 +47,9 @@ export class DuckdbFile {
   private users = 0;
   private instance: DuckDBInstance | undefined;
   private session: Session | undefined;
+  /** Our tables are there. */
+  private known = false;
+  /** They are today's. */
   private prepared = false;
   /** Which file is open, however it is called by now. */
   private opened: string | undefined;
@@ -106,6 +109,7 @@ export class DuckdbFile {
     return this.enqueue(async () => {
       const session = this.session ?? (await this.open());
       if (!this.prepared) await prepareMeta(session, this.options.path);
+      this.known = true;
       this.prepared = true;
       return work(session);
     });
@@ -116,7 +120,7 @@ export class DuckdbFile {
     return this.enqueue(async () => {
       if (this.session === undefined && !existsSync(this.key)) return otherwise;
       const session = this.session ?? (await this.open());
-      return work(session, this.prepared);
+      return work(session, this.known);
     });
   }
 
@@ -198,7 +202,9 @@ export class DuckdbFile {
       await connection.run("SET TimeZone = 'UTC'");
       const catalog = String((await query(connection, 'SELECT current_database() AS catalog'))[0]?.catalog);
       this.session = { connection, catalog, meta: `${name(catalog)}.${name(META)}` };
-      this.prepared = await checkVersion(this.session, path);
+      const { version, isToday } = await checkVersion(this.session, path);
+      this.known = version > 0;
+      this.prepared = isToday;
       removeSpill(this.key);
       this.opened = fileIdOf(this.key);
       return this.session;
@@ -213,6 +219,7 @@ export class DuckdbFile {
     this.instance?.closeSync();
     this.session = undefined;
     this.instance = undefined;
+    this.known = false;
     this.prepared = false;
   }
 
