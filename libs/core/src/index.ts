@@ -42,7 +42,16 @@ export type * from './ports/sink.ts';
 export type * from './ports/source.ts';
 export type * from './ports/state.ts';
 export type { Position } from './position.ts';
-export { comparePositions, laterPosition, leastPosition, parsePosition, positionBelowAll, positionOf, sectionsOf } from './position.ts';
+export {
+  comparePositions,
+  laterPosition,
+  leastPosition,
+  parsePosition,
+  positionBelowAll,
+  positionOf,
+  sectionsOf,
+  shortPosition,
+} from './position.ts';
 export type { QueryDefinition, QueryMode, QueryOutcome, QueryRecord, QueryRun, QuerySchedule } from './query.ts';
 export { resultSchema, scheduledQuery, targetsOf } from './query.ts';
 export { leavingTables, recordedTables, tablesToAdd, takesInAlike, withoutTables } from './recorded-tables.ts';

@@ -56,3 +56,11 @@ function formatSection(value: bigint): string {
   if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw new RangeError('a position section must fit 64 unsigned bits');
   return value.toString(16).toUpperCase().padStart(16, '0');
 }
+
+/** A position without its leading zeros, `+` between its sections, as people are shown it; `tap --from` takes it so. */
+export function shortPosition(position: string): string {
+  return position
+    .split('/')
+    .map((section) => section.replace(/^0+(?=.)/, ''))
+    .join('+');
+}

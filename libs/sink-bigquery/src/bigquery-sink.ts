@@ -10,7 +10,7 @@ import { explain, GoogleError } from './google-error.ts';
 import { claimRows } from './loader.ts';
 import { keyFaults, merge } from './merge.ts';
 import { hashOf } from './names.ts';
-import { release } from './release.ts';
+import { left, release } from './release.ts';
 import { scan } from './scan.ts';
 import type { BlockCodec } from './stage.ts';
 import { Stager } from './stage.ts';
@@ -106,6 +106,7 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
       }),
     apply: (request) => step(() => applierOf(request.generation).apply(request)),
     switchTo: (generation) => step(() => switchTo(warehouse, generation)),
+    left: (tables) => look(() => left(warehouse, tables), []),
     scan: (request) => scan(warehouse, request, told),
     release: (pipeline, table, { dropTables }) => step(() => release(warehouse, { pipeline, table, dropTables })),
     [Symbol.asyncDispose]: async () => {

@@ -25,7 +25,7 @@ export async function check(
     for (const table of tables) {
       const schema = adopts && prepared ? schemas.find((one) => one.table === table) : undefined;
       const problem =
-        (await nameProblem(warehouse, pipeline, table, prepared)) ??
+        (await nameProblem(warehouse, pipeline, table, { prepared, adopts })) ??
         (schema === undefined ? undefined : await adoptionProblem(warehouse, schema));
       if (problem !== undefined) taken.push(problem);
     }

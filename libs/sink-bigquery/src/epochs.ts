@@ -8,7 +8,7 @@ import type { Warehouse } from './warehouse.ts';
 /** What is known of an epoch: nothing, that it is built, that its rows were merged into another one, that it is gone, or left to users by who let it go. */
 export type EpochState =
   | { readonly state: 'none' | 'gone' }
-  | { readonly state: 'kept'; readonly rowSchema: string }
+  | { readonly state: 'kept'; readonly rowSchema: string; readonly topicId: string; readonly reached: Position }
   | {
       readonly state: 'built';
       readonly anchor: string;
@@ -53,7 +53,14 @@ function stateOf(rows: readonly ResultRow[]): EpochState {
       rowSchema: String(merged.row_schema),
     };
   const built = rows.find((row) => row.event === 'built');
-  if (rows.some((row) => row.event === 'kept')) return { state: 'kept', rowSchema: String(built?.row_schema) };
+  const kept = rows.find((row) => row.event === 'kept');
+  if (kept !== undefined)
+    return {
+      state: 'kept',
+      rowSchema: String(built?.row_schema),
+      topicId: String(built?.topic_id),
+      reached: parsePosition(String(kept.l0 ?? built?.l0)),
+    };
   if (built === undefined) return { state: 'none' };
   return {
     state: 'built',
@@ -116,7 +123,13 @@ SELECT '', ${int(1)}, ${text(JSON.stringify(parts))}, 0, ${quarantined}, 0`;
 }
 
 /** SQL that writes down what happened to an epoch. */
-export function insertEvent(warehouse: Warehouse, id: GenerationId, event: 'gone' | 'dropped' | 'kept'): string {
+export function insertEvent(warehouse: Warehouse, id: GenerationId, event: 'gone' | 'dropped'): string {
   const { ids } = warehouse.api.options;
   return `INSERT INTO ${warehouse.meta('generations')} (pipeline, tbl, epoch, event, id) VALUES (${of(id)}, '${event}', ${text(ids.next())})`;
+}
+
+/** The statement that says that a generation is left to its users, with the position up to which it followed. */
+export function insertKept(warehouse: Warehouse, id: GenerationId, reached: Position): string {
+  const { ids } = warehouse.api.options;
+  return `INSERT INTO ${warehouse.meta('generations')} (pipeline, tbl, epoch, event, id, l0) VALUES (${of(id)}, 'kept', ${text(ids.next())}, ${text(reached)})`;
 }

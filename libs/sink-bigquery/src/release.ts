@@ -1,9 +1,11 @@
-import type { GenerationId, TableId } from '@nanosync/core';
-import { epochState, insertEvent } from './epochs.ts';
+import type { GenerationId, LeftTable, TableId } from '@nanosync/core';
+import { leastPosition, tableSchemaOf } from '@nanosync/core';
+import { epochState, insertKept, readProgress } from './epochs.ts';
 import { dropStaging, markGone, sweep } from './generations.ts';
+import { GoogleError } from './google-error.ts';
 import { loaderName, progressName } from './names.ts';
 import { text } from './sql.ts';
-import { currentEpoch, freeName } from './views.ts';
+import { currentEpoch, freeName, nameOwner } from './views.ts';
 import type { Warehouse } from './warehouse.ts';
 
 /**
@@ -27,13 +29,34 @@ export async function release(
 }
 
 async function releaseEpoch(warehouse: Warehouse, id: GenerationId, dropTables: boolean): Promise<void> {
-  const { state } = await epochState(warehouse, id);
-  if (state === 'gone' || (state === 'kept' && !dropTables)) return;
+  const known = await epochState(warehouse, id);
+  if (known.state === 'gone' || (known.state === 'kept' && !dropTables)) return;
   const isShown = (await currentEpoch(warehouse, id.pipeline, id.table)) === id.epoch;
   if (!isShown) return warehouse.alone(() => markGone(warehouse, id));
   if (dropTables) return freeName(warehouse, id);
+  if (known.state !== 'built') return;
+  const progress = await readProgress(warehouse, id).catch((error: unknown) => {
+    if (error instanceof GoogleError && error.isNotFound) return undefined; // Somebody dropped it: that keeps no deletion from its end.
+    throw error;
+  });
+  const parts = known.topicId === '' ? [] : (progress?.parts ?? []);
+  const reached = leastPosition(parts.map(({ last }) => last)) ?? known.l0;
   const jobs = await warehouse.jobs();
-  await jobs.change('keep', insertEvent(warehouse, id, 'kept'));
+  await jobs.change('keep', insertKept(warehouse, id, reached));
   await warehouse.drop(progressName(id));
   await dropStaging(warehouse, id);
+}
+
+/** What deleted pipelines left under these names. */
+export async function left(warehouse: Warehouse, tables: readonly TableId[]): Promise<readonly LeftTable[]> {
+  const found: LeftTable[] = [];
+  for (const table of tables) {
+    const owner = await nameOwner(warehouse, table);
+    if (owner === undefined || owner.table !== table) continue;
+    const state = await epochState(warehouse, owner);
+    if (state.state !== 'kept') continue;
+    const followedTo = state.topicId === '' ? null : state.reached;
+    found.push({ table, pipeline: owner.pipeline, schema: tableSchemaOf(state.rowSchema), followedTo });
+  }
+  return found;
 }

@@ -142,7 +142,7 @@ async function viewDefinition(warehouse: Warehouse, name: string): Promise<strin
 
 /** Refuses a name that is not this pipeline's to take. */
 export async function requireName(warehouse: Warehouse, pipeline: string, table: TableId): Promise<void> {
-  requireNone(await nameProblem(warehouse, pipeline, table, true));
+  requireNone(await nameProblem(warehouse, pipeline, table, { prepared: true }));
 }
 
 function requireNone(problem: Problem | undefined): void {
@@ -150,11 +150,27 @@ function requireNone(problem: Problem | undefined): void {
 }
 
 /** What keeps a pipeline from having a table's name, or undefined when the name is free or its own. `prepared`: our tables are there. */
-export async function nameProblem(warehouse: Warehouse, pipeline: string, table: TableId, prepared: boolean): Promise<Problem | undefined> {
-  return problemOf(warehouse, prepared ? await rowsOfName(warehouse, table) : [], pipeline, table);
+export async function nameProblem(
+  warehouse: Warehouse,
+  pipeline: string,
+  table: TableId,
+  { prepared, adopts = false }: { readonly prepared: boolean; readonly adopts?: boolean },
+): Promise<Problem | undefined> {
+  const problem = await problemOf(warehouse, prepared ? await rowsOfName(warehouse, table) : [], pipeline, table);
+  if (problem === undefined) return undefined;
+  const { what, cure, foreign } = problem;
+  // Decision 0019: BigQuery has no step that takes the name of a table and its rows at once.
+  if (!adopts || foreign !== true) return { what, cure };
+  const copy = 'rename it and copy the table instead, by replication_type cdc_backfill';
+  return { what, cure: `In BigQuery a pipeline of type cdc begins with no rows of a table like this: ${copy}, or choose another dataset.` };
 }
 
-async function problemOf(warehouse: Warehouse, rows: readonly NameRow[], pipeline: string, table: TableId): Promise<Problem | undefined> {
+async function problemOf(
+  warehouse: Warehouse,
+  rows: readonly NameRow[],
+  pipeline: string,
+  table: TableId,
+): Promise<(Problem & { readonly foreign?: true }) | undefined> {
   const name = viewName(table);
   const { dataset } = warehouse.api.options;
   for (const { owner } of rows) {
@@ -171,6 +187,7 @@ async function problemOf(warehouse: Warehouse, rows: readonly NameRow[], pipelin
   return {
     what: `${dataset}.${name}, the name of ${table} in BigQuery, is a ${kind} that nanosync did not make.`,
     cure: `Rename or drop it, or choose another dataset: DROP ${kind.toUpperCase()} ${warehouse.table(name)}.`,
+    foreign: true,
   };
 }
 

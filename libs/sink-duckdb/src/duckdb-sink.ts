@@ -8,7 +8,7 @@ import { DuckdbFile } from './duckdb-file.ts';
 import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
 import { keyFaults, merge } from './merge.ts';
 import { nameProblem, reservedProblem } from './names.ts';
-import { release } from './release.ts';
+import { left, release } from './release.ts';
 import { scan } from './scan.ts';
 import type { ResultValue } from './sql.ts';
 import { query } from './sql.ts';
@@ -59,6 +59,7 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
     claim: (generation, owner) => file.transaction((session) => claim(session, generation, owner)),
     apply: (request) => file.transaction((session) => apply(session, request)),
     switchTo: (generation) => file.transaction((session) => switchTo(session, generation)),
+    left: (tables) => file.look(async (session, known) => (known ? left(session, tables) : []), []),
     scan: (request) => scan(options, request),
     release: (pipeline, table, { dropTables }) => file.transaction((session) => release(session, { pipeline, table, dropTables })),
     [Symbol.asyncDispose]: async () => {

@@ -1,6 +1,7 @@
-import type { GenerationId, TableId } from '@nanosync/core';
+import type { GenerationId, LeftTable, Position, TableId } from '@nanosync/core';
+import { leastPosition, parsePosition, tableSchemaOf } from '@nanosync/core';
 import type { Session } from './duckdb-file.ts';
-import { drop, forget } from './generations.ts';
+import { drop, forget, generationStatus } from './generations.ts';
 import { hideName, whereGeneration } from './names.ts';
 import { query, run, text } from './sql.ts';
 import { of } from './stage.ts';
@@ -27,11 +28,29 @@ async function releaseEpoch(session: Session, id: GenerationId, dropTables: bool
   const [row] = await query(connection, `SELECT state, is_current FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
   const isShown = row?.is_current === true;
   if (isShown && !dropTables) {
-    await run(connection, `UPDATE ${meta}.generations SET state = 'kept' WHERE ${whereGeneration(id)}`);
+    const last = leastPosition((await generationStatus(session, id))?.progress.map((part) => part.last) ?? []);
+    const reached = last === undefined ? '' : `, l0 = ${text(last)}`;
+    await run(connection, `UPDATE ${meta}.generations SET state = 'kept'${reached} WHERE ${whereGeneration(id)} AND state = 'built'`);
     return forget(session, id);
   }
   if (row === undefined)
     await run(connection, `INSERT INTO ${meta}.generations VALUES (${of(id)}, 'gone', '', '', '', '', 0, '', false, 0, 0, 0)`);
   if (isShown) await hideName(session, id);
   await drop(session, id);
+}
+
+/** What deleted pipelines left under these names. The position up to which it followed stands where that of its copy was. */
+export async function left({ connection, meta }: Session, tables: readonly TableId[]): Promise<readonly LeftTable[]> {
+  if (tables.length === 0) return [];
+  const rows = await query(
+    connection,
+    `SELECT tbl, pipeline, row_schema, l0, topic_id FROM ${meta}.generations
+     WHERE state = 'kept' AND is_current AND tbl IN (${tables.map(text).join(', ')}) ORDER BY tbl`,
+  );
+  return rows.map((row) => ({
+    table: String(row.tbl) as TableId,
+    pipeline: String(row.pipeline),
+    schema: tableSchemaOf(String(row.row_schema)),
+    followedTo: row.topic_id === '' ? null : (parsePosition(String(row.l0)) as Position),
+  }));
 }

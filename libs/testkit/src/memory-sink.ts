@@ -14,7 +14,7 @@ import type {
 import { ChangeCodec, isBehind, PipelineError, positionBelowAll, sameSchema } from '@nanosync/core';
 import { completeRows, keyFaultsOf, mergeInto } from './memory-merge.ts';
 import type { Decoded, Epoch, Generation, StoredRow } from './memory-tables.ts';
-import { applyChanges, decode, isOver, moveProgress, remove, statusOf } from './memory-tables.ts';
+import { applyChanges, decode, isOver, leftOf, moveProgress, remove, statusOf } from './memory-tables.ts';
 
 /** Rows of a scan that are of one moment. */
 const PIECE = 7;
@@ -93,6 +93,7 @@ class MemoryStore {
       },
       apply: async (request) => this.apply(request),
       switchTo: async (id) => this.switchTo(this.epochOf(id)),
+      left: async (tables) => tables.flatMap((table) => this.keptOf(table).map(leftOf)),
       scan: (request) => this.scan(request),
       release: async (pipeline, table, { dropTables }) => this.release(pipeline, table, dropTables),
       [Symbol.asyncDispose]: async () => undefined,

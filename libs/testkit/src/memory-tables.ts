@@ -8,6 +8,7 @@ import type {
   ChangeCodec,
   EndMarker,
   GenerationId,
+  LeftTable,
   Position,
   Row,
   RowBatch,
@@ -16,7 +17,17 @@ import type {
   StageRequest,
   TableSchema,
 } from '@nanosync/core';
-import { AvroReader, comparePositions, isComplete, laterPosition, PipelineError, readCell, readRowOrigin, UNCHANGED } from '@nanosync/core';
+import {
+  AvroReader,
+  comparePositions,
+  isComplete,
+  laterPosition,
+  leastPosition,
+  PipelineError,
+  readCell,
+  readRowOrigin,
+  UNCHANGED,
+} from '@nanosync/core';
 import type { Merged } from './memory-merge.ts';
 import { mergedStatus } from './memory-merge.ts';
 
@@ -40,6 +51,13 @@ export interface Epoch {
   /** What users see of it still, although no pipeline has it any more. */
   kept?: Generation | undefined;
   gone: boolean;
+}
+
+/** What a deleted pipeline left. */
+export function leftOf({ id, kept }: Epoch): LeftTable {
+  if (kept === undefined) throw new PipelineError('defect', `${id.table} was not left.`);
+  const followedTo = kept.topicId === '' ? null : (leastPosition(kept.progress.map(({ last }) => last)) ?? null);
+  return { table: id.table, pipeline: id.pipeline, schema: kept.schema, followedTo };
 }
 
 /** A built generation with its rows by canonical key. */

@@ -1,3 +1,4 @@
+import { leastPosition, tableIdOf } from '@nanosync/core';
 import { describe, expect, test } from 'vitest';
 import { at, changeOf, endOf, ORDERS, order, rowBatchOf } from './sink-fixtures.ts';
 import type { Scenario } from './sink-scenario.ts';
@@ -61,6 +62,26 @@ export function describeRelease(the: Scenario): void {
       expect((await the.sink.claim(AGAIN, 'w')).current).toBe(true);
       await the.sink.release('shop', null, { dropTables: true }); // Late: what it left is another's by now.
       expect(await the.seen()).toEqual(rowsOf(order(1, 'fresh')));
+    });
+
+    test('says what it left, and up to where that has the changes, until another generation has the name', async () => {
+      expect(await the.sink.left([ORDERS.table])).toEqual([]);
+      await setUp(the.sink, [order(1)]);
+      const writer = await writerOf(the.sink, 'w');
+      await writer.apply(changeOf(ORDERS, 'c', order(2), at(500)));
+      const { progress } = await the.sink.claim(E1, 'another');
+      expect(await the.sink.left([ORDERS.table])).toEqual([]);
+      for (let twice = 0; twice < 2; twice++) {
+        await the.sink.release('shop', null, { dropTables: false });
+        const followedTo = leastPosition(progress.map(({ last }) => last));
+        const told = { table: ORDERS.table, pipeline: 'shop', schema: { table: ORDERS.table, key: ORDERS.key }, followedTo };
+        expect(await the.sink.left([ORDERS.table, tableIdOf('public', 'other')])).toMatchObject([told]);
+      }
+      await stageFresh('again', 'e3', 'fresh');
+      await build(the.sink, AGAIN, 1, ORDERS);
+      expect(await the.sink.left([ORDERS.table])).toHaveLength(1);
+      await the.sink.switchTo(AGAIN);
+      expect(await the.sink.left([ORDERS.table])).toEqual([]);
     });
 
     test('drops what users see only where that is asked for, also what was left before', async () => {

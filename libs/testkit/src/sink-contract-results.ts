@@ -113,6 +113,19 @@ export function describeResults(the: Scenario): void {
       expect(await the.seen()).toEqual(rowsOf(order(1)));
     });
 
+    test('writes over the rows that a deleted pipeline left once they are adopted', async () => {
+      await stage('e1', [order(1), order(2)]);
+      await buildResult(E1, ORDERS);
+      await the.sink.release('shop', null, { dropTables: false });
+      expect(await the.sink.left([ORDERS.table])).toMatchObject([{ pipeline: 'shop', followedTo: null }]);
+      await stage('e2', [order(2, 'new'), order(3)]);
+      const begun = { generation: E3, anchor: 'again', schema: ORDERS, l0: NOWHERE, topicId: '', start: [] };
+      for (let twice = 0; twice < 2; twice++) expect(await the.sink.adopt(begun)).toEqual({ rows: 2 });
+      expect(await the.seen()).toEqual(rowsOf(order(1), order(2)));
+      expect(await merge(E2)).toEqual({ rows: 2 });
+      expect(await the.seen()).toEqual(rowsOf(order(1), order(2, 'new'), order(3)));
+    });
+
     test('a generation that takes the name ends what was merged into the one before', async () => {
       await setUp(the.sink, [order(1)]);
       await stage('e2', [order(2)]);

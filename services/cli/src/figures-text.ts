@@ -1,3 +1,4 @@
+import { shortPosition } from '@nanosync/core';
 import type { FiguresAge, Lag, PipelineStatus, Retention } from '@nanosync/runtime';
 import { durationText, rateText, sizeText } from './units-text.ts';
 
@@ -20,14 +21,6 @@ export function figuresLines(pipeline: PipelineStatus): readonly string[] {
 /** How far behind: `0 s (0 B)`. */
 export function lagText({ seconds, atLeast, bytes }: Lag): string {
   return `${atLeast ? 'at least ' : ''}${durationText(seconds)} (${sizeText(bytes)})`;
-}
-
-/** A position without its leading zeros, `+` between its sections; `tap --from` takes it so. */
-export function shortPosition(position: string): string {
-  return position
-    .split('/')
-    .map((section) => section.replace(/^0+(?=.)/, ''))
-    .join('+');
 }
 
 function row(name: string, text: string): string {

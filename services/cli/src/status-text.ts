@@ -1,8 +1,8 @@
 import type { Failure, OlderReport } from '@nanosync/core';
-import { followsChanges } from '@nanosync/core';
+import { followsChanges, shortPosition } from '@nanosync/core';
 import type { PipelineStatus, TableStatus, Trouble } from '@nanosync/runtime';
 import { isInDanger, needsPerson } from '@nanosync/runtime';
-import { figuresLines, lagText, shortPosition } from './figures-text.ts';
+import { figuresLines, lagText } from './figures-text.ts';
 import { queryHeadline, queryLines } from './query-text.ts';
 import { counted, countText, durationText, rateText } from './units-text.ts';
 

@@ -119,6 +119,53 @@ test('in place of all rows, or over those that are there', async () => {
   await end();
 });
 
+test('goes on with the rows that a deleted pipeline left, and drops what it has begun of that in no repetition', async () => {
+  const { begin, stage, write, until, report, seen, sink } = await writerFixture();
+  await sink.claimRows('old', 'loader', 'rows', 1);
+  const name = { epoch: 'e0', partition: 0, attempt: 'a' };
+  const rows = [order(1), order(2)];
+  const staged = { batches: [rowBatchOf(ORDERS, rows, { ...name, batch: 0 })], ends: [endOf(ORDERS, { ...name, batches: 1, rows: 2 })] };
+  await sink.stage({ pipeline: 'old', owner: 'loader', moves: [{ busPartition: 0, from: 0, to: 1 }], ...staged });
+  const generation = { pipeline: 'old', table: ORDERS.table, epoch: 'e0' };
+  await sink.build({ generation, anchor: 'a', schema: ORDERS, partitions: 1, l0: L0, topicId: '', start: [] });
+  await sink.release('old', null, { dropTables: false });
+  const discarded: string[] = [];
+  const end = write({
+    ...sink,
+    // As if a sink of several steps had died in the middle of them.
+    generations: async (...of) => [...(await sink.generations(...of)), { epoch: 'e1-left', anchor: 'a', current: false }],
+    discard: async (id) => void discarded.push(id.epoch),
+  });
+  await begin('e1', 'merge');
+  await stage('e1', [order(2, 'new'), order(3)]);
+  expect(await until(async () => (await report())?.built === true)).toBe(true);
+  expect(seen()).toEqual(['1 name 1', '2 new', '3 name 3']);
+  expect([discarded, await sink.left([ORDERS.table])]).toEqual([[], []]);
+  await end();
+});
+
+test('rows that a deleted pipeline left with another key are not dropped by a result, but by a resnapshot', async () => {
+  const { begin, stage, write, until, report, seen, sink } = await writerFixture();
+  const end = write();
+  await begin('e1', 'replace', []);
+  await stage('e1', [order(1)], { key: [] });
+  expect(await until(async () => (await report())?.built === true)).toBe(true);
+  await sink.release('p', ORDERS.table, { dropTables: false });
+  await begin('e2', 'merge');
+  await stage('e2', [order(2)]);
+  expect(await until(async () => (await report())?.epoch === 'e2' && (await report())?.failure != null)).toBe(true);
+  expect((await report())?.failure).toEqual({
+    reason: 'the rows of public.orders that pipeline p left have other columns, or another key, than the result.',
+    cure: 'Write the table anew, without them: nanosync pipeline resnapshot p',
+  });
+  expect(seen()).toEqual(['1 name 1']);
+  await begin('e3', 'replace');
+  await stage('e3', [order(2)]);
+  expect(await until(async () => (await report())?.epoch === 'e3' && (await report())?.built === true)).toBe(true);
+  expect(seen()).toEqual(['2 name 2']);
+  await end();
+});
+
 test('a result with two rows of a key, or without one, is refused as a whole, in numbers alone', async () => {
   const { begin, stage, write, until, report, seen } = await writerFixture();
   const end = write();

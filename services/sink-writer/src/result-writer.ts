@@ -1,5 +1,5 @@
 import type { GenerationId, QueryMode, QueryRecord, Stored, TableId, TableRecord } from '@nanosync/core';
-import { isKind, leaseNames, positionOf, readRecord, stateKeys, withLease } from '@nanosync/core';
+import { isKind, leaseNames, PipelineError, positionOf, readRecord, sameSchema, stateKeys, withLease } from '@nanosync/core';
 import type { TableWork } from './table-writer.ts';
 
 /** How often it is looked whether a result is complete, or a run has begun, where the sink does not say it. In milliseconds. */
@@ -91,7 +91,8 @@ async function writeWhenComplete(work: TableWork, result: Result): Promise<Writt
     // Invariant 'gate': a half result is never written, and here alone a whole one is.
     if (staged.length === table.partitions) {
       // What earlier runs left is given up first: none of it may be written after this.
-      for (const { epoch, current } of held) if (epoch !== generation.epoch && !current) await sink.discard({ ...generation, epoch });
+      const own = [generation.epoch, leftEpoch(generation).epoch];
+      for (const { epoch, current } of held) if (!own.includes(epoch) && !current) await sink.discard({ ...generation, epoch });
       return write(
         work,
         result,
@@ -113,13 +114,35 @@ async function write(work: TableWork, { generation, table, mode }: Result, isThe
       return 'refused';
     }
   }
-  if (mode === 'merge' && isThere) {
+  if (mode === 'merge' && (isThere || (await beginWithLeft(work, { generation, table, mode })))) {
     await sink.merge({ generation, schema, partitions, l0: NOWHERE });
     return 'written';
   }
   await sink.build({ generation, anchor: pipeline.anchor?.id ?? '', schema, partitions, l0: NOWHERE, topicId: '', start: [] });
   await sink.switchTo(generation);
   return 'written';
+}
+
+/**
+ * Makes what a deleted pipeline left under the table's name a generation of this one, so that what was gathered stays; false where nothing was left. Users see
+ * the same rows before and after, so that it may be done long before the result is written, or for a run that is given up.
+ */
+async function beginWithLeft({ sink, pipeline }: TableWork, { generation, table: { schema } }: Result): Promise<boolean> {
+  const [left] = await sink.left([generation.table]);
+  if (left === undefined) return false;
+  if (!sameSchema(left.schema, schema))
+    throw new PipelineError(
+      'table-changed',
+      `the rows of ${generation.table} that pipeline ${left.pipeline} left have other columns, or another key, than the result.`,
+      { hint: `Write the table anew, without them: nanosync pipeline resnapshot ${generation.pipeline}` },
+    );
+  await sink.adopt({ generation: leftEpoch(generation), anchor: pipeline.anchor?.id ?? '', schema, l0: NOWHERE, topicId: '', start: [] });
+  return true;
+}
+
+/** What was left becomes this epoch, before the run's own is merged into it: of the run, so that a repetition finds what it began. */
+function leftEpoch(generation: GenerationId): GenerationId {
+  return { ...generation, epoch: `${generation.epoch}-left` };
 }
 
 /** Why a result cannot be written by key; numbers and names, no values. */

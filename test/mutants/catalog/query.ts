@@ -75,7 +75,7 @@ export const QUERY_MUTANTS: readonly Mutant[] = [
     invariant: 'one-build',
     does: 'What an earlier run left in staging may be written over a later result.',
     file: `${WRITER}/result-writer.ts`,
-    find: 'if (epoch !== generation.epoch && !current) await sink.discard',
+    find: 'if (!own.includes(epoch) && !current) await sink.discard',
     replace: "if (epoch === '' && !current) await sink.discard",
     test: writer('what an earlier run left is given up before a later one is written'),
   },
@@ -114,5 +114,18 @@ export const QUERY_MUTANTS: readonly Mutant[] = [
     find: 'failure === null || run.failure !== undefined ? over.runs',
     replace: 'failure === null || failure !== undefined ? over.runs',
     test: planner('that failed has failed for the same reason when its planner dies before that is stored'),
+  },
+  {
+    name: 'query-drops-what-was-left',
+    invariant: 'one-build',
+    does: 'The first result of a query with a key takes the place of the rows that a deleted pipeline left, and what was gathered goes.',
+    file: 'services/sink-writer/src/result-writer.ts',
+    find: ' || (await beginWithLeft(work, { generation, table, mode }))',
+    replace: '',
+    test: {
+      project: 'unit',
+      file: 'services/sink-writer/src/result-writer.test.ts',
+      title: 'goes on with the rows that a deleted pipeline left, and drops what it has begun of that in no repetition',
+    },
   },
 ];

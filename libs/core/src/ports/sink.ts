@@ -94,6 +94,16 @@ export interface SinkRow {
   readonly position: Position | null;
 }
 
+/** A table that a deleted pipeline left to its users: it is of no pipeline. */
+export interface LeftTable {
+  readonly table: TableId;
+  /** The pipeline that had it. */
+  readonly pipeline: string;
+  readonly schema: TableSchema;
+  /** It has every change of the source up to here, at least; null: it followed none, as a copy or the result of a query. */
+  readonly followedTo: Position | null;
+}
+
 /** What to read of a generation. */
 export interface ScanRequest {
   readonly generation: GenerationId;
@@ -212,6 +222,8 @@ export interface Sink extends AsyncDisposable {
    */
   switchTo(generation: GenerationId): Promise<boolean>;
 
+  /** What deleted pipelines left under exactly these names; touches nothing. */
+  left(tables: readonly TableId[]): Promise<readonly LeftTable[]>;
   /**
    * Reads the rows of a built generation, in pieces and in any order, and changes nothing. Writers need not wait for it: each piece is as
    * the table was when the piece was read, so a row that moves meanwhile may be missed or come twice. What is there of one of the `keys` is of one
