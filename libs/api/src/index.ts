@@ -1,5 +1,6 @@
 export type { Change, DefinitionPart, EditRule, Outcome } from './apply/edits.ts';
 export { differences, EDITS } from './apply/edits.ts';
+export { withLeftRows } from './apply/left-rows.ts';
 export type { PlannedApply, PlannedEdit } from './apply/plan.ts';
 export { planApply, storeDefinitions, storedPipelines, storePlan, toCheck } from './apply/plan.ts';
 export type { Finding, PreflightPorts, SinkCheckRequest } from './apply/preflight.ts';

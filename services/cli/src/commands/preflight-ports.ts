@@ -1,16 +1,17 @@
 import type { PreflightPorts } from '@nanosync/api';
-import type { PipelineDefinition } from '@nanosync/core';
+import type { PipelineDefinition, ServiceContext } from '@nanosync/core';
 import { resolveSecrets } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
 import type { CommonOptions } from './common.ts';
 import { commandLog, serverSettings } from './common.ts';
 
 /** Sources and sinks as a command of this process reaches them. */
-export function preflightPorts(context: CliContext, options: CommonOptions): PreflightPorts {
+export function preflightPorts(context: CliContext, options: CommonOptions): PreflightPorts & Pick<ServiceContext, 'openSink'> {
   const log = commandLog(context, options);
   const { memoryLimitBytes } = serverSettings(options);
   return {
     openSource: async (connection) => context.adapters.openSource(await resolveSecrets(connection, context), log),
+    openSink: async (connection) => context.adapters.openSink(await resolveSecrets(connection, context), { memoryLimitBytes, log }),
     checkSink: async (connection, request) =>
       context.adapters.checkSink(await resolveSecrets(connection, context), request, { memoryLimitBytes, log }),
   };

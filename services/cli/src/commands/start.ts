@@ -1,5 +1,5 @@
 import type { PlannedApply } from '@nanosync/api';
-import { planApply, preflight, requireSameSource, storeDefinitions, storedPipelines, toCheck } from '@nanosync/api';
+import { planApply, preflight, requireSameSource, storeDefinitions, storedPipelines, toCheck, withLeftRows } from '@nanosync/api';
 import type { PipelineDefinition, State } from '@nanosync/core';
 import { failpointOf, listenForShutdown, loadPipelines } from '@nanosync/runtime';
 import type { CliContext } from '../context.ts';
@@ -45,14 +45,14 @@ interface Preparation {
 
 /** Claims the directory and stores new pipelines; returns the open state store. */
 async function prepareDirectory(context: CliContext, preparation: Preparation): Promise<State> {
-  const { place, definitions, options, resources } = preparation;
+  const { place, options, resources } = preparation;
   if (place.kind !== 'embedded') return prepareCluster(context, preparation);
   const { directory } = place;
   const known = isInUse(directory);
   if (known) resources.use(claimDirectory(directory));
   const open = async () => resources.use(await context.adapters.openState(place, { forgetLeases: true }));
   const existing = known ? await open() : undefined;
-  const plans = await planApply(existing, definitions);
+  const plans = await planned(context, preparation, existing);
   await requireRunnable(context, preparation, plans, existing);
   if (!known) resources.use(claimDirectory(directory));
   const state = existing ?? (await open());
@@ -62,12 +62,21 @@ async function prepareDirectory(context: CliContext, preparation: Preparation): 
 
 /** Stores new pipelines in the cluster's state store, which must answer. */
 async function prepareCluster(context: CliContext, preparation: Preparation): Promise<State> {
-  const { place, definitions, options, resources } = preparation;
+  const { place, options, resources } = preparation;
   const state = resources.use(await answering(context.adapters.openState(place, { log: serverLog(context, options) })));
-  const plans = await planApply(state, definitions);
+  const plans = await planned(context, preparation, state);
   await requireRunnable(context, preparation, plans, state);
   await storeAndSay(context, state, plans, options);
   return state;
+}
+
+async function planned(
+  context: CliContext,
+  { definitions, options }: Preparation,
+  state: State | undefined,
+): Promise<readonly PlannedApply[]> {
+  const { openSink } = preflightPorts(context, options);
+  return withLeftRows(openSink, await planApply(state, definitions));
 }
 
 async function storeAndSay(context: CliContext, state: State, plans: readonly PlannedApply[], options: CommonOptions): Promise<void> {

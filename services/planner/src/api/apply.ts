@@ -1,14 +1,14 @@
 import type { ApiParts, ApplyAnswer, PlannedApply, RequestOf } from '@nanosync/api';
-import { planApply, preflight, requireSameSource, storeDefinitions, toCheck } from '@nanosync/api';
+import { planApply, preflight, requireSameSource, storeDefinitions, toCheck, withLeftRows } from '@nanosync/api';
 
 /**
  * Plans definitions against what is stored, looks at the source and sink of what comes, and stores all or nothing. Asking twice is asking
  * once, so a caller that got no answer asks again.
  */
 export async function applyHandler(parts: ApiParts, request: RequestOf<'apply'>['body']): Promise<ApplyAnswer> {
-  const { state, clock, log, openSource } = parts.ctx;
+  const { state, clock, log, openSource, openSink } = parts.ctx;
   const { definitions, dryRun = false, check = true, confirmed = false } = request;
-  const plans = await planApply(state, definitions);
+  const plans = await withLeftRows(openSink, await planApply(state, definitions));
   const ports = { openSource, checkSink: parts.checkSink };
   if (check || !dryRun) {
     await preflight(

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ApiErrorBody, Route } from '@nanosync/api';
 import { apiClient, openApiDocument, ROUTES } from '@nanosync/api';
+import type { LeftTable } from '@nanosync/core';
 import { PipelineError, stateKeys } from '@nanosync/core';
 import { makeCertificates } from '@nanosync/testkit';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -190,6 +191,18 @@ describe('commands', () => {
       name: 'shop',
       phase: 'created',
     });
+  });
+
+  it('say before they act with which rows of a deleted pipeline one begins, and again when it did', async () => {
+    const left = { table: 'public.orders', pipeline: 'old', schema: {}, followedTo: null };
+    await using over = await startApi({ sink: { left: async () => [left as unknown as LeftTable] } });
+    const body = { definitions: [{ ...DEFINITION, replicationType: 'cdc' as const }] };
+    for (const dryRun of [true, false])
+      expect(await over.client.call('apply', { body: { ...body, dryRun, check: !dryRun } })).toMatchObject({
+        applied: !dryRun,
+        pipelines: [{ outcome: 'created', edits: [{ part: 'source.tables', effect: expect.stringContaining('pipeline old left') }] }],
+      });
+    expect((await over.client.call('apply', { body })).pipelines).toEqual([{ name: 'shop', outcome: 'unchanged', edits: [] }]);
   });
 
   it('are asked once however often', async () => {
