@@ -11,6 +11,9 @@ const UNTRUSTED = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
 ]);
 
+/** SQLSTATE classes of errors about data: their message repeats the value (`invalid input syntax for type ...`). */
+const OF_DATA = /^(?:2[0123]|44)...$/;
+
 /**
  * What an error of the driver or the server means for a user, in one sentence that names the place. Server messages are kept,
  * their detail is not: it can hold cell values.
@@ -60,7 +63,8 @@ export function explainPostgresError(error: unknown, place: string): PipelineErr
     return unavailable(`PostgreSQL at ${place} does not answer (${code}).`, 'Check host, port and that the server runs.', error);
   if ((code !== undefined && (PASSING.has(code) || code.startsWith('08'))) || code === undefined)
     return unavailable(`PostgreSQL at ${place} failed: ${message}.`, undefined, error);
-  return new PipelineError('prerequisite', `PostgreSQL at ${place} refused: ${message} (${code}).`, { cause: error });
+  const says = code !== undefined && OF_DATA.test(code) ? 'a value, with a message that may hold it and is not shown' : message;
+  return new PipelineError('prerequisite', `PostgreSQL at ${place} refused: ${says} (${code}).`, { cause: error });
 }
 
 /** What keeps a TLS connection from being made; nothing of it passes by itself. */

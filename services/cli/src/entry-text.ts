@@ -1,3 +1,5 @@
+import { plainText } from './plain-text.ts';
+
 /** Any value of JSON. */
 type Json = null | boolean | number | string | readonly Json[] | JsonRecord;
 type JsonRecord = { readonly [name: string]: Json };
@@ -20,7 +22,7 @@ const OPERATIONS: Readonly<Record<string, string>> = { c: 'insert', u: 'update',
 export function entryText({ kind, topic: _, bus_partition: partition, offset, timestamp, ...fields }: Entry): string {
   const time = timestamp.replace('T', ' ').replace('Z', '');
   const place = `[${partition}@${offset}]`;
-  return [time, place.padEnd(9), ...words(kind, fields)].filter((word) => word !== '').join(' ');
+  return plainText([time, place.padEnd(9), ...words(kind, fields)].filter((word) => word !== '').join(' '));
 }
 
 function words(kind: Entry['kind'], fields: JsonRecord): readonly string[] {
@@ -73,7 +75,7 @@ function pairs(fields: JsonRecord, ...without: readonly string[]): string {
   return shown.map(([name, value]) => `${name}=${value}`).join(' ');
 }
 
-/** JSON text, which also keeps control characters of a source off the terminal. */
+/** JSON text, cut. */
 function cut(value: Json | undefined): string {
   const text = JSON.stringify(value) ?? '';
   return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}…`;

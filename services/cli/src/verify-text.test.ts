@@ -49,6 +49,15 @@ test('keys by what is wrong with them, and values where they are there, cut to w
   ]);
 });
 
+test('nothing of a key or a value acts on the terminal', () => {
+  const key = { id: 'a\u001b[2J\u009bb\u202e' };
+  const difference = { kind: 'difference' as const, table: 'public.t', how: 'different' as const, key, columns: ['c'] };
+  expect(lines({ ...difference, source: { c: '\u009b1m' }, sink: { c: null } })).toEqual([
+    'public.t (id=a\\u001b[2J\\u009bb\\u202e): differs in c',
+    '  c: "\\u009b1m" at the source, null at the sink',
+  ]);
+});
+
 test('progress is said aside, when a step begins and now and then', async () => {
   const clock = new FakeClock();
   const text = new VerifyText(clock);

@@ -1,5 +1,6 @@
 import type { AnswerOf, CellJson } from '@nanosync/api';
 import type { Clock } from '@nanosync/core';
+import { plainText } from './plain-text.ts';
 
 type Line = AnswerOf<'verify'>;
 type TableLine = Extract<Line, { readonly kind: 'table' }>;
@@ -78,7 +79,7 @@ function differenceLines({ table, how, key, columns, source, sink }: DifferenceL
     return `  ${column}: ${ours} at the source, ${theirs} at the sink`;
   });
   const lines = [`${table} (${named.join(', ')}): ${what}`, ...(source === undefined && sink === undefined ? [] : values)];
-  return lines.map((text) => ({ aside: false, text }));
+  return lines.map((text) => ({ aside: false, text: plainText(text) }));
 }
 
 /** Both values, of long ones the part where they begin to differ. */
