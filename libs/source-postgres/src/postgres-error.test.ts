@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { explainPostgresError } from './postgres-error.ts';
 
 test('what the server says of data is not shown, whoever runs into it', () => {
-  const told = (code: string, message: string) => explainPostgresError(Object.assign(new Error(message), { code }), 'db:5432/shop as app').message;
+  const told = (code: string, message: string) =>
+    explainPostgresError(Object.assign(new Error(message), { code }), 'db:5432/shop as app').message;
   for (const [code, message] of [
     ['22P02', 'invalid input syntax for type integer: "planted-value"'],
     ['22003', 'value "planted-value" is out of range for type integer'],
