@@ -13,13 +13,17 @@ const server = sharedServer();
 const REST = TABLES.filter((table) => table !== 'public.lines');
 
 /** What users see of the table that was taken out, when no process has the file open. */
-async function lines(scenario: Scenario): Promise<readonly unknown[]> {
+async function lines(scenario: Scenario, columns = 'code, line, quantity'): Promise<readonly (readonly unknown[])[]> {
   const sink = await openSink(scenario.workplace.duckdb);
   try {
-    return (await sink.connection.runAndReadAll('SELECT code, line, quantity FROM public.lines ORDER BY code, line')).getRowsJson();
+    return (await sink.connection.runAndReadAll(`SELECT ${columns} FROM public.lines ORDER BY code, line`)).getRowsJson();
   } finally {
     sink.close();
   }
+}
+
+async function column(scenario: Scenario, name: string): Promise<readonly unknown[]> {
+  return (await lines(scenario, name)).map(([cell]) => cell);
 }
 
 /** Nothing of the table is left but its rows. */
@@ -51,6 +55,8 @@ test('a table is taken out of a live pipeline while everything is written to, wi
   await scenario.until('the others go on', (facts) => applied(facts).every((count, table) => count > (before[table] ?? 0)));
   await scenario.stop();
   expect(await lines(scenario)).toEqual(left);
+  // Meanwhile it can be altered: in a pipeline that has it that would be the end of all of them.
+  await scenario.sql("ALTER TABLE lines ADD COLUMN note text DEFAULT 'of now'");
   scenario.define(TABLES);
   scenario.start();
   await scenario.live();
@@ -59,6 +65,7 @@ test('a table is taken out of a live pipeline while everything is written to, wi
     (facts) => facts.tables.length === TABLES.length && applied(facts).every((count) => count > 0),
   );
   await expectEqual(scenario);
+  expect(new Set(await column(scenario, 'note'))).toEqual(new Set(['of now']));
 });
 
 test('a table is taken out by a start that is killed at each step of its way', async () => {
