@@ -218,6 +218,21 @@ describe('another connection to the source', () => {
     expect(looked.at(-1)).toBe('postgres://b/db');
   });
 
+  it('is looked at with the columns that are kept back: what is not read may be of any type', async () => {
+    const columns = { 's.a': { exclude: ['x'], hash: [] } };
+    const stored = { ...RECORD, definition: { ...OLD, source: { ...OLD.source, columns } } };
+    await state.put(stateKeys.pipeline('p'), stored, (await state.get(stateKeys.pipeline('p')))!.version);
+    const wants: unknown[] = [];
+    await required({
+      check: async (...args: unknown[]) => {
+        wants.push(args[2]);
+        return [];
+      },
+      verify: async () => {},
+    });
+    expect(wants).toEqual([{ columns }]);
+  });
+
   it('is refused where it does not, or may not read', async () => {
     const gap = { verify: () => Promise.reject(new PipelineError('gap', 'The system identifier is another.')) };
     await expect(required(gap)).rejects.toThrow(

@@ -27,7 +27,7 @@ async function problemsOf(
   const place = `pipeline ${name}, source ${connection.name}`;
   try {
     await using source = await ports.openSource(connection);
-    const problems = await source.check(name, recordedTables(stored), stored.definition.source.columns);
+    const problems = await source.check(name, recordedTables(stored), { columns: stored.definition.source.columns });
     if (problems.length > 0) return problems.map(({ what, cure }) => `${place}: ${what} ${cure}`);
     const capture = (await readRecord<CaptureRecord>(state, stateKeys.capture(name)))?.value;
     const anchor = stored.anchor as NonNullable<PipelineRecord['anchor']>;
