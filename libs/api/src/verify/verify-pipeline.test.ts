@@ -96,6 +96,12 @@ test.each<[string, Partial<PipelineRecord>, string]>([
   expect(await verified({ record, request: { limits: { asIs: true } } })).toMatchObject([{ outcome: 'equal', position: null }, {}]);
 });
 
+test('of one that copies nothing it is said which rows may lack', async () => {
+  const record = { definition: { ...definition, replicationType: 'cdc' as const } };
+  const [note] = await verified({ record });
+  expect(note).toMatchObject({ kind: 'note', says: expect.stringContaining('shop copies no rows') });
+});
+
 test('a copy is compared as it is, and that is said', async () => {
   const record = { phase: 'completed' as const, definition: { ...definition, replicationType: 'snapshot' as const } };
   const drift = async () => Promise.reject(new Error('a copy has nothing that could drift'));

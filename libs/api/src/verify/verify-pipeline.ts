@@ -45,6 +45,11 @@ export async function* verifyPipeline(
   const asIs = limits.asIs === true || isCopy(record);
   if (isCopy(record) && limits.asIs !== true)
     yield { kind: 'note', says: `${pipeline} is copied once and then followed no more: what changed at the source since then differs.` };
+  if (record.definition.replicationType === 'cdc')
+    yield {
+      kind: 'note',
+      says: `${pipeline} copies no rows: those that the sink did not have when it began, and that did not change since, lack there.`,
+    };
   if (!asIs) requireMoving(record);
   await using resources = new AsyncDisposableStack();
   const source = resources.use(await ctx.openSource(record.definition.source.connection));
