@@ -51,6 +51,10 @@ it('says what a query does with the rows that another one left', async () => {
   expect(await effects({ ...definition, query: { ...query, key: [] } }, async () => [LEFT])).toEqual([
     ['the first result takes the place of the rows that pipeline old left in public.orders', false],
   ]);
+  const gathered = { ...LEFT, schema: { ...LEFT.schema, key: ['id'] } };
+  expect(await effects({ ...definition, query: { ...query, key: [] } }, async () => [gathered])).toEqual([
+    ['the first result takes the place of the rows that pipeline old left in public.orders', true],
+  ]);
 });
 
 it('asks no sink where rows are copied, and leaves one that does not answer to the checks', async () => {

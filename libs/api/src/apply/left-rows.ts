@@ -39,13 +39,14 @@ async function leftUnder(
   }
 }
 
-function becomingOf({ definition: { query } }: PlannedApply, { table, pipeline, followedTo }: LeftTable): PlannedEdit {
+function becomingOf({ definition: { query } }: PlannedApply, { table, pipeline, schema, followedTo }: LeftTable): PlannedEdit {
   if (query !== undefined) {
-    const effect =
-      query.key.length === 0
-        ? `the first result takes the place of the rows that pipeline ${pipeline} left in ${table}`
-        : `results are written over the rows that pipeline ${pipeline} left in ${table}, by ${query.key.join(', ')}`;
-    return { part: 'sink.table', effect, drops: false };
+    const isReplaced = query.key.length === 0;
+    const effect = isReplaced
+      ? `the first result takes the place of the rows that pipeline ${pipeline} left in ${table}`
+      : `results are written over the rows that pipeline ${pipeline} left in ${table}, by ${query.key.join(', ')}`;
+    // A result without a key was replaced by the next one all the time; what was gathered or followed comes again from nowhere.
+    return { part: 'sink.table', effect, drops: isReplaced && schema.key.length > 0 };
   }
   const since =
     followedTo === null

@@ -116,8 +116,8 @@ describe('every edit of a definition', () => {
       return;
     }
     const plans = await planApply(state, [wanted]);
-    expect(plans[0]).toMatchObject({ outcome: 'updated', edits: [{ part, effect: says, drops: false }] });
-    await storeDefinitions(state, plans, { clock, confirmed: false });
+    expect(plans[0]).toMatchObject({ outcome: 'updated', edits: [{ part, effect: says, drops: part === 'key' }] }); // What a key has gathered is in no later result.
+    await storeDefinitions(state, plans, { clock, confirmed: part === 'key' });
     expect(await stored()).toEqual({ ...before, definition: wanted });
     // Twice is the same as once.
     const again = await planApply(state, [wanted]);
@@ -269,6 +269,12 @@ describe('applying', () => {
     const going: PipelineRecord = { ...RECORD, intent: { ...RECORD.intent, deletion: { dropTables: false } } };
     await state.put(stateKeys.pipeline('p'), going, (await state.get(stateKeys.pipeline('p')))!.version);
     await expect(planApply(state, [OLD])).rejects.toThrow('pipeline p is being deleted');
+  });
+
+  it('lets the key of a query without one be given, which gathered nothing', async () => {
+    const keyless = { ...QUERY_RECORD, definition: withQuery({ key: [] }) };
+    await state.put(stateKeys.pipeline('p'), keyless, (await state.get(stateKeys.pipeline('p')))!.version);
+    expect((await planApply(state, [withQuery({ key: ['a'] })]))[0]?.edits).toMatchObject([{ part: 'key', drops: false }]);
   });
 
   it('drops rows that users see only where that was confirmed', async () => {

@@ -20,6 +20,8 @@ export const QUERY_EDITS: Readonly<Record<QueryPart, EditRule>> = {
       key.length === 0
         ? 'each result replaces the table whole from the next run on'
         : `the next run replaces the table whole; those after it are written by ${key.join(', ')}`,
+    // What earlier results gathered is in no later one.
+    (before) => before.key.length > 0,
   ),
   schedule: part(
     ({ schedule }) => schedule,
@@ -35,12 +37,17 @@ export const QUERY_EDITS: Readonly<Record<QueryPart, EditRule>> = {
 };
 
 /** Where one of the two is no query pipeline its type was changed, which says it all. */
-function part(value: (query: QueryDefinition) => unknown, effect: (query: QueryDefinition, before: QueryDefinition) => string): EditRule {
+function part(
+  value: (query: QueryDefinition) => unknown,
+  effect: (query: QueryDefinition, before: QueryDefinition) => string,
+  drops: (before: QueryDefinition) => boolean = () => false,
+): EditRule {
   return {
     value: ({ query }) => (query === undefined ? null : value(query)),
     outcomes: ({ stored, wanted }: Change): readonly Outcome[] => {
       const before = stored.definition.query;
-      return wanted.query === undefined || before === undefined ? [] : [{ kind: 'effect', effect: effect(wanted.query, before) }];
+      if (wanted.query === undefined || before === undefined) return [];
+      return [{ kind: 'effect', effect: effect(wanted.query, before), drops: drops(before) }];
     },
   };
 }
