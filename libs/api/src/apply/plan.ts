@@ -140,7 +140,11 @@ function requireHarmless(plans: readonly PlannedApply[]): void {
     edits.filter((edit) => edit.drops).map(({ effect }) => `pipeline ${definition.name}: ${effect}`),
   );
   if (drops.length > 0)
-    throw new ApiFault('unconfirmed', `Rows that users see would go: ${drops.join('; ')}.`, 'Confirm it with: nanosync apply --yes, asked of a server that runs (nanosync start, without the file).');
+    throw new ApiFault(
+      'unconfirmed',
+      `Rows that users see would go: ${drops.join('; ')}.`,
+      'Confirm it with: nanosync apply --yes, asked of a server that runs (nanosync start, without the file).',
+    );
 }
 
 /** What must be looked at before this plan is stored: a new pipeline, or the tables that come to one; undefined when there is nothing. */
