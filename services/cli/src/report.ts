@@ -8,7 +8,16 @@ export function reportError(context: CliContext, error: unknown, debug: boolean)
   const { redact } = context.redactor;
   context.err(redact(isExpected(error) ? describeError(error) : internal(error, debug)));
   if (!debug) return;
-  for (let cause = error; cause instanceof Error; cause = cause.cause) context.err(redact(cause.stack ?? cause.message));
+  for (let cause = error; cause instanceof Error; cause = cause.cause) context.err(redact(traceOf(cause)));
+}
+
+/** Whose words are known to hold no cell: ours, and those of the runtime. A driver's may repeat values; of those their name, code and place are shown. */
+function traceOf(error: Error): string {
+  const { code } = error as NodeJS.ErrnoException;
+  const isKnown =
+    error instanceof PipelineError || error instanceof TypeError || error instanceof RangeError || /^E[A-Z]+$/.test(code ?? '');
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^ {4}at /.test(line));
+  return [`${error.name}${isKnown ? `: ${error.message}` : code === undefined ? '' : ` (${code})`}`, ...frames].join('\n');
 }
 
 /** What a command that ends with this error tells its caller. */
