@@ -4,6 +4,7 @@ import { OF_A_DELETION } from './failpoints.ts';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
 import { Scenario } from './scenario.ts';
+import { TABLES } from './shop.ts';
 
 const server = sharedServer();
 
@@ -110,4 +111,15 @@ test('with its tables nothing is left of a pipeline', async () => {
   expect(nanosync(scenario, 'apply', '-f', scenario.workplace.pipelinesFile)).toMatchObject({ status: 0 });
   await scenario.live();
   await expectEqual(scenario);
+  // And without them: who applies it as `cdc` hears with which rows it begins, before anything is done.
+  scenario.start(undefined, 'stored');
+  await scenario.says(/nanosync serving/);
+  ask(scenario, 'delete', 'shop', '--yes');
+  await deleted(scenario);
+  scenario.define(TABLES, 'cdc');
+  const { output } = nanosync(scenario, 'apply', '-f', scenario.workplace.pipelinesFile, '--dry-run');
+  for (const table of TABLES)
+    expect(output).toMatch(
+      new RegExp(`table ${table} begins with the rows that pipeline shop left, with all changes up to [0-9A-F]+\\+[0-9A-F]+: what changed`),
+    );
 });
