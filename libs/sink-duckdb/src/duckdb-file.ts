@@ -8,7 +8,8 @@ import { checkVersion, prepareMeta } from './meta.ts';
 import { int, META, name, query } from './sql.ts';
 
 /** Errors whose text repeats cell values, which no log may have; the text stays in the cause. */
-const TELLS_VALUES = /^(Constraint Error|Conversion Error|Invalid Input Error|Out of Range Error|Parser Error|TransactionContext Error|INTERNAL Error)/;
+const TELLS_VALUES =
+  /^(Constraint Error|Conversion Error|Invalid Input Error|Out of Range Error|Parser Error|TransactionContext Error|INTERNAL Error)/;
 
 /** How a file is opened; the first to open it in a process decides. */
 export interface FileOptions {
