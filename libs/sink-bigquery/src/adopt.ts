@@ -5,6 +5,7 @@ import { epochState, insertProgress, of, PROGRESS_COLUMNS, whereEpoch } from './
 import { dropPhysical, dropStaging } from './generations.ts';
 import { raisedBy } from './google-error.ts';
 import { hash, hashOf, physicalName, progressName, viewName } from './names.ts';
+import { asideProblem, beginStatements, setAside } from './set-aside.ts';
 import { column, demand, text, transaction } from './sql.ts';
 import { giveName, nameOwner, requireName, showView } from './views.ts';
 import type { Warehouse } from './warehouse.ts';
@@ -13,18 +14,20 @@ import { fieldsOf } from './warehouse.ts';
 type AdoptRequest = Parameters<Sink['adopt']>[0];
 
 /**
- * Begins a generation with the rows of the pipeline's last copy, with those that a deleted pipeline left, or with none: one job in all, whoever asks for it and however often. A table that
- * nanosync did not make is refused like any taken name: BigQuery has no step that gives its name away and takes its rows at once.
+ * Begins a generation with the rows of the pipeline's last copy, with those that a deleted pipeline left, with those of a table that somebody else made,
+ * or with none: one job in all, whoever asks for it and however often. Somebody else's table is set aside first and stays.
  */
 export async function adopt(warehouse: Warehouse, request: AdoptRequest): Promise<{ readonly rows: number }> {
   const { generation: id, schema } = request;
   const before = await epochState(warehouse, id);
   if (before.state === 'gone') throw givenUp(id);
   if (before.state === 'none') {
-    await requireName(warehouse, id.pipeline, id.table);
+    await requireName(warehouse, id.pipeline, id.table, true);
     const problem = columnProblem(schema) ?? (await adoptionProblem(warehouse, schema));
     if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
-    await begin(warehouse, request, await unfollowed(warehouse, id));
+    const aside = await setAside(warehouse, id, schema);
+    const ours = aside === undefined ? await unfollowed(warehouse, id) : undefined;
+    await begin(warehouse, request, { aside, name: aside ?? (ours && physicalName(ours)) });
   }
   const built = await epochState(warehouse, id);
   if (built.state !== 'built') throw givenUp(id);
@@ -55,7 +58,9 @@ async function shownOf(warehouse: Warehouse, table: TableId): Promise<Shown | un
 }
 
 /** What keeps a generation from beginning with what is under the table's name, where that name may be taken at all. */
-export async function adoptionProblem(warehouse: Warehouse, schema: TableSchema): Promise<Problem | undefined> {
+export async function adoptionProblem(warehouse: Warehouse, schema: TableSchema, prepared = true): Promise<Problem | undefined> {
+  const foreign = await asideProblem(warehouse, schema, prepared);
+  if (foreign !== undefined || !prepared) return foreign;
   const shown = await shownOf(warehouse, schema.table);
   if (shown === undefined || sameSchema(tableSchemaOf(shown.rowSchema), schema)) return undefined;
   return {
@@ -75,7 +80,13 @@ async function unfollowed(warehouse: Warehouse, id: GenerationId): Promise<Gener
   return shown?.id;
 }
 
-async function begin(warehouse: Warehouse, request: AdoptRequest, from: GenerationId | undefined): Promise<void> {
+/** The table with the rows to begin with, ours or one that was set aside. */
+interface Beginning {
+  readonly name: string | undefined;
+  readonly aside: string | undefined;
+}
+
+async function begin(warehouse: Warehouse, request: AdoptRequest, from: Beginning): Promise<void> {
   const { generation: id, schema } = request;
   await warehouse.create(physicalName(id), physicalFields(schema), {
     description: `Rows of ${id.table}, epoch ${id.epoch} of pipeline ${id.pipeline}. Read the view of the table's name.`,
@@ -91,13 +102,18 @@ async function begin(warehouse: Warehouse, request: AdoptRequest, from: Generati
   } catch (error) {
     const raised = raisedBy(error);
     if (raised === 'built') return;
+    if (raised === 'keys differ')
+      throw new PipelineError('prerequisite', `${from.aside} in BigQuery has several rows of one key, or rows without one.`, {
+        hint: `Correct them: rows are known by ${schema.key.join(', ')}. It is tried again.`,
+        cause: error,
+      });
     if (raised !== 'gone') throw error;
     await dropPhysical(warehouse, id);
     throw givenUp(id);
   }
 }
 
-function script(warehouse: Warehouse, { generation: id, ...request }: AdoptRequest, from: GenerationId | undefined): string {
+function script(warehouse: Warehouse, { generation: id, ...request }: AdoptRequest, from: Beginning): string {
   const { schema, l0 } = request;
   const generations = warehouse.meta('generations');
   const events = (event: string) => `(SELECT COUNT(*) FROM ${generations} WHERE ${whereEpoch(id)} AND event = '${event}')`;
@@ -106,15 +122,16 @@ function script(warehouse: Warehouse, { generation: id, ...request }: AdoptReque
   const list = schema.columns.map(({ name }) => column(name)).join(', ');
   // Invariant 'progress-in-the-sink': a row that no change of this stream wrote is below all of them.
   const rows =
-    from === undefined
+    from.name === undefined
       ? []
       : [
           `INSERT INTO ${physical} (${list}, ${POSITION_COLUMN})
-SELECT ${list}, ${text(positionBelowAll(l0))} FROM ${warehouse.table(physicalName(from))}`,
+SELECT ${list}, ${text(positionBelowAll(l0))} FROM ${warehouse.table(from.name)}`,
         ];
   return transaction([
     demand(`${events('built')} = 0`, 'built'),
     demand(`${events('gone')} = 0`, 'gone'),
+    ...(from.aside === undefined ? [] : beginStatements(warehouse, schema, from.aside)),
     ...rows,
     insertProgress(warehouse, id, start, '0'),
     `INSERT INTO ${generations}

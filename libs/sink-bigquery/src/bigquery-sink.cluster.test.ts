@@ -1,5 +1,7 @@
+import type { ColumnType } from '@nanosync/core';
 import { formatDecimal, parseDecimal } from '@nanosync/core';
-import { describeSink, ORDERS } from '@nanosync/testkit';
+import { describeSink, ORDERS, orderText } from '@nanosync/testkit';
+import { sqlTypeOf } from './column-types.ts';
 import { scratch, viewOf } from './test-support.ts';
 
 const AMOUNT = ORDERS.columns.findIndex(({ name }) => name === 'amount');
@@ -8,6 +10,8 @@ describeSink(
   'bigquery',
   async () => {
     const warehouse = await scratch();
+    const cellSql = (type: ColumnType, text: string | null) =>
+      text === null ? 'NULL' : `CAST('${text.replaceAll("'", "\\'")}' AS ${sqlTypeOf(type)})`;
     return {
       open: warehouse.open,
       read: async (table) => {
@@ -21,6 +25,14 @@ describeSink(
       },
       occupy: async (table) => {
         await warehouse.run(`CREATE TABLE ${warehouse.table(viewOf(table))} (x INT64)`);
+      },
+      fill: async (rows) => {
+        const name = warehouse.table(viewOf(ORDERS.table));
+        await warehouse.run(`CREATE TABLE ${name} (${ORDERS.columns.map((one) => `${one.name} ${sqlTypeOf(one.type)}`).join(', ')})`);
+        for (const row of rows) {
+          const cells = orderText(row).map((text, index) => cellSql(ORDERS.columns[index]?.type as ColumnType, text));
+          await warehouse.run(`INSERT INTO ${name} VALUES (${cells.join(', ')})`);
+        }
       },
       [Symbol.asyncDispose]: () => warehouse[Symbol.asyncDispose](),
     };

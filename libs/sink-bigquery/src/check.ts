@@ -23,10 +23,10 @@ export async function check(
     const prepared = await warehouse.isPrepared();
     const taken: Problem[] = [];
     for (const table of tables) {
-      const schema = adopts && prepared ? schemas.find((one) => one.table === table) : undefined;
+      const schema = adopts ? schemas.find((one) => one.table === table) : undefined;
       const problem =
         (await nameProblem(warehouse, pipeline, table, { prepared, adopts })) ??
-        (schema === undefined ? undefined : await adoptionProblem(warehouse, schema));
+        (schema === undefined ? undefined : await adoptionProblem(warehouse, schema, prepared));
       if (problem !== undefined) taken.push(problem);
     }
     return [...naming, ...taken];

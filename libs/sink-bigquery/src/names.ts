@@ -19,6 +19,11 @@ export function physicalName(id: GenerationId): string {
   return `${plain(viewName(id.table))}__${plain(id.epoch)}_${hashOf(id).slice(0, 8)}`;
 }
 
+/** What a table that somebody else made is called once a generation begins with its rows. */
+export function asideName(id: GenerationId): string {
+  return `${plain(viewName(id.table))}__before_nanosync_${hashOf(id).slice(0, 8)}`;
+}
+
 /** The n-th staging table of an epoch's row batches, from 1: each takes only so many load jobs a day. */
 export function stagingName(id: GenerationId, number: number): string {
   return `${META}_staging_${hashOf(id)}_${number}`;

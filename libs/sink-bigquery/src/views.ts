@@ -4,6 +4,7 @@ import type { ProgressRow } from './epochs.ts';
 import { epochState, insertEvent, notThere, of, readProgress, whereEpoch } from './epochs.ts';
 import { GoogleError, raisedBy } from './google-error.ts';
 import { hash, physicalName, progressName, viewName } from './names.ts';
+import { isViewOfAside } from './set-aside.ts';
 import { column, demand, META, moveRow, text, transaction } from './sql.ts';
 import type { Warehouse } from './warehouse.ts';
 
@@ -34,7 +35,8 @@ export async function nameOwner(warehouse: Warehouse, table: TableId): Promise<G
 export async function giveName(warehouse: Warehouse, id: GenerationId, how: 'switch' | 'if free'): Promise<string | undefined> {
   for (;;) {
     const rows = await rowsOfName(warehouse, id.table);
-    requireNone(await problemOf(warehouse, rows, id.pipeline, id.table));
+    const foreign = how === 'switch' ? 'set aside' : 'refused';
+    requireNone(await problemOf(warehouse, rows, { pipeline: id.pipeline, table: id.table, prepared: true, foreign }));
     const row = exactly(rows, id.table) ?? (await addNameRow(warehouse, id.table));
     const { owner } = row;
     if (owner.pipeline === id.pipeline && owner.table === id.table && owner.epoch === id.epoch) return id.epoch;
@@ -112,7 +114,7 @@ export async function showView(warehouse: Warehouse, table: TableId): Promise<vo
   for (let shown: string | undefined; ; ) {
     const row = await nameRow(warehouse, table);
     if (row === undefined || row.owner.table !== table || row.id === shown) return;
-    const [epoch, definition] = await Promise.all([epochState(warehouse, row.owner), viewDefinition(warehouse, name)]);
+    const [epoch, definition] = await Promise.all([epochState(warehouse, row.owner), warehouse.viewDefinition(name)]);
     const physical = physicalName(row.owner);
     if (epoch.state !== 'built' || definition?.includes(physical) === true) return;
     const columns = tableSchemaOf(epoch.rowSchema).columns.map((one) => column(one.name));
@@ -131,46 +133,43 @@ SELECT ${columns.join(', ')} FROM ${warehouse.table(physical)}`,
   }
 }
 
-async function viewDefinition(warehouse: Warehouse, name: string): Promise<string | undefined> {
-  const { project, dataset } = warehouse.api.options;
-  const jobs = await warehouse.jobs();
-  const [row] = await jobs.query(
-    `SELECT view_definition FROM \`${project}.${dataset}\`.INFORMATION_SCHEMA.VIEWS WHERE table_name = ${text(name)}`,
-  );
-  return row?.view_definition ?? undefined;
-}
-
 /** Refuses a name that is not this pipeline's to take. */
-export async function requireName(warehouse: Warehouse, pipeline: string, table: TableId): Promise<void> {
-  requireNone(await nameProblem(warehouse, pipeline, table, { prepared: true }));
+export async function requireName(warehouse: Warehouse, pipeline: string, table: TableId, adopts = false): Promise<void> {
+  requireNone(await nameProblem(warehouse, pipeline, table, { prepared: true, adopts }));
 }
 
 function requireNone(problem: Problem | undefined): void {
   if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
 }
 
-/** What keeps a pipeline from having a table's name, or undefined when the name is free or its own. `prepared`: our tables are there. */
+/**
+ * What keeps a pipeline from having a table's name, or undefined when the name is free or its own. `prepared`: our tables are there. `adopts`: a table that
+ * somebody else made is no hindrance, see {@link asideProblem} for its rows.
+ */
 export async function nameProblem(
   warehouse: Warehouse,
   pipeline: string,
   table: TableId,
   { prepared, adopts = false }: { readonly prepared: boolean; readonly adopts?: boolean },
 ): Promise<Problem | undefined> {
-  const problem = await problemOf(warehouse, prepared ? await rowsOfName(warehouse, table) : [], pipeline, table);
-  if (problem === undefined) return undefined;
-  const { what, cure, foreign } = problem;
-  // Decision 0019: BigQuery has no step that takes the name of a table and its rows at once.
-  if (!adopts || foreign !== true) return { what, cure };
-  const copy = 'rename it and copy the table instead, by replication_type cdc_backfill';
-  return { what, cure: `In BigQuery a pipeline of type cdc begins with no rows of a table like this: ${copy}, or choose another dataset.` };
+  return problemOf(warehouse, prepared ? await rowsOfName(warehouse, table) : [], {
+    pipeline,
+    table,
+    prepared,
+    foreign: adopts ? 'any' : 'refused',
+  });
 }
 
-async function problemOf(
-  warehouse: Warehouse,
-  rows: readonly NameRow[],
-  pipeline: string,
-  table: TableId,
-): Promise<(Problem & { readonly foreign?: true }) | undefined> {
+interface NameWish {
+  readonly pipeline: string;
+  readonly table: TableId;
+  readonly prepared: boolean;
+  /** What somebody else put there: refused; taken where it was set aside; or still to be set aside. */
+  readonly foreign: 'refused' | 'set aside' | 'any';
+}
+
+async function problemOf(warehouse: Warehouse, rows: readonly NameRow[], wish: NameWish): Promise<Problem | undefined> {
+  const { pipeline, table, prepared, foreign } = wish;
   const name = viewName(table);
   const { dataset } = warehouse.api.options;
   for (const { owner } of rows) {
@@ -183,11 +182,12 @@ async function problemOf(
   const known = await warehouse.describe(name);
   const ours = rows.some((row) => row.name === name && row.owner.epoch !== '');
   if (known === undefined || (ours && known.type === 'VIEW')) return undefined;
+  if (foreign === 'any' && known.type === 'TABLE') return undefined;
+  if (foreign !== 'refused' && known.type === 'VIEW' && prepared && (await isViewOfAside(warehouse, table))) return undefined;
   const kind = known.type === 'VIEW' ? 'view' : 'table';
   return {
     what: `${dataset}.${name}, the name of ${table} in BigQuery, is a ${kind} that nanosync did not make.`,
     cure: `Rename or drop it, or choose another dataset: DROP ${kind.toUpperCase()} ${warehouse.table(name)}.`,
-    foreign: true,
   };
 }
 
@@ -218,7 +218,7 @@ export async function freeName(warehouse: Warehouse, id: GenerationId): Promise<
     ),
   );
   const name = viewName(id.table);
-  if ((await viewDefinition(warehouse, name))?.includes(physicalName(id)) === true)
+  if ((await warehouse.viewDefinition(name))?.includes(physicalName(id)) === true)
     await jobs.change('hide', `DROP VIEW IF EXISTS ${warehouse.table(name)}`);
 }
 

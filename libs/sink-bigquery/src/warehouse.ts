@@ -4,7 +4,7 @@ import { BigQueryApi } from './api.ts';
 import type { Field } from './column-types.ts';
 import { GoogleError, noDataset } from './google-error.ts';
 import { Jobs } from './jobs.ts';
-import { META } from './sql.ts';
+import { META, text } from './sql.ts';
 
 /**
  * The version of the tables that are ours and of what stands in them; a dataset with a newer one is refused, an older one upgraded. The events `merged` and
@@ -21,6 +21,7 @@ const VERSION_LABEL = 'nanosync_version';
  * - `generations`: what happened to an epoch. `built`: its physical table is there. `merged`: its rows were written over those of another one. `gone`: discarded, or dropped by a switch; it
  *   outweighs `built`, and stays as a reminder to ignore what still arrives. `dropped`: its tables are gone too.
  *   `kept`: its pipeline let it go, and users see it until another generation takes its name.
+ *   Of no epoch: `aside`, a table that somebody else made is to be called `physical`; `begun`, a generation has its rows.
  * - `staged`: what is durable in the staging tables: runs of batches (`rows`), and end markers (`end`).
  * - `rejected_rows`: rows of batches that a BigQuery type cannot hold, left out of the generation.
  * - `names`: which generation has a name that users see. The views follow it.
@@ -47,6 +48,7 @@ export interface TableResource {
   readonly type: 'TABLE' | 'VIEW' | (string & {});
   readonly creationTime: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly schema?: { readonly fields?: readonly { readonly name: string; readonly type: string; readonly mode?: string }[] };
 }
 
 /** How a table is created. */
@@ -179,6 +181,16 @@ export class Warehouse implements Disposable {
       if (error instanceof GoogleError && error.isNotFound) return undefined;
       throw error;
     }
+  }
+
+  /** The query of a view, or undefined when there is no view of this name. */
+  async viewDefinition(name: string): Promise<string | undefined> {
+    const { project, dataset } = this.api.options;
+    const jobs = await this.jobs();
+    const [row] = await jobs.query(
+      `SELECT view_definition FROM \`${project}.${dataset}\`.INFORMATION_SCHEMA.VIEWS WHERE table_name = ${text(name)}`,
+    );
+    return row?.view_definition ?? undefined;
   }
 
   /** Creates a table unless it exists. */
