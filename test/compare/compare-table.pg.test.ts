@@ -144,6 +144,15 @@ test('a table of more columns than one call of concat_ws takes is compared whole
   ]);
 });
 
+test('a column that is kept back is not compared, and is said where the sink has it', async () => {
+  await client.query("CREATE TABLE public.kept (id int PRIMARY KEY, secret text); INSERT INTO public.kept VALUES (1, 'x')");
+  await sink.connection.run('CREATE TABLE public.kept (id INTEGER); INSERT INTO public.kept VALUES (1)');
+  const compare = () => compareTable(client, duckdbEnd(sink), 'public.kept', { excluded: ['secret'] });
+  expect(await compare()).toMatchObject({ sourceRows: 1, sinkRows: 1, different: 0, findings: [] });
+  await sink.connection.run('ALTER TABLE public.kept ADD COLUMN secret VARCHAR');
+  await expect(compare()).rejects.toThrow('public.kept shows at the sink what is to be kept back: secret');
+});
+
 test('a table or column that the sink lacks is said', async () => {
   await client.query('CREATE TABLE public.absent (id int PRIMARY KEY)');
   await expect(compareTable(client, duckdbEnd(sink), 'public.absent')).rejects.toThrow('public.absent lacks at the sink: the whole table');

@@ -23,11 +23,26 @@ const NAMED = 5;
 
 const INTEGERS = new Set(['int2', 'int4', 'int8']);
 
+/** What is left out of a comparison, and what ends it. */
+export interface CompareOptions {
+  /** Columns that the pipeline keeps back: the sink must not have them. */
+  readonly excluded?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
 /** Compares every row and every column of a table (`schema.table`), as text, in key order, streaming both ends. */
-export async function compareTable(client: pg.Client, sink: SinkEnd, table: string, signal?: AbortSignal): Promise<TableComparison> {
-  const { columns, key } = await describeSource(client, table);
+export async function compareTable(
+  client: pg.Client,
+  sink: SinkEnd,
+  table: string,
+  { excluded = [], signal }: CompareOptions = {},
+): Promise<TableComparison> {
+  const { columns: all, key } = await describeSource(client, table);
   if (key.length === 0) throw new Error(`${table} has no primary key to compare by`);
   const sinkTypes = await sink.describe(table);
+  const shown = excluded.filter((name) => sinkTypes.has(name));
+  if (shown.length > 0) throw new Error(`${table} shows at the sink what is to be kept back: ${shown.join(', ')}`);
+  const columns = all.filter(({ name }) => !excluded.includes(name));
   const absent = columns.filter((column) => !sinkTypes.has(column.name)).map((column) => column.name);
   if (absent.length > 0) throw new Error(`${table} lacks at the sink: ${sinkTypes.size === 0 ? 'the whole table' : absent.join(', ')}`);
   const pairs = columns.map((column) =>

@@ -43,7 +43,7 @@ async function compareIn(context: DemoContext, warehouse: Warehouse, table: stri
   const client = await connectSource(context.dsn);
   try {
     await using sink = await warehouse.open();
-    return await compareTable(client, sink, table, context.signal);
+    return await compareTable(client, sink, table, { signal: context.signal });
   } finally {
     await client.end();
   }

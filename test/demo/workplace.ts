@@ -45,12 +45,17 @@ export function writePipelinesFile(
     readonly replicationType?: string;
     readonly concurrency?: number;
     readonly maxRowsPerSecond?: number;
+    /** Columns that are kept back, by table. */
+    readonly excluded?: Readonly<Record<string, readonly string[]>>;
     /** Where it writes; the workplace's DuckDB file unless told otherwise. */
     readonly sink?: { readonly type: string; readonly properties: Readonly<Record<string, string>> };
   },
 ): void {
   const sink = pipeline.sink ?? { type: 'duckdb', properties: { path: workplace.duckdb } };
   const properties = Object.entries(sink.properties).map(([name, value]) => `      ${name}: ${JSON.stringify(value)}`);
+  const excluded = Object.entries(pipeline.excluded ?? {}).map(
+    ([table, names]) => `        ${table}: { exclude: [${names.join(', ')}] }\n`,
+  );
   const text = `connections:
   - name: ${pipeline.name}-postgres
     type: postgres
@@ -65,7 +70,7 @@ pipelines:
     source:
       connection: ${pipeline.name}-postgres
       tables: [${pipeline.tables.join(', ')}]
-    sink:
+${excluded.length === 0 ? '' : `      columns:\n${excluded.join('')}`}    sink:
       connection: ${pipeline.name}-${sink.type}
     snapshot:
       target_rows_per_partition: ${pipeline.targetRows}

@@ -19,7 +19,7 @@ const SEEDS = Array.from({ length: Number(process.env.FAULT_SEEDS ?? 0) }, (_, i
 /** Things that happen to a cluster, each of which it has to survive without a person. */
 const MISHAPS: readonly ((scenario: ClusterScenario, name: string, random: () => number) => Promise<string | undefined>)[] = [
   async (scenario, name) => {
-    await killAndStart(scenario, name);
+    await scenario.killAndStart(name);
     return 'killed';
   },
   async (scenario, name, random) => {
@@ -27,7 +27,7 @@ const MISHAPS: readonly ((scenario: ClusterScenario, name: string, random: () =>
     const failpoint = `${FAILPOINTS[Math.floor(random() * FAILPOINTS.length)]}:${1 + Math.floor(random() * 6)}`;
     await scenario.start(name, failpoint);
     await scenario.ended(name, 8000);
-    await killAndStart(scenario, name);
+    await scenario.killAndStart(name);
     return failpoint;
   },
   async (scenario, name, random) => {
@@ -53,11 +53,6 @@ const MISHAPS: readonly ((scenario: ClusterScenario, name: string, random: () =>
     return 'postgres restarted';
   },
 ];
-
-async function killAndStart(scenario: ClusterScenario, name: string): Promise<void> {
-  await scenario.fleet.kill(name);
-  await scenario.start(name);
-}
 
 async function expectEqual(scenario: ClusterScenario): Promise<void> {
   const facts = await scenario.drain();
@@ -95,10 +90,10 @@ test('every process of a cluster is killed, and stopped for longer than its leas
   scenario.write(1);
   await scenario.startAll();
   await scenario.until('copying', ({ tables }) => tables.some(({ partitions }) => partitions.some(({ phase }) => phase === 'reading')));
-  for (const name of ['worker 1', 'planner', 'writer 1', 'capture 1']) await killAndStart(scenario, name);
+  for (const name of ['worker 1', 'planner', 'writer 1', 'capture 1']) await scenario.killAndStart(name);
   await scenario.freeze('worker 2', FROZEN_MS);
   await scenario.live();
-  for (const name of Object.keys(PROCESSES)) await killAndStart(scenario, name);
+  for (const name of Object.keys(PROCESSES)) await scenario.killAndStart(name);
   for (const name of ['capture 1', 'capture 2', 'writer 1', 'planner']) await scenario.freeze(name, FROZEN_MS);
   await expectEqual(scenario);
 });

@@ -3,8 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Position, State } from '@nanosync/core';
 import { comparePositions, PipelineError, positionOf } from '@nanosync/core';
 import { openRedisState } from '@nanosync/state/redis';
-import { type PostgresServer, removeStack, type Stack, startStack } from '@nanosync/testkit';
-import { bigqueryWarehouse } from '../compare/bigquery-end.ts';
+import { freePort, type PostgresServer, removeStack, type Stack, startStack } from '@nanosync/testkit';
+import type pg from 'pg';
+import { type BigQueryTables, bigqueryWarehouse } from '../compare/bigquery-end.ts';
 import type { TableComparison } from '../compare/compare-table.ts';
 import { compareTable } from '../compare/compare-table.ts';
 import { connectSource } from '../compare/source-table.ts';
@@ -57,8 +58,8 @@ export class ClusterScenario implements AsyncDisposable {
     this.fleet = fleet;
   }
 
-  /** Starts the engines and stores the pipeline; no process runs yet. */
-  static async open(server: PostgresServer): Promise<ClusterScenario> {
+  /** Starts the engines; nothing is stored, and no process runs yet. */
+  static async empty(server: PostgresServer): Promise<ClusterScenario> {
     const database = await copyOfShop(server);
     const workplace = makeWorkplace('cluster');
     const stackFolder = join(workplace.directory, 'stack');
@@ -66,14 +67,38 @@ export class ClusterScenario implements AsyncDisposable {
     const { url, project } = engines.bigquery.address;
     const body = JSON.stringify({ datasetReference: { projectId: project, datasetId: PREFIX } });
     await fetch(`${url}/bigquery/v2/projects/${project}/datasets`, { method: 'POST', body });
-    const sink = { type: 'bigquery', properties: { project, dataset: PREFIX, endpoint: url } };
-    const pipeline = { name: PIPELINE, dsn: server.dsn(database), tables: TABLES, targetRows: TARGET_ROWS, concurrency: CONCURRENCY };
-    writePipelinesFile(workplace, { ...pipeline, sink });
-    const config = writeServerFile(join(workplace.directory, 'server.yaml'), engines, PREFIX);
+    const config = writeServerFile(join(workplace.directory, 'server.yaml'), engines, PREFIX, await freePort());
     const fleet = new Fleet({ directory: workplace.directory, config, format: 'human' });
-    await using state = await openRedisState({ url: engines.redis.address.url, keyPrefix: PREFIX });
-    await storePipelines(state, workplace.pipelinesFile);
     return new ClusterScenario({ server, database, workplace, stackFolder }, engines, fleet);
+  }
+
+  /** The same with the pipeline stored. */
+  static async open(server: PostgresServer): Promise<ClusterScenario> {
+    const scenario = await ClusterScenario.empty(server);
+    scenario.define({ tables: TABLES });
+    await storePipelines(await scenario.stored(), scenario.parts.workplace.pipelinesFile);
+    return scenario;
+  }
+
+  /** Writes the pipelines file. */
+  define(pipeline: Pick<Parameters<typeof writePipelinesFile>[1], 'tables' | 'replicationType' | 'excluded'>): void {
+    const { url, project } = this.engines.bigquery.address;
+    const sink = { type: 'bigquery', properties: { project, dataset: PREFIX, endpoint: url } };
+    const { server, database, workplace } = this.parts;
+    const all = { name: PIPELINE, dsn: server.dsn(database), targetRows: TARGET_ROWS, concurrency: CONCURRENCY, sink };
+    writePipelinesFile(workplace, { ...all, ...pipeline });
+  }
+
+  /** Runs a command as a user does, which asks the planner's API, and returns what it printed; throws it when the command does not end well. */
+  async command(...args: readonly string[]): Promise<string> {
+    const lines: string[] = [];
+    await this.fleet.toEnd(args, (line) => lines.push(line));
+    return lines.join('\n');
+  }
+
+  /** Applies the pipelines file as a user does. */
+  async apply(): Promise<string> {
+    return this.command('apply', '-f', this.parts.workplace.pipelinesFile);
   }
 
   /** Starts a process and waits until it serves; with a failpoint it will kill itself there. */
@@ -92,12 +117,18 @@ export class ClusterScenario implements AsyncDisposable {
     await Promise.race([this.fleet.running.find((one) => one.name === name)?.process.ended, pause(ms)]);
   }
 
-  async startAll(): Promise<void> {
-    await Promise.all(Object.keys(PROCESSES).map((name) => this.start(name)));
+  async startAll(names = Object.keys(PROCESSES)): Promise<void> {
+    await Promise.all(names.map((name) => this.start(name)));
   }
 
-  write(seed: number): void {
-    this.workload = startWorkload(this.parts.server.dsn(this.parts.database), seed, 1);
+  /** kill -9, and another one in its place. */
+  async killAndStart(name: string): Promise<void> {
+    await this.fleet.kill(name);
+    await this.start(name);
+  }
+
+  write(seed: number, pace?: number): void {
+    this.workload = startWorkload(this.parts.server.dsn(this.parts.database), seed, 1, pace);
   }
 
   /** Stops a process for so long, as a machine that swaps does. */
@@ -130,27 +161,58 @@ export class ClusterScenario implements AsyncDisposable {
   async drain(): Promise<Facts> {
     await this.workload?.stop();
     this.workload = undefined;
-    const client = await connect(this.parts.server.dsn(this.parts.database));
-    const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
-    const target = positionOf(lsnNumber(rows[0]?.lsn ?? '0/0'), 0n);
-    await client.query("SELECT pg_logical_emit_message(true, 'nanosync', $1)", [JSON.stringify({ kind: 'watermark', pipeline: PIPELINE })]);
-    await client.end();
-    return this.until('drained', (facts) => isLive(facts) && facts.tables.every(({ sink }) => reached(sink?.watermark ?? null, target)));
+    return this.caughtUp();
   }
 
-  /** Compares every row and column of all tables. */
-  async compare(): Promise<readonly TableComparison[]> {
+  /** Waits until the pipeline is live and its sink has all that was committed by now. */
+  async caughtUp(): Promise<Facts> {
+    const [row] = await this.sql<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
+    const target = positionOf(lsnNumber(row?.lsn ?? '0/0'), 0n);
+    await this.sql("SELECT pg_logical_emit_message(true, 'nanosync', $1)", [JSON.stringify({ kind: 'watermark', pipeline: PIPELINE })]);
+    return this.until('caught up', (facts) => isLive(facts) && facts.tables.every(({ sink }) => reached(sink?.watermark ?? null, target)));
+  }
+
+  /** Compares every row and column of these tables, but for those columns that are kept back. */
+  async compare(
+    tables: readonly string[] = TABLES,
+    excluded: Readonly<Record<string, readonly string[]>> = {},
+  ): Promise<readonly TableComparison[]> {
     const { server, database } = this.parts;
     const client = await connectSource(server.dsn(database));
-    const warehouse = bigqueryWarehouse({ ...this.engines.bigquery.address, dataset: PREFIX, nameOf: (table) => table.replace('.', '_') });
     try {
-      await using sink = await warehouse.open();
+      await using sink = await bigqueryWarehouse(this.dataset).open();
       const results: TableComparison[] = [];
-      for (const table of TABLES) results.push(await compareTable(client, sink, table));
+      for (const table of tables) results.push(await compareTable(client, sink, table, { excluded: excluded[table] ?? [] }));
       return results;
     } finally {
       await client.end();
     }
+  }
+
+  /** Where its tables are. */
+  get dataset(): BigQueryTables {
+    return { ...this.engines.bigquery.address, dataset: PREFIX, nameOf: (table) => table.replace('.', '_') };
+  }
+
+  /** Where the engines keep what they have. */
+  get folders(): { readonly kafka: string } {
+    return { kafka: join(this.parts.stackFolder, 'kafka', 'data') };
+  }
+
+  /** Asks the source. */
+  async sql<T extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<readonly T[]> {
+    const client = await connect(this.parts.server.dsn(this.parts.database));
+    try {
+      return (await client.query<T>(text, [...values])).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** The state store, as the processes see it. */
+  async stored(): Promise<State> {
+    this.state ??= await openRedisState({ url: this.engines.redis.address.url, keyPrefix: PREFIX });
+    return this.state;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,11 +228,10 @@ export class ClusterScenario implements AsyncDisposable {
     workplace.remove();
   }
 
-  /** While Redis is away nothing is known. */
-  private async look(): Promise<Facts | undefined> {
+  /** What is stored of the pipeline. While Redis is away nothing is known. */
+  async look(): Promise<Facts | undefined> {
     try {
-      this.state ??= await openRedisState({ url: this.engines.redis.address.url, keyPrefix: PREFIX });
-      return await readFacts(this.state, PIPELINE);
+      return await readFacts(await this.stored(), PIPELINE);
     } catch (error) {
       if (error instanceof PipelineError && error.kind === 'unavailable') return undefined;
       throw error;

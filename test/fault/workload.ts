@@ -12,7 +12,7 @@ export interface Workload {
   stop(): Promise<void>;
 }
 
-/** Transactions a second of one writer. */
+/** Transactions a second of one writer, unless told otherwise. */
 const PACE = 40;
 
 /** What an application answers by trying again: deadlocks, and a key that someone else has meanwhile. */
@@ -66,11 +66,11 @@ const MIX: readonly (readonly [number, (writer: Writer) => readonly Statement[]]
 const TOTAL = MIX.reduce((sum, [weight]) => sum + weight, 0);
 
 /** Starts connections that keep writing to every table, several statements a transaction, also across restarts of the server. */
-export function startWorkload(dsn: string, seed: number, connections = 2): Workload {
+export function startWorkload(dsn: string, seed: number, connections = 2, pace = PACE): Workload {
   const stopping = new AbortController();
   let committed = 0;
   const loops = Array.from({ length: connections }, (_, index) =>
-    write(dsn, seed * 10 + index, index, stopping.signal, () => {
+    write(dsn, { seed: seed * 10 + index, index, pace }, stopping.signal, () => {
       committed++;
     }),
   );
@@ -85,7 +85,12 @@ export function startWorkload(dsn: string, seed: number, connections = 2): Workl
   };
 }
 
-async function write(dsn: string, seed: number, index: number, signal: AbortSignal, done: () => void): Promise<void> {
+async function write(
+  dsn: string,
+  { seed, index, pace }: { readonly seed: number; readonly index: number; readonly pace: number },
+  signal: AbortSignal,
+  done: () => void,
+): Promise<void> {
   const writer: Writer = { random: randomOf(seed), spare: -1 - index, next: 1_000_000 * (index + 1) };
   let client: pg.Client | undefined;
   for (let due = performance.now(); !signal.aborted; ) {
@@ -97,7 +102,7 @@ async function write(dsn: string, seed: number, index: number, signal: AbortSign
       await client?.end().catch(() => undefined);
       client = undefined;
     }
-    due = Math.max(due + 1000 / PACE, performance.now());
+    due = Math.max(due + 1000 / pace, performance.now());
     await pause(Math.max(5, due - performance.now()), undefined, { signal }).catch(() => undefined);
   }
   await client?.end().catch(() => undefined);
