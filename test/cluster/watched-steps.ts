@@ -13,15 +13,8 @@ interface Seen {
 
 const LOOK_EVERY_MS = 1000;
 
-/** How long a step took, and what became of each table meanwhile. */
-export interface StepTaken {
-  readonly name: string;
-  readonly seconds: number;
-  readonly tables: Readonly<Record<string, { readonly applied: number; readonly mostLag: number }>>;
-}
-
-/** Takes a step in a pipeline's life, and looks meanwhile at what users see of each table. */
-export async function watched(scenario: ClusterScenario, name: string, step: () => Promise<unknown>): Promise<StepTaken> {
+/** Takes a step in a pipeline's life, looks meanwhile at what users see of each table, and prints it with how long the step took. */
+export async function watched(scenario: ClusterScenario, name: string, step: () => Promise<unknown>): Promise<void> {
   const begun = performance.now();
   const seen = new Map<string, Seen>();
   const ending = new AbortController();
@@ -39,13 +32,8 @@ export async function watched(scenario: ClusterScenario, name: string, step: () 
     await watching;
   }
   const seconds = Math.round((performance.now() - begun) / 100) / 10;
-  const tables = Object.fromEntries([...seen].map(([table, { applied, mostLag }]) => [table, { applied, mostLag }]));
-  console.log(
-    `${name}: ${seconds} s; ${Object.entries(tables)
-      .map(([table, one]) => `${table} +${one.applied}, lag up to ${one.mostLag} s`)
-      .join('; ')}`,
-  );
-  return { name, seconds, tables };
+  const tables = [...seen].map(([table, { applied, mostLag }]) => `${table} +${applied}, lag up to ${mostLag} s`);
+  console.log(`${name}: ${seconds} s; ${tables.join('; ')}`);
 }
 
 async function look(scenario: ClusterScenario, seen: Map<string, Seen>): Promise<void> {

@@ -18,7 +18,7 @@ import { type Facts, isLive, readFacts } from './facts.ts';
 import { CONCURRENCY, copyOfShop, dropShop, PIPELINE } from './scenario.ts';
 import { TABLES, TARGET_ROWS } from './shop.ts';
 import { storePipelines } from './stored.ts';
-import { startWorkload, type Workload } from './workload.ts';
+import { type Pace, startWorkload, type Workload } from './workload.ts';
 
 const ENGINES = ['kafka', 'registry', 'redis', 'bigquery'] as const;
 type Engines = Stack<(typeof ENGINES)[number]>;
@@ -127,7 +127,7 @@ export class ClusterScenario implements AsyncDisposable {
     await this.start(name);
   }
 
-  write(seed: number, pace?: number): void {
+  write(seed: number, pace?: Pace): void {
     this.workload = startWorkload(this.parts.server.dsn(this.parts.database), seed, 1, pace);
   }
 
@@ -207,6 +207,13 @@ export class ClusterScenario implements AsyncDisposable {
     } finally {
       await client.end();
     }
+  }
+
+  /** Begins a transaction that holds up every copy that is to begin, and nothing else; disposing ends it. */
+  async openTransaction(): Promise<AsyncDisposable> {
+    const client = await connect(this.parts.server.dsn(this.parts.database));
+    await client.query('BEGIN; SELECT pg_current_xact_id()');
+    return { [Symbol.asyncDispose]: () => client.end() };
   }
 
   /** The state store, as the processes see it. */

@@ -12,8 +12,15 @@ export interface Workload {
   stop(): Promise<void>;
 }
 
-/** Transactions a second of one writer, unless told otherwise. */
-const PACE = 40;
+/** How writers write. */
+export interface Pace {
+  /** Transactions a second of one writer. */
+  readonly perSecond?: number;
+  /** New keys begin so far above those of other writers before these. */
+  readonly keysFrom?: number;
+}
+
+const PER_SECOND = 40;
 
 /** What an application answers by trying again: deadlocks, and a key that someone else has meanwhile. */
 const REFUSED = new Set(['40001', '40P01', '23505']);
@@ -66,11 +73,11 @@ const MIX: readonly (readonly [number, (writer: Writer) => readonly Statement[]]
 const TOTAL = MIX.reduce((sum, [weight]) => sum + weight, 0);
 
 /** Starts connections that keep writing to every table, several statements a transaction, also across restarts of the server. */
-export function startWorkload(dsn: string, seed: number, connections = 2, pace = PACE): Workload {
+export function startWorkload(dsn: string, seed: number, connections = 2, pace: Pace = {}): Workload {
   const stopping = new AbortController();
   let committed = 0;
   const loops = Array.from({ length: connections }, (_, index) =>
-    write(dsn, { seed: seed * 10 + index, index, pace }, stopping.signal, () => {
+    write(dsn, { ...pace, seed: seed * 10 + index, index }, stopping.signal, () => {
       committed++;
     }),
   );
@@ -87,11 +94,11 @@ export function startWorkload(dsn: string, seed: number, connections = 2, pace =
 
 async function write(
   dsn: string,
-  { seed, index, pace }: { readonly seed: number; readonly index: number; readonly pace: number },
+  { seed, index, perSecond = PER_SECOND, keysFrom = 0 }: Pace & { readonly seed: number; readonly index: number },
   signal: AbortSignal,
   done: () => void,
 ): Promise<void> {
-  const writer: Writer = { random: randomOf(seed), spare: -1 - index, next: 1_000_000 * (index + 1) };
+  const writer: Writer = { random: randomOf(seed), spare: -1 - index, next: 1_000_000 * (index + 1) + keysFrom };
   let client: pg.Client | undefined;
   for (let due = performance.now(); !signal.aborted; ) {
     try {
@@ -102,7 +109,7 @@ async function write(
       await client?.end().catch(() => undefined);
       client = undefined;
     }
-    due = Math.max(due + 1000 / pace, performance.now());
+    due = Math.max(due + 1000 / perSecond, performance.now());
     await pause(Math.max(5, due - performance.now()), undefined, { signal }).catch(() => undefined);
   }
   await client?.end().catch(() => undefined);
