@@ -76,6 +76,9 @@ describe('the command line', () => {
     expect(cli.err.join('\n')).toContain('at parsePipelines');
     expect(await cli.run('validate', '-f', `${file}.gone`)).toBe(2);
     expect(cli.err).toEqual([`${file}.gone does not exist. Check the path.`]);
+    expect(await cli.run('validate', '-f', `${file}.gone`, '--json')).toBe(2);
+    const error = { code: 'config', message: `${file}.gone does not exist.`, cure: 'Check the path.' };
+    expect(cli.err.map((line) => JSON.parse(line))).toEqual([{ error }]);
   });
 });
 
@@ -86,6 +89,9 @@ describe('validate', () => {
     expect(await cli.run('validate', '-f', file)).toBe(0);
     expect(cli.out).toEqual(['orders-pipeline: prod (public.orders) -> warehouse: ok']);
     expect(cli.opened).toEqual([]);
+    expect(await cli.run('validate', '-f', file, '--json')).toBe(0);
+    const found = { name: 'orders-pipeline', source: 'prod', tables: ['public.orders'], sink: 'warehouse', query_into: null };
+    expect(cli.out.map((line) => JSON.parse(line))).toEqual([{ valid: true, pipelines: [found] }]);
     expect(await cli.run('validate', '-f', file, '--connect')).toBe(2);
     expect(cli.err).toEqual(['pipeline orders-pipeline, source prod: wal_level is replica. ALTER SYSTEM SET wal_level = logical']);
     expect(readdirSync(cli.root)).toEqual(['pipelines.yaml']);

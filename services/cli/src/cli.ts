@@ -31,7 +31,7 @@ export async function runCli(context: CliContext, args: readonly string[]): Prom
     return exitStatus;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_REFUSED;
-    reportError(context, error, program.opts<CommonOptions>().debug === true);
+    reportError(context, error, { debug: program.opts<CommonOptions>().debug === true, json: args.includes('--json') });
     return exitStatusOf(error);
   }
 }
@@ -69,6 +69,7 @@ function buildProgram(context: CliContext, run: Runner): Command {
 function addFileCommands(context: CliContext, program: Command, common: (command: Command) => CommonOptions, run: Runner): void {
   const check = withFile(program.command('validate').description('Check a pipelines file; changes nothing.'), true)
     .option('--connect', 'also check each source and sink')
+    .option('--json', 'one JSON object on one line')
     .action(() => run(() => validate(context, check.opts().file, common(check))));
   example(check, 'nanosync validate -f pipelines.yaml --connect');
 
@@ -214,6 +215,7 @@ function addClusterCommands(context: CliContext, program: Command, common: (comm
     .description('Say whether a serving process is well (exit status 1 when not), and whether the engines of a server file answer (2).')
     .addOption(serverFile())
     .addOption(healthOption())
+    .option('--json', 'one JSON object on one line')
     .action(() => run(() => health(context, common(well))));
   example(well, 'nanosync health --health-file /tmp/nanosync-health');
 }

@@ -102,6 +102,8 @@ describe('a cluster', () => {
     Object.assign(options, { engines: {} });
     expect(await cli.run('health', '--config', config)).toBe(0);
     expect(cli.out).toEqual(['state store, bus and schema registry answer']);
+    expect(await cli.run('health', '--config', config, '--json')).toBe(0);
+    expect(cli.out.map((line) => JSON.parse(line))).toEqual([{ services: null, engines: true, trouble: null }]);
   });
 
   it('refuses what cannot be meant', async () => {

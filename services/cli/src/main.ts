@@ -51,7 +51,7 @@ async function ask(question: string): Promise<boolean> {
 /** An error that nobody caught ends the process: going on would mean not knowing what was done. */
 function guardProcess(context: CliContext, debug: boolean): void {
   const die = (error: unknown) => {
-    reportError(context, error, debug);
+    reportError(context, error, { debug });
     process.exit(EXIT_FAILED);
   };
   process.on('uncaughtException', die);

@@ -1,15 +1,26 @@
-import { ApiFault } from '@nanosync/api';
+import { ApiFault, errorBody } from '@nanosync/api';
 import { describeError, isKind, PipelineError } from '@nanosync/core';
 import type { CliContext } from './context.ts';
 import { EXIT_FAILED, EXIT_REFUSED } from './context.ts';
 
-/** Prints an error as a user should read it: sentences without a stack trace, unless they asked for one; never a secret. */
-export function reportError(context: CliContext, error: unknown, debug: boolean): void {
+/**
+ * Prints an error as a user should read it: sentences without a stack trace, unless they asked for one; never a secret. `json`: as one object with the
+ * code and the cure, for a program.
+ */
+export function reportError(
+  context: CliContext,
+  error: unknown,
+  { debug, json = false }: { readonly debug: boolean; readonly json?: boolean },
+): void {
   const { redact } = context.redactor;
-  context.err(redact(isExpected(error) ? describeError(error) : internal(error, debug)));
+  if (json)
+    context.err(redact(JSON.stringify({ error: isExpected(error) ? errorBody(error) : { ...DEFECT, message: internal(error, debug) } })));
+  else context.err(redact(isExpected(error) ? describeError(error) : internal(error, debug)));
   if (!debug) return;
   for (let cause = error; cause instanceof Error; cause = cause.cause) context.err(redact(traceOf(cause)));
 }
+
+const DEFECT = { code: 'defect', cure: null };
 
 /** Whose words are known to hold no cell: ours, and those of the runtime. A driver's may repeat values; of those their name, code and place are shown. */
 function traceOf(error: Error): string {

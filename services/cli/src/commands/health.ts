@@ -18,14 +18,21 @@ export async function health(context: CliContext, options: CommonOptions): Promi
       hint: 'Name the file that a serving nanosync writes with --health-file, a server file with --config, or both.',
     });
   const trouble = file === undefined ? undefined : unhealthy(file, context.clock.nowMs());
-  if (trouble !== undefined) context.err(context.redactor.redact(trouble));
-  else if (file !== undefined) context.out('the services of this process run');
-  const answers = options.config === undefined || (await enginesAnswer(context, options));
-  return trouble === undefined && answers ? EXIT_OK : EXIT_FAILED;
+  const said = trouble === undefined ? undefined : context.redactor.redact(trouble);
+  if (options.json !== true) {
+    if (said !== undefined) context.err(said);
+    else if (file !== undefined) context.out('the services of this process run');
+  }
+  if (options.config !== undefined) await requireEngines(context, options);
+  const engines = options.config === undefined ? null : true;
+  if (options.json === true)
+    context.out(JSON.stringify({ services: file === undefined ? null : said === undefined, engines, trouble: said ?? null }));
+  else if (engines !== null) context.out('state store, bus and schema registry answer');
+  return trouble === undefined ? EXIT_OK : EXIT_FAILED;
 }
 
 /** One real call to each. What is not as it must be is thrown: wrong passwords are not a matter of health. */
-async function enginesAnswer(context: CliContext, options: CommonOptions): Promise<boolean> {
+async function requireEngines(context: CliContext, options: CommonOptions): Promise<void> {
   const place = await placeOf(context, options);
   if (place.kind === 'embedded')
     throw new PipelineError('config', `${options.config} names no engines: bus and state are embedded.`, { hint: 'Leave --config out.' });
@@ -34,6 +41,4 @@ async function enginesAnswer(context: CliContext, options: CommonOptions): Promi
   const { bus } = await answering(context.adapters.openBus(place, commandLog(context, options)));
   await using _ = bus;
   await bus.topic(topicsAt(place).tasks);
-  context.out('state store, bus and schema registry answer');
-  return true;
 }

@@ -71,7 +71,7 @@ export async function serveUntilStopped(context: CliContext, serving: Serving): 
   if ((await storedPipelines(state)).length === 0) log.info('no pipelines yet', { next: 'nanosync apply -f pipelines.yaml' });
   const { failure, late } = await serve(services, ctx, health);
   if (failure !== undefined) {
-    reportError(context, failure, options.debug === true);
+    reportError(context, failure, { debug: options.debug === true });
     return EXIT_FAILED;
   }
   for (const service of late) log.warn('service did not end in time', { service });

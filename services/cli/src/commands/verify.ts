@@ -34,7 +34,7 @@ export async function verify(context: CliContext, name: string, options: VerifyO
       say(context, options, text, line);
     }
   } catch (error) {
-    reportError(context, error, options.debug === true);
+    reportError(context, error, { debug: options.debug === true, json: options.json === true });
     return EXIT_REFUSED;
   }
   if (outcome === undefined && !signal.aborted) context.err('The server ended before the comparison did.');
