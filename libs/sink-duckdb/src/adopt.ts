@@ -53,7 +53,12 @@ export async function adoptionProblems(session: Session, pipeline: string, schem
     const problem = (await nameProblem(session, pipeline, schema.table, known)) ?? (known ? await oursProblem(session, schema) : undefined);
     return problem === undefined ? [] : [problem];
   }
-  return [...(await columnProblems(session, schema)), ...(await indexProblems(session, schema.table))];
+  const { table } = schema;
+  return [
+    ...(await columnProblems(session, schema)),
+    ...(await indexProblems(session, table)),
+    ...(await referenceProblems(session, table)),
+  ];
 }
 
 /** What we made and users see, be it of a copy or left of a pipeline that was deleted, is begun with where it has the source's columns of now. */
@@ -109,6 +114,21 @@ async function indexProblems(session: Session, table: TableId): Promise<readonly
   return rows.map((row) => ({
     what: `${table} in DuckDB has index ${row.index_name}, and DuckDB renames no table that has one.`,
     cure: `Run: DROP INDEX ${name(splitTableId(table).schema)}.${name(String(row.index_name))};`,
+  }));
+}
+
+/** Foreign keys stay within a schema; one of a table on itself goes with it. */
+async function referenceProblems(session: Session, table: TableId): Promise<readonly Problem[]> {
+  const { schema, name: bare } = splitTableId(table);
+  const rows = await query(
+    session.connection,
+    `SELECT DISTINCT table_name FROM duckdb_constraints() WHERE constraint_type = 'FOREIGN KEY' AND database_name = ${text(session.catalog)}
+       AND lower(schema_name) = lower(${text(schema)}) AND lower(referenced_table) = lower(${text(bare)}) AND lower(table_name) != lower(${text(bare)})
+     ORDER BY table_name`,
+  );
+  return rows.map((row) => ({
+    what: `${table} in DuckDB is what a foreign key of ${schema}.${row.table_name} refers to, and DuckDB renames no such table.`,
+    cure: `Make ${schema}.${row.table_name} again without it: DuckDB drops no foreign key.`,
   }));
 }
 
