@@ -297,6 +297,21 @@ test('a switch that comes late does not put an older generation back', async () 
   expect(await failed(other.switchTo(E1))).toMatchObject({ kind: 'conflict' });
 });
 
+test('a deletion that dies before the view is dropped leaves it in nobody’s way, and drops it when it is repeated', async () => {
+  await setUp();
+  plan({ json: 'DROP VIEW' }, { do: 'answer', error: 'accessDenied' });
+  expect(await failed(sink.release('shop', null, { dropTables: true }))).toMatchObject({ kind: 'prerequisite' });
+  const { project, dataset } = warehouse.options;
+  const view = () =>
+    warehouse.query(`SELECT table_name FROM \`${project}.${dataset}\`.INFORMATION_SCHEMA.VIEWS WHERE table_name = 'public_orders'`);
+  expect(await sink.check('other', [ORDERS.table], [ORDERS])).toEqual([]);
+  expect(await view()).toHaveLength(1);
+  await sink.release('shop', null, { dropTables: true });
+  expect(await view()).toHaveLength(0);
+  await warehouse.run(`CREATE VIEW ${warehouse.table('public_orders')} AS SELECT 1 AS x`);
+  expect((await sink.check('other', [ORDERS.table], [ORDERS]))[0]?.what).toContain('is a view that nanosync did not make');
+});
+
 test('check finds what is wrong and touches nothing', async () => {
   expect(await sink.check('shop', [ORDERS.table], [ORDERS])).toEqual([]);
   const tables = await warehouse.api.call<{ readonly tables?: readonly unknown[] }>({

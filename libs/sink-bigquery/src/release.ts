@@ -5,7 +5,7 @@ import { dropStaging, markGone, sweep } from './generations.ts';
 import { GoogleError } from './google-error.ts';
 import { loaderName, progressName } from './names.ts';
 import { text } from './sql.ts';
-import { currentEpoch, freeName, nameOwner } from './views.ts';
+import { currentEpoch, dropRemnant, freeName, nameOwner } from './views.ts';
 import type { Warehouse } from './warehouse.ts';
 
 /**
@@ -24,7 +24,10 @@ export async function release(
   );
   for (const { tbl, epoch } of rows)
     await releaseEpoch(warehouse, { pipeline, table: String(tbl) as TableId, epoch: String(epoch) }, dropTables);
-  for (const tbl of new Set(rows.map((row) => String(row.tbl) as TableId))) await sweep(warehouse, tbl);
+  for (const tbl of new Set(rows.map((row) => String(row.tbl) as TableId))) {
+    if (dropTables) await dropRemnant(warehouse, tbl);
+    await sweep(warehouse, tbl);
+  }
   if (table === null) await warehouse.drop(loaderName(pipeline));
 }
 

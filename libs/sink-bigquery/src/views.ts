@@ -4,6 +4,7 @@ import type { ProgressRow } from './epochs.ts';
 import { epochState, insertEvent, notThere, of, readProgress, whereEpoch } from './epochs.ts';
 import { GoogleError, raisedBy } from './google-error.ts';
 import { hash, physicalName, progressName, viewName } from './names.ts';
+import { isRemnant } from './remnant.ts';
 import { isViewOfAside } from './set-aside.ts';
 import { column, demand, META, moveRow, text, transaction } from './sql.ts';
 import type { Warehouse } from './warehouse.ts';
@@ -184,6 +185,7 @@ async function problemOf(warehouse: Warehouse, rows: readonly NameRow[], wish: N
   if (known === undefined || (ours && known.type === 'VIEW')) return undefined;
   if (foreign === 'any' && known.type === 'TABLE') return undefined;
   if (foreign !== 'refused' && known.type === 'VIEW' && prepared && (await isViewOfAside(warehouse, table))) return undefined;
+  if (known.type === 'VIEW' && rows.some((row) => row.name === name) && (await isRemnant(warehouse, table))) return undefined;
   const kind = known.type === 'VIEW' ? 'view' : 'table';
   return {
     what: `${dataset}.${name}, the name of ${table} in BigQuery, is a ${kind} that nanosync did not make.`,
@@ -202,7 +204,7 @@ async function isShown(warehouse: Warehouse, id: GenerationId): Promise<boolean>
 
 /**
  * Takes the name from a generation that has it, which is gone from the same moment, and then the view. One that was put back meanwhile by who was
- * stopped long ago shows a table that is dropped then, and stays in nobody's way.
+ * stopped long ago shows a table that is dropped then, and stays in nobody's way: see {@link isRemnant}.
  */
 export async function freeName(warehouse: Warehouse, id: GenerationId): Promise<void> {
   const jobs = await warehouse.jobs();
@@ -217,9 +219,14 @@ export async function freeName(warehouse: Warehouse, id: GenerationId): Promise<
       ]),
     ),
   );
-  const name = viewName(id.table);
-  if ((await warehouse.viewDefinition(name))?.includes(physicalName(id)) === true)
-    await jobs.change('hide', `DROP VIEW IF EXISTS ${warehouse.table(name)}`);
+  await dropRemnant(warehouse, id.table);
+}
+
+/** Drops the view of a name that no generation has, where it shows one that is gone: who freed the name died before, or somebody put it back. */
+export async function dropRemnant(warehouse: Warehouse, table: TableId): Promise<void> {
+  if ((await nameOwner(warehouse, table)) !== undefined || !(await isRemnant(warehouse, table))) return;
+  const jobs = await warehouse.jobs();
+  await jobs.change('hide', `DROP VIEW IF EXISTS ${warehouse.table(viewName(table))}`);
 }
 
 async function nameRow(warehouse: Warehouse, table: TableId): Promise<NameRow | undefined> {
