@@ -7,7 +7,7 @@ import { Jobs } from './jobs.ts';
 import { META, text } from './sql.ts';
 
 /**
- * The version of the tables that are ours and of what stands in them; a dataset with a newer one is refused, an older one upgraded. The events `merged` and
+ * The version of the tables that are ours and of what stands in them; a dataset with a newer one is refused, an older one upgraded. The events `merged`, `aside` and
  * `kept` came with 2: who does not know them would show or drop other rows.
  */
 const META_VERSION = 2;
