@@ -1,6 +1,7 @@
 import type { PostgresServer } from '@nanosync/testkit';
 import { startPostgres } from '@nanosync/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { nanosync } from './command.ts';
 import { QueryScenario, WHOLE } from './query-scenario.ts';
 
 let server: PostgresServer;
@@ -57,4 +58,21 @@ test('killed anywhere in a run while money moves: no half result is ever seen, a
   await scenario.process.kill();
   await expectWhole(scenario);
   await expectRight(scenario);
+  await expectGatheredAgain(scenario);
 }, 300_000);
+
+/** What a query with a key has gathered outlives it: deleted and applied again it goes on with rows that no result has any more. */
+async function expectGatheredAgain(scenario: QueryScenario): Promise<void> {
+  const gathered = 'SELECT count(*)::INT, sum(touched)::VARCHAR FROM reporting.recent';
+  const before = await scenario.sink(gathered);
+  scenario.start();
+  await scenario.fresh();
+  expect(nanosync(scenario, 'pipeline', 'delete', 'recent', '--yes')).toMatchObject({ status: 0 });
+  await scenario.waitFor('its end', async () => (await scenario.runs('recent')) === undefined);
+  await scenario.admin.query('UPDATE accounts SET touched = 0');
+  await scenario.process.kill();
+  scenario.start();
+  await scenario.fresh();
+  await scenario.process.kill();
+  expect(await scenario.sink(gathered)).toEqual(before);
+}
