@@ -43,6 +43,8 @@ export type Fault = {
   | { readonly kind: 'pipeline paused' | 'sink paused'; readonly forMs: number }
   /** Another type is written into the file; where `apply` refuses it, the old one is put back. Only in the seeds of switches. */
   | { readonly kind: 'type switched'; readonly to: 'cdc_backfill' | 'cdc' | 'snapshot' }
+  /** Somebody has a query run before its time. Only in the seeds of queries. */
+  | { readonly kind: 'query run asked' }
   /** The large column of a table is kept back from now on, or no more. Only in the seeds of columns. */
   | { readonly kind: 'columns edited'; readonly table: number }
   /** Nothing breaks, but there is work long after the snapshot, when topics are trimmed. */

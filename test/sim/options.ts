@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import type { Fault } from './faults.ts';
 import { FAULT_NAMES } from './faults.ts';
 import type { Plan } from './plan.ts';
-import { columnsPlanOf, copyPlanOf, followPlanOf, planOf, switchPlanOf } from './plan.ts';
+import { columnsPlanOf, copyPlanOf, followPlanOf, planOf, queryPlanOf, switchPlanOf } from './plan.ts';
 
 /** From so many seeds on everything must have occurred; as many are run when nothing is said. */
 export const WHOLE_RUN = 300;
@@ -60,6 +60,7 @@ const PLANS: Readonly<Record<string, (seed: number) => Plan>> = {
   snapshot: copyPlanOf,
   switched: switchPlanOf,
   columns: columnsPlanOf,
+  query: queryPlanOf,
 };
 
 function plannerOf(type = 'cdc_backfill'): (seed: number) => Plan {
@@ -103,7 +104,7 @@ function requireFault({ kind, atMs }: Fault): void {
     kind !== 'crash' &&
     kind !== 'view lost' &&
     kind !== 'type switched' &&
-    kind !== 'columns edited' &&
+    kind !== 'columns edited' && kind !== 'query run asked' &&
     !FAULT_NAMES.some((name) => name === kind || name.endsWith(` ${kind}`))
   )
     throw new Error(`--plan: there is no fault ${JSON.stringify(kind)}; see faults.ts.`);

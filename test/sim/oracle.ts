@@ -4,6 +4,7 @@ import type { MemoryBusStore, MemoryWarehouse } from '@nanosync/testkit';
 import { BusOracle } from './bus-oracle.ts';
 import { slotsOf } from './model/anchor.ts';
 import type { ModelDatabase } from './model/database.ts';
+import { resultText } from './model/queries.ts';
 import type { Occurrences } from './occurrences.ts';
 import { RestOracle } from './rest-oracle.ts';
 import { SinkOracle } from './sink-oracle.ts';
@@ -26,6 +27,8 @@ export interface OracleParts {
   /** Nothing is slow to hear of what is wanted: what must rest is looked at. */
   readonly isPrompt: boolean;
   readonly violated: (what: string) => void;
+  /** Users see results of a query that take the place of all rows. */
+  readonly areResults: boolean;
   /** Rows that were at the sink before. */
   readonly atSink: readonly Row[];
 }
@@ -80,6 +83,7 @@ export class Oracle {
         if (this.state.olderOf(table) === epoch) occurrences.count('transition', FED_BESIDE);
       },
       wrote: (what) => this.rest.wrote(what),
+      isResult: parts.areResults ? (rows) => db.results.has(resultText(rows)) : undefined,
       violated,
     });
     db.onConfirm = (lsn, slot) => this.bus.confirmed(lsn, slot);

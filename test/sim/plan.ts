@@ -37,7 +37,9 @@ export interface TransactionPlan {
 /** Everything that one seed decides beforehand. A plan can be cut down and run again. */
 export interface Plan {
   readonly seed: number;
-  readonly replicationType: 'cdc_backfill' | 'cdc' | 'snapshot';
+  readonly replicationType: 'cdc_backfill' | 'cdc' | 'snapshot' | 'query';
+  /** Of a query: its rows are written by key, and not in place of all. */
+  readonly isMerged?: boolean;
   readonly transactions: readonly TransactionPlan[];
   readonly faults: readonly Fault[];
   /** Rows of each table at the start. */
@@ -124,6 +126,23 @@ export function columnsPlanOf(seed: number): Plan {
   const isCopied = faults.some(({ kind }) => kind === 'type switched');
   const possible = faults.filter(({ onPhase }) => !isCopied || onPhase !== 'streaming');
   return { ...plan, faults: possible.sort((a, b) => a.atMs - b.atMs) };
+}
+
+/** Faults of what a query has not: tables that come and go, a slot, phases that it is never in. */
+const NO_QUERY_HAS: readonly Fault['kind'][] = ['slot lost', 'table added', 'table taken out'];
+
+/** The plan of a seed for a query that runs every second or two over one table. */
+export function queryPlanOf(seed: number): Plan {
+  const plan = planOf(seed);
+  const random = randomOf(seed, 'query');
+  const isMerged = random.chance(0.5);
+  const call = random.pick(isMerged ? ['sink.merge', 'sink.keyFaults'] : ['sink.build', 'sink.switchTo']);
+  const atMs = random.int(20, 6000);
+  const late: readonly Fault[] = random.chance(0.4) ? [{ kind: 'zombie statement', atMs, call, byMs: random.int(500, 8000) }] : [];
+  const asked: readonly Fault[] = random.chance(0.5) ? [{ kind: 'query run asked', atMs: random.int(20, 8000) }] : [];
+  const possible = plan.faults.filter(({ kind, onPhase }) => onPhase === undefined && !NO_QUERY_HAS.includes(kind));
+  const faults = [...possible, ...late, ...asked].sort((a, b) => a.atMs - b.atMs);
+  return { ...plan, replicationType: 'query', isMerged, faults };
 }
 
 /** The plan of a seed. */

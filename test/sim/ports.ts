@@ -1,4 +1,4 @@
-import type { Bus, GroupMember, PartitionReader, Producer, Registry, Sink, Source, State } from '@nanosync/core';
+import type { Bus, GroupMember, PartitionReader, Producer, QuerySource, Registry, Sink, Source, State } from '@nanosync/core';
 import { PipelineError } from '@nanosync/core';
 import { bytesOfChanges, bytesOfMessages } from './held.ts';
 import type { Process } from './process.ts';
@@ -149,7 +149,15 @@ export function sourceOf(process: Process, source: Source): Source {
   return Object.assign(wrapped, {
     readRange: (...args: Parameters<Source['readRange']>) => rangeOf(process, source.readRange(...args)),
     distance: () => 0,
+    queries: source.queries && queriesOf(process, source.queries),
   });
+}
+
+function queriesOf(process: Process, queries: QuerySource): QuerySource {
+  return {
+    ...gated(process, 'source.queries', queries, ['describe']),
+    read: (...args) => rangeOf(process, queries.read(...args)),
+  };
 }
 
 async function* rangeOf<T>(process: Process, range: AsyncIterable<T>): AsyncIterable<T> {
@@ -182,6 +190,9 @@ export function sinkOf(process: Process, sink: Sink): Sink {
     'apply',
     'switchTo',
     'release',
+    'keyFaults',
+    'left',
+    'merge',
   ]);
   const apply: Sink['apply'] = (request) => {
     process.held.require(bytesOfChanges(request.changes));

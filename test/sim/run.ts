@@ -1,4 +1,4 @@
-import type { CaptureRecord, PipelineRecord, Row, SinkReport, TableId, TableRecord, TroubleRecord } from '@nanosync/core';
+import type { CaptureRecord, PipelineRecord, QueryRecord, Row, SinkReport, TableId, TableRecord, TroubleRecord } from '@nanosync/core';
 import {
   comparePositions,
   followsChanges,
@@ -12,6 +12,7 @@ import {
 import { adoptedRows, rowsAtSink } from './adopted.ts';
 import type { Fault } from './faults.ts';
 import { MAY_FAIL, MAY_FAIL_AFTER_DELETION, MAY_FAIL_AFTER_RESNAPSHOT } from './faults.ts';
+import { resultText } from './model/queries.ts';
 import { Occurrences } from './occurrences.ts';
 import type { Plan } from './plan.ts';
 import { TABLES } from './plan.ts';
@@ -178,6 +179,7 @@ class Run {
 
   private async isRight(pipeline: PipelineRecord): Promise<boolean> {
     if (pipeline.request !== null || pipeline.intent.copyAnew.length > 0 || leavingTables(pipeline).length > 0) return false;
+    if (pipeline.definition.query !== undefined) return pipeline.phase === 'scheduled' && (await this.isQueried());
     if (!followsChanges(pipeline.definition)) return pipeline.phase === 'completed' && (await this.isCopied(pipeline));
     if (pipeline.phase !== 'streaming') return false;
     const tables = await listRecords<{ v: 1; phase: string }>(this.world.state(), stateKeys.tables(PIPELINE));
@@ -198,6 +200,18 @@ class Run {
     const others = ['warehouse lost', 'table taken out', 'type switched'];
     const isOther = this.world.hasRenamed || this.wasDeleted || this.striker.struck.some(({ kind }) => others.includes(kind));
     return adoptedRows(db, table, l0, (isOther && this.world.beganWith(record.epoch)) || rowsAtSink());
+  }
+
+  /** The last run went well, and the table has what the source has. Rows that were deleted since stay where they are written by key. */
+  private async isQueried(): Promise<boolean> {
+    const runs = (await readRecord<QueryRecord>(this.world.state(), stateKeys.query(PIPELINE)))?.value;
+    if (runs?.last?.failure !== null) return false;
+    const table = tableId(0);
+    const rows = this.world.db.rowsOf(table);
+    if (this.world.plan.isMerged !== true) return this.differences(table, rows).length === 0;
+    const known = new Set(rows.map(([id]) => String(id)));
+    const seen = this.world.read(table)?.filter(([id]) => known.has(String(id))) ?? [];
+    return resultText(seen) === resultText(rows);
   }
 
   /** Each table is at the sink what the source was at the one moment that all of its ranges were read of. */

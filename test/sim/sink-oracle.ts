@@ -14,6 +14,8 @@ export interface SinkOracleParts {
   readonly violated: (what: string) => void;
   /** Told when what users see gets changes although the table has a newer epoch, which is copied beside it. */
   readonly fedBeside: (generation: GenerationId) => void;
+  /** Of a query whose result takes the place of all rows: whether a run had this one. */
+  readonly isResult?: ((rows: readonly Row[]) => boolean) | undefined;
   /** Told of each step that writes. */
   readonly wrote: (what: string) => void;
 }
@@ -82,6 +84,12 @@ export class SinkOracle {
         await look(request.generation);
         return adopted;
       },
+      merge: async (request) => {
+        wrote('merge');
+        const merged = await sink.merge(request);
+        await look(request.generation);
+        return merged;
+      },
       apply: async (request) => {
         wrote('apply');
         const applied = await sink.apply(request);
@@ -98,6 +106,13 @@ export class SinkOracle {
     };
   }
 
+  /** Users see a result that was read, whole, or nothing. */
+  private lookAtResult(table: TableId): void {
+    const rows = this.parts.read(table);
+    if (rows !== undefined && this.parts.isResult !== undefined && !this.parts.isResult(rows))
+      this.parts.violated(`${table} shows a result that no run had`);
+  }
+
   private async look(sink: Sink, id: GenerationId): Promise<void> {
     const status = await sink.generation(id);
     if (status === undefined) return;
@@ -110,6 +125,7 @@ export class SinkOracle {
       this.built.set(place, next);
     }
     if (!status.current) return;
+    this.lookAtResult(id.table);
     const l1 = this.parts.l1Of(id.epoch);
     if (l1 !== undefined && status.progress.every(({ last }) => comparePositions(last, l1) >= 0)) this.live.add(id.table);
     const rows = this.parts.read(id.table) ?? [];

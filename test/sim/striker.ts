@@ -5,7 +5,7 @@ import type { Fault } from './faults.ts';
 import { nameOf } from './faults.ts';
 import type { Occurrences } from './occurrences.ts';
 import { TABLES, TAKEN_OUT } from './plan.ts';
-import { COPY_POINTS, FOLLOW_POINTS, POINTS, QUARANTINE_POINTS } from './points.ts';
+import { COPY_POINTS, FOLLOW_POINTS, POINTS, QUARANTINE_POINTS, QUERY_POINTS } from './points.ts';
 import type { CallFate, Process, ServiceName } from './process.ts';
 import { tableId } from './workload.ts';
 import type { World } from './world.ts';
@@ -34,6 +34,7 @@ export class Striker {
     ...QUARANTINE_POINTS,
     ...COPY_POINTS,
     ...FOLLOW_POINTS,
+    ...QUERY_POINTS,
   ]);
   private pending = 0;
 
@@ -177,6 +178,9 @@ export class Striker {
         this.happened(fault);
         world.type = fault.to;
         return this.apply();
+      case 'query run asked':
+        this.happened(fault);
+        return this.ask({ kind: 'run' });
       case 'columns edited':
         this.happened(fault);
         if (!world.keptBack.delete(tableId(fault.table))) world.keptBack.add(tableId(fault.table));

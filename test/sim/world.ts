@@ -1,5 +1,5 @@
 import { EDITS } from '@nanosync/api';
-import type { Log, PipelineCommand, PipelineRecord, Row, SinkPace, TableId } from '@nanosync/core';
+import type { Log, PipelineCommand, PipelineRecord, QueryDefinition, Row, SinkPace, TableId } from '@nanosync/core';
 import {
   afterCommand,
   isKind,
@@ -62,6 +62,7 @@ export class World {
     this.isTraced = isTraced;
     this.plan = plan;
     this.type = plan.replicationType;
+    if (plan.replicationType === 'query') this.file = [];
     this.random = randomOf(plan.seed, 'schedule');
     this.clock = new SimClock(randomOf(plan.seed, 'ties'));
     const { clock } = this;
@@ -85,6 +86,7 @@ export class World {
       leftInState: () => [...this.history.store.entries.keys()],
       isPrompt: plan.faults.every(({ kind }) => !SLUGGISH.includes(kind)),
       violated,
+      areResults: plan.replicationType === 'query' && plan.isMerged !== true,
       atSink: plan.replicationType === 'cdc' ? rowsAtSink() : [],
     });
     if (plan.replicationType === 'cdc') for (const schema of schemas()) this.warehouse.fill(schema, rowsAtSink());
@@ -127,6 +129,7 @@ export class World {
       replicationType: this.type,
       source: { connection, tables: tables.map(tableId), ...this.columns() },
       sink: { connection },
+      ...(this.type === 'query' ? { query: queryOf(this.plan) } : {}),
       snapshot: { concurrency, targetRowsPerPartition: targetRows, maxRowsPerSecond: null },
     };
     const key = stateKeys.pipeline(PIPELINE);
@@ -225,7 +228,9 @@ export class World {
   loseWarehouse(): void {
     this.warehouse = memoryWarehouse();
     this.oracle.warehouseLost();
-    for (const process of [...this.supervisor.processes]) if (process.service === 'writer') this.supervisor.died(process);
+    // Those that have it open: the planner of a query asks it how each run went.
+    const open = this.plan.replicationType === 'query' ? ['writer', 'planner'] : ['writer'];
+    for (const process of [...this.supervisor.processes]) if (open.includes(process.service)) this.supervisor.died(process);
   }
 
   /** Somebody renames the tables that were at the sink before, as a refused copy asks for. */
@@ -287,4 +292,10 @@ function edited(part: 'replication_type' | 'source.columns', stored: PipelineRec
     record = outcome.becomes?.(record) ?? record;
   }
   return record;
+}
+
+/** All rows of the first table, into a table of its name. */
+function queryOf({ isMerged }: Plan): QueryDefinition {
+  const table = tableId(0);
+  return { statement: table, table, key: isMerged === true ? ['id'] : [], schedule: { everyMs: 2000 }, timeoutMs: null };
 }

@@ -58,6 +58,8 @@ export class ModelDatabase implements TransactionHost {
   /** Ends all connections of one process, for each process that is connected. */
   readonly sessions = new Set<() => void>();
   readonly views = new ModelViews();
+  /** What statements of queries found, ever. */
+  readonly results = new Set<string>();
   readonly wakeUps = new WakeUps();
   readonly random: () => number;
   readonly largeChars: number;

@@ -20,6 +20,8 @@ export interface ReadParts extends RangeOptions {
   readonly clock: Clock;
   /** Aborted when the process's connections are cut. */
   readonly connection: AbortSignal;
+  /** Hears of the rows before they are read. */
+  readonly seen?: (rows: readonly Row[]) => void;
 }
 
 /** Reads a range: the table's lock first, then the comparison, then one snapshot, and the lock to the end. */
@@ -48,6 +50,7 @@ export async function* readModelRange(
     reader.snapshot ??= db.snapshot();
     const [from = '0', to = ''] = range === WHOLE ? [] : range.split(':');
     const rows = table.visible(reader.snapshot, Number(from), to === '' ? Number.POSITIVE_INFINITY : Number(to));
+    parts.seen?.(rows);
     for (let at = 0; at < rows.length; at += BLOCK_ROWS) {
       await clock.sleep(BLOCK_MS, signal);
       check(parts);

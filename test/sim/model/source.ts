@@ -5,6 +5,7 @@ import { openModelChanges } from './change-stream.ts';
 import type { ModelDatabase } from './database.ts';
 import { extendModelPublication } from './extension.ts';
 import { sentSchema } from './kept-back.ts';
+import { modelQueries } from './queries.ts';
 import { readModelRange, WHOLE } from './read-range.ts';
 import { readModelRows } from './rows-by-key.ts';
 import type { ModelTable } from './table.ts';
@@ -52,6 +53,7 @@ export function openModelSource(db: ModelDatabase, clock: Clock): ModelConnectio
     partition: async (table, options) => reached(db, () => partition(db, table.schema.table, options)),
     openView: async () => db.views.open(db, connections.signal),
     readRange: (table, range, options) => readModelRange({ db, clock, connection: connections.signal, ...options }, table, range),
+    queries: modelQueries(db, clock, () => connections.signal),
     readRows: async ({ schema }, keys) => reached(db, () => readModelRows(db, schema, keys)),
     changes: (options) => openModelChanges({ db, options, clock, connection: connections.signal }),
     mark: async (marker) => reached(db, () => db.mark(marker)),
