@@ -104,7 +104,8 @@ function requireFault({ kind, atMs }: Fault): void {
     kind !== 'crash' &&
     kind !== 'view lost' &&
     kind !== 'type switched' &&
-    kind !== 'columns edited' && kind !== 'query run asked' &&
+    kind !== 'columns edited' &&
+    kind !== 'query run asked' &&
     !FAULT_NAMES.some((name) => name === kind || name.endsWith(` ${kind}`))
   )
     throw new Error(`--plan: there is no fault ${JSON.stringify(kind)}; see faults.ts.`);

@@ -27,8 +27,8 @@ export interface OracleParts {
   /** Nothing is slow to hear of what is wanted: what must rest is looked at. */
   readonly isPrompt: boolean;
   readonly violated: (what: string) => void;
-  /** Users see results of a query that take the place of all rows. */
-  readonly areResults: boolean;
+  /** How the results of a query are written, or null. */
+  readonly query: 'replaced' | 'merged' | null;
   /** Rows that were at the sink before. */
   readonly atSink: readonly Row[];
 }
@@ -83,7 +83,8 @@ export class Oracle {
         if (this.state.olderOf(table) === epoch) occurrences.count('transition', FED_BESIDE);
       },
       wrote: (what) => this.rest.wrote(what),
-      isResult: parts.areResults ? (rows) => db.results.has(resultText(rows)) : undefined,
+      isQuery: parts.query !== null,
+      isResult: parts.query === 'replaced' ? (rows) => db.results.has(resultText(rows)) : undefined,
       violated,
     });
     db.onConfirm = (lsn, slot) => this.bus.confirmed(lsn, slot);

@@ -81,7 +81,13 @@ export const QUARANTINE_POINTS = ['writer bus.producer', 'writer bus.producer.se
 export const FOLLOW_POINTS = ['writer sink.adopt'];
 
 /** Met only by a query: see queries.sim.test.ts. */
-export const QUERY_POINTS = ['planner source.queries.describe', 'planner sink.generation', 'writer sink.keyFaults', 'writer sink.merge', 'writer sink.left'];
+export const QUERY_POINTS = [
+  'planner source.queries.describe',
+  'planner sink.generation',
+  'writer sink.keyFaults',
+  'writer sink.merge',
+  'writer sink.left',
+];
 
 /** Met only by a pipeline that copies once: see copies.sim.test.ts. */
 export const COPY_POINTS = ['planner source.openView', 'planner source.view.check', 'planner source.release', 'planner source.end'];

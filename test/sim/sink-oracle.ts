@@ -14,6 +14,7 @@ export interface SinkOracleParts {
   readonly violated: (what: string) => void;
   /** Told when what users see gets changes although the table has a newer epoch, which is copied beside it. */
   readonly fedBeside: (generation: GenerationId) => void;
+  readonly isQuery: boolean;
   /** Of a query whose result takes the place of all rows: whether a run had this one. */
   readonly isResult?: ((rows: readonly Row[]) => boolean) | undefined;
   /** Told of each step that writes. */
@@ -126,6 +127,7 @@ export class SinkOracle {
     }
     if (!status.current) return;
     this.lookAtResult(id.table);
+    if (this.parts.isQuery) this.live.add(id.table); // Each result is of a later moment.
     const l1 = this.parts.l1Of(id.epoch);
     if (l1 !== undefined && status.progress.every(({ last }) => comparePositions(last, l1) >= 0)) this.live.add(id.table);
     const rows = this.parts.read(id.table) ?? [];

@@ -86,7 +86,7 @@ export class World {
       leftInState: () => [...this.history.store.entries.keys()],
       isPrompt: plan.faults.every(({ kind }) => !SLUGGISH.includes(kind)),
       violated,
-      areResults: plan.replicationType === 'query' && plan.isMerged !== true,
+      query: plan.replicationType !== 'query' ? null : plan.isMerged === true ? 'merged' : 'replaced',
       atSink: plan.replicationType === 'cdc' ? rowsAtSink() : [],
     });
     if (plan.replicationType === 'cdc') for (const schema of schemas()) this.warehouse.fill(schema, rowsAtSink());
