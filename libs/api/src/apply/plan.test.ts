@@ -271,6 +271,18 @@ describe('applying', () => {
     await expect(planApply(state, [OLD])).rejects.toThrow('pipeline p is being deleted');
   });
 
+  it('asks again for a yes where a plan that is made anew drops rows by what the sink knows', async () => {
+    const wanted = [withTables('s.a', 's.b', 's.c')];
+    const first = await planApply(state, wanted);
+    // Someone else writes in between, so the plan is made anew.
+    await state.put(stateKeys.pipeline('p'), RECORD, (await state.get(stateKeys.pipeline('p')))!.version);
+    const complete = async ([plan]: Awaited<ReturnType<typeof planApply>>) => [
+      { ...plan!, edits: [{ part: 'sink.table' as const, effect: 'what was left goes', drops: true }] },
+    ];
+    await expect(storeDefinitions(state, first, { clock, confirmed: false, complete })).rejects.toMatchObject({ code: 'unconfirmed' });
+    expect(await stored()).toEqual(RECORD);
+  });
+
   it('lets the key of a query without one be given, which gathered nothing', async () => {
     const keyless = { ...QUERY_RECORD, definition: withQuery({ key: [] }) };
     await state.put(stateKeys.pipeline('p'), keyless, (await state.get(stateKeys.pipeline('p')))!.version);

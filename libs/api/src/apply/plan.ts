@@ -119,16 +119,26 @@ export async function storePlan(state: State, plans: readonly PlannedApply[], no
 export async function storeDefinitions(
   state: State,
   plans: readonly PlannedApply[],
-  { clock, confirmed }: { readonly clock: Clock; readonly confirmed: boolean },
+  {
+    clock,
+    confirmed,
+    complete = async (planned) => planned,
+  }: {
+    readonly clock: Clock;
+    readonly confirmed: boolean;
+    /** Adds to a plan what the stored records alone do not tell. */
+    readonly complete?: (plans: readonly PlannedApply[]) => Promise<readonly PlannedApply[]>;
+  },
 ): Promise<readonly PlannedApply[]> {
   let current = plans;
   for (let round = 0; round < ROUNDS; round++) {
     if (!confirmed) requireHarmless(current);
     if (await storePlan(state, current, clock.nowMs())) return current;
-    current = await planApply(
+    const again = await planApply(
       state,
       plans.map((plan) => plan.definition),
     );
+    current = await complete(again);
   }
   throw new PipelineError('conflict', 'the pipelines are being changed by someone else at the same time.', {
     hint: 'Run the command again.',

@@ -75,12 +75,18 @@ async function planned(
   { definitions, options }: Preparation,
   state: State | undefined,
 ): Promise<readonly PlannedApply[]> {
+  return completed(context, options)(await planApply(state, definitions));
+}
+
+/** Adds to plans what only the sinks know. */
+function completed(context: CliContext, options: CommonOptions): (plans: readonly PlannedApply[]) => Promise<readonly PlannedApply[]> {
   const { openSink } = preflightPorts(context, options);
-  return withLeftRows(openSink, await planApply(state, definitions));
+  return (plans) => withLeftRows(openSink, plans);
 }
 
 async function storeAndSay(context: CliContext, state: State, plans: readonly PlannedApply[], options: CommonOptions): Promise<void> {
-  for (const { definition, edits } of await storeDefinitions(state, plans, { clock: context.clock, confirmed: false }))
+  const how = { clock: context.clock, confirmed: false, complete: completed(context, options) };
+  for (const { definition, edits } of await storeDefinitions(state, plans, how))
     for (const { effect } of edits) serverLog(context, options).info('pipeline changed', { pipeline: definition.name, effect });
 }
 

@@ -8,7 +8,8 @@ import { planApply, preflight, requireSameSource, storeDefinitions, toCheck, wit
 export async function applyHandler(parts: ApiParts, request: RequestOf<'apply'>['body']): Promise<ApplyAnswer> {
   const { state, clock, log, openSource, openSink } = parts.ctx;
   const { definitions, dryRun = false, check = true, confirmed = false } = request;
-  const plans = await withLeftRows(openSink, await planApply(state, definitions));
+  const complete = (planned: readonly PlannedApply[]) => withLeftRows(openSink, planned);
+  const plans = await complete(await planApply(state, definitions));
   const ports = { openSource, checkSink: parts.checkSink };
   if (check || !dryRun) {
     await preflight(
@@ -18,7 +19,7 @@ export async function applyHandler(parts: ApiParts, request: RequestOf<'apply'>[
     await requireSameSource(ports, state, plans);
   }
   if (dryRun) return answerOf(plans, false);
-  const stored = await storeDefinitions(state, plans, { clock, confirmed });
+  const stored = await storeDefinitions(state, plans, { clock, confirmed, complete });
   for (const { definition, outcome } of stored)
     if (outcome !== 'unchanged') log.info('pipeline applied', { pipeline: definition.name, outcome });
   return answerOf(stored, true);
