@@ -20,9 +20,9 @@ const LEFT: LeftTable = {
   followedTo: positionOf(0x1a2bn, 5n),
 };
 
-async function effects(definition: PipelineDefinition, left: () => Promise<readonly LeftTable[]>) {
+async function effects(definition: PipelineDefinition, left: () => Promise<readonly LeftTable[]>, lenient = false) {
   const openSink = (async () => ({ left, [Symbol.asyncDispose]: async () => {} })) as unknown as ServiceContext['openSink'];
-  const [plan] = await withLeftRows(openSink, await planApply(undefined, [definition]));
+  const [plan] = await withLeftRows(openSink, await planApply(undefined, [definition]), { lenient });
   return plan?.edits.map(({ effect, drops }) => [effect, drops]);
 }
 
@@ -57,7 +57,9 @@ it('says what a query does with the rows that another one left', async () => {
   ]);
 });
 
-it('asks no sink where rows are copied, and leaves one that does not answer to the checks', async () => {
+it('asks no sink where rows are copied, and passes over one that does not answer where the plan is only shown', async () => {
   expect(await effects({ ...CDC, replicationType: 'cdc_backfill' }, () => Promise.reject(new Error('asked')))).toEqual([]);
-  expect(await effects(CDC, () => Promise.reject(new PipelineError('unavailable', 'It is away.')))).toEqual([]);
+  const away = () => Promise.reject(new PipelineError('unavailable', 'It is away.'));
+  expect(await effects(CDC, away, true)).toEqual([]);
+  await expect(effects(CDC, away)).rejects.toThrow('It is away.');
 });

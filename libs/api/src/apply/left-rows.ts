@@ -5,13 +5,21 @@ import { toCheck } from './plan.ts';
 
 /**
  * Adds to plans what becomes of rows that deleted pipelines left under the names that they come to, where nothing is copied over them: it is known from the
- * sink alone. Touches nothing. A sink that cannot be asked says why in the preflight.
+ * sink alone. Touches nothing. With `lenient` a sink that cannot be asked is passed over: for a plan that is only shown.
  */
-export async function withLeftRows(openSink: ServiceContext['openSink'], plans: readonly PlannedApply[]): Promise<readonly PlannedApply[]> {
+export async function withLeftRows(
+  openSink: ServiceContext['openSink'],
+  plans: readonly PlannedApply[],
+  { lenient = false }: { readonly lenient?: boolean } = {},
+): Promise<readonly PlannedApply[]> {
   const told: PlannedApply[] = [];
+  const passing = (error: unknown): readonly LeftTable[] => {
+    if (!lenient || !(error instanceof PipelineError) || error.kind === 'defect') throw error;
+    return [];
+  };
   for (const plan of plans) {
     const tables = comingOver(plan);
-    const left = tables.length === 0 ? [] : await leftUnder(openSink, plan, tables);
+    const left = tables.length === 0 ? [] : await leftUnder(openSink, plan, tables).catch(passing);
     told.push({ ...plan, edits: [...plan.edits, ...left.map((one) => becomingOf(plan, one))] });
   }
   return told;
@@ -30,13 +38,8 @@ async function leftUnder(
   { definition }: PlannedApply,
   tables: readonly string[],
 ): Promise<readonly LeftTable[]> {
-  try {
-    await using sink = await openSink(definition.sink.connection);
-    return await sink.left(tables as readonly TableId[]);
-  } catch (error) {
-    if (!(error instanceof PipelineError) || error.kind === 'defect') throw error;
-    return [];
-  }
+  await using sink = await openSink(definition.sink.connection);
+  return await sink.left(tables as readonly TableId[]);
 }
 
 function becomingOf({ definition: { query } }: PlannedApply, { table, pipeline, schema, followedTo }: LeftTable): PlannedEdit {

@@ -45,14 +45,14 @@ interface Preparation {
 
 /** Claims the directory and stores new pipelines; returns the open state store. */
 async function prepareDirectory(context: CliContext, preparation: Preparation): Promise<State> {
-  const { place, options, resources } = preparation;
+  const { place, definitions, options, resources } = preparation;
   if (place.kind !== 'embedded') return prepareCluster(context, preparation);
   const { directory } = place;
   const known = isInUse(directory);
   if (known) resources.use(claimDirectory(directory));
   const open = async () => resources.use(await context.adapters.openState(place, { forgetLeases: true }));
   const existing = known ? await open() : undefined;
-  const plans = await planned(context, preparation, existing);
+  const plans = await planApply(existing, definitions);
   await requireRunnable(context, preparation, plans, existing);
   if (!known) resources.use(claimDirectory(directory));
   const state = existing ?? (await open());
@@ -62,20 +62,12 @@ async function prepareDirectory(context: CliContext, preparation: Preparation): 
 
 /** Stores new pipelines in the cluster's state store, which must answer. */
 async function prepareCluster(context: CliContext, preparation: Preparation): Promise<State> {
-  const { place, options, resources } = preparation;
+  const { place, definitions, options, resources } = preparation;
   const state = resources.use(await answering(context.adapters.openState(place, { log: serverLog(context, options) })));
-  const plans = await planned(context, preparation, state);
+  const plans = await planApply(state, definitions);
   await requireRunnable(context, preparation, plans, state);
   await storeAndSay(context, state, plans, options);
   return state;
-}
-
-async function planned(
-  context: CliContext,
-  { definitions, options }: Preparation,
-  state: State | undefined,
-): Promise<readonly PlannedApply[]> {
-  return completed(context, options)(await planApply(state, definitions));
 }
 
 /** Adds to plans what only the sinks know. */
@@ -85,8 +77,9 @@ function completed(context: CliContext, options: CommonOptions): (plans: readonl
 }
 
 async function storeAndSay(context: CliContext, state: State, plans: readonly PlannedApply[], options: CommonOptions): Promise<void> {
-  const how = { clock: context.clock, confirmed: false, complete: completed(context, options) };
-  for (const { definition, edits } of await storeDefinitions(state, plans, how))
+  const complete = completed(context, options);
+  const stored = await storeDefinitions(state, await complete(plans), { clock: context.clock, confirmed: false, complete });
+  for (const { definition, edits } of stored)
     for (const { effect } of edits) serverLog(context, options).info('pipeline changed', { pipeline: definition.name, effect });
 }
 

@@ -8,16 +8,18 @@ import { planApply, preflight, requireSameSource, storeDefinitions, toCheck, wit
 export async function applyHandler(parts: ApiParts, request: RequestOf<'apply'>['body']): Promise<ApplyAnswer> {
   const { state, clock, log, openSource, openSink } = parts.ctx;
   const { definitions, dryRun = false, check = true, confirmed = false } = request;
-  const complete = (planned: readonly PlannedApply[]) => withLeftRows(openSink, planned);
-  const plans = await complete(await planApply(state, definitions));
+  const planned = await planApply(state, definitions);
   const ports = { openSource, checkSink: parts.checkSink };
-  if (check || !dryRun) {
+  const isLooked = check || !dryRun;
+  if (isLooked) {
     await preflight(
       ports,
-      plans.flatMap((plan) => toCheck(plan) ?? []),
+      planned.flatMap((plan) => toCheck(plan) ?? []),
     );
-    await requireSameSource(ports, state, plans);
+    await requireSameSource(ports, state, planned);
   }
+  const complete = (some: readonly PlannedApply[]) => withLeftRows(openSink, some, { lenient: !isLooked });
+  const plans = await complete(planned);
   if (dryRun) return answerOf(plans, false);
   const stored = await storeDefinitions(state, plans, { clock, confirmed, complete });
   for (const { definition, outcome } of stored)
