@@ -7,6 +7,9 @@ export const OF_AN_ADDITION = ['tables-extended', 'tables-added'] as const satis
 /** Reached where a table is copied anew beside its stream. */
 export const OF_A_COPY = ['copy-begun', 'generation-switched'] as const satisfies readonly FailpointName[];
 
+/** Reached where copies are stopped. */
+export const OF_A_STOP = ['copy-stopped'] as const satisfies readonly FailpointName[];
+
 /** Reached where a table is taken out of a pipeline. */
 export const OF_A_TABLE_TAKEN_OUT = [
   'table-withdrawn',
@@ -28,10 +31,18 @@ export const OF_A_DELETION = [
 type Elsewhere =
   | (typeof OF_AN_ADDITION)[number]
   | (typeof OF_A_COPY)[number]
+  | (typeof OF_A_STOP)[number]
   | (typeof OF_A_TABLE_TAKEN_OUT)[number]
   | (typeof OF_A_QUERY)[number]
   | (typeof OF_A_DELETION)[number];
-const ELSEWHERE: readonly FailpointName[] = [...OF_AN_ADDITION, ...OF_A_COPY, ...OF_A_TABLE_TAKEN_OUT, ...OF_A_QUERY, ...OF_A_DELETION];
+const ELSEWHERE: readonly FailpointName[] = [
+  ...OF_AN_ADDITION,
+  ...OF_A_COPY,
+  ...OF_A_STOP,
+  ...OF_A_TABLE_TAKEN_OUT,
+  ...OF_A_QUERY,
+  ...OF_A_DELETION,
+];
 
 /** Reached in the life of every pipeline. */
 export const OF_EVERY_PIPELINE = FAILPOINTS.filter((name): name is Exclude<FailpointName, Elsewhere> => !ELSEWHERE.includes(name));

@@ -7,7 +7,7 @@ export type PortName = 'state' | 'bus' | 'registry' | 'sink' | 'source';
 export type Fault = {
   readonly atMs: number;
   /** Not before the pipeline is seen in this phase. */
-  readonly onPhase?: 'anchored' | 'streaming';
+  readonly onPhase?: 'anchored' | 'snapshotting' | 'streaming';
 } & (
   | { readonly kind: 'crash'; readonly service: ServiceName; readonly call: string; readonly when: 'before' | 'after' }
   /** One call of a port, by any service or this one, fails: `refused`, nothing was done, or `reply lost`, it was done. */
@@ -36,6 +36,8 @@ export type Fault = {
   /** What operators do. */
   | { readonly kind: 'resnapshot' | 'table added' | 'tables copied anew' }
   | { readonly kind: 'table copied anew'; readonly table: number }
+  /** The file says `cdc`, so long after its time or phase, and after a while perhaps `cdc_backfill` again. */
+  | { readonly kind: 'copy stopped'; readonly inMs: number; readonly backMs?: number }
   /** For so long, or for good: then its rows stay as they were. */
   | { readonly kind: 'table taken out'; readonly forMs: number; readonly isForGood: boolean }
   /** Once it is gone the file is applied again. */
@@ -124,6 +126,7 @@ export const MAY_FAIL: Partial<Record<FaultKind, readonly RegExp[]>> = {
     /does not know/,
     /neither at the sink nor on the bus/,
     /The state store has/,
+    /lost which rows are missing/,
   ],
   'state wiped': [/does not know/],
   'bus restored': LOST_MESSAGES,

@@ -14,7 +14,7 @@ const HELP = `Runs the whole system in one process on virtual time, under a work
   npm run sim -- --seed 42             one seed, with a trace of what happened
   npm run sim -- --plan '{...}'        a plan that a failing seed was shrunk to; @file reads it from a file
 
-  --type cdc    with seeds: a pipeline of this type, or of snapshot; query; switched, columns: edited meanwhile
+  --type cdc    with seeds: a pipeline of this type, or of snapshot; query; switched, columns, stopped: edited meanwhile
   --no-shrink   leaves a failing seed as it is        --json   prints results as JSON lines
 
 Exit code: 0 all went right, 1 something did not, 2 wrong use. The same seed on the same code always does the same.

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import type { Fault } from './faults.ts';
 import { FAULT_NAMES } from './faults.ts';
 import type { Plan } from './plan.ts';
-import { columnsPlanOf, copyPlanOf, followPlanOf, planOf, queryPlanOf, switchPlanOf } from './plan.ts';
+import { columnsPlanOf, copyPlanOf, followPlanOf, planOf, queryPlanOf, stopPlanOf, switchPlanOf } from './plan.ts';
 
 /** From so many seeds on everything must have occurred; as many are run when nothing is said. */
 export const WHOLE_RUN = 300;
@@ -61,6 +61,7 @@ const PLANS: Readonly<Record<string, (seed: number) => Plan>> = {
   switched: switchPlanOf,
   columns: columnsPlanOf,
   query: queryPlanOf,
+  stopped: stopPlanOf,
 };
 
 function plannerOf(type = 'cdc_backfill'): (seed: number) => Plan {
@@ -106,6 +107,7 @@ function requireFault({ kind, atMs }: Fault): void {
     kind !== 'type switched' &&
     kind !== 'columns edited' &&
     kind !== 'query run asked' &&
+    kind !== 'copy stopped' &&
     !FAULT_NAMES.some((name) => name === kind || name.endsWith(` ${kind}`))
   )
     throw new Error(`--plan: there is no fault ${JSON.stringify(kind)}; see faults.ts.`);

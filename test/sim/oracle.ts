@@ -31,6 +31,8 @@ export interface OracleParts {
   readonly query: 'replaced' | 'merged' | null;
   /** Rows that were at the sink before. */
   readonly atSink: readonly Row[];
+  /** The file names a type of which all images are complete. */
+  readonly isUnbased: () => boolean;
 }
 
 /** How often a generation went on while a newer one was copied beside it. */
@@ -82,6 +84,7 @@ export class Oracle {
       fedBeside: ({ table, epoch }) => {
         if (this.state.olderOf(table) === epoch) occurrences.count('transition', FED_BESIDE);
       },
+      isUnbased: parts.isUnbased,
       wrote: (what) => this.rest.wrote(what),
       isQuery: parts.query !== null,
       isResult: parts.query === 'replaced' ? (rows) => db.results.has(resultText(rows)) : undefined,

@@ -145,6 +145,18 @@ export function queryPlanOf(seed: number): Plan {
   return { ...plan, replicationType: 'query', isMerged, faults };
 }
 
+/** The plan of a seed for a pipeline whose copies are stopped on the way, mostly in the middle, and sometimes made after all. */
+export function stopPlanOf(seed: number): Plan {
+  const plan = planOf(seed);
+  const random = randomOf(seed, 'stop');
+  const back = random.chance(0.2) ? { backMs: random.int(20, 3000) } : {};
+  const onPhase = random.chance(0.1) ? ('anchored' as const) : ('snapshotting' as const);
+  const at = random.chance(0.15) ? { atMs: random.int(20, BUSY_MS) } : { atMs: 0, onPhase };
+  const faults: readonly Fault[] = [{ kind: 'copy stopped', ...at, inMs: random.int(0, 1600), ...back }, ...plan.faults];
+  // Many partitions, few at a time: there is something to stop. And rows that nothing changes: only the copy has them.
+  return { ...plan, faults, rows: random.int(KEYS + 20, KEYS + 40), targetRows: random.int(3, 6), concurrency: random.int(1, 2) };
+}
+
 /** The plan of a seed. */
 export function planOf(seed: number): Plan {
   const random = randomOf(seed, 'plan');

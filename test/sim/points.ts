@@ -23,7 +23,7 @@ const CALLS: Record<ServiceName, Calls> = {
   planner: {
     any: 'state.get state.list state.put state.lease source.drift source.retention',
     start:
-      'state.putAll source.open source.check source.discover source.anchor source.tidy source.fence source.partition sink.open sink.check sink.generations bus.ensureTopic bus.topic',
+      'state.putAll source.open source.check source.discover source.anchor source.tidy source.fence source.partition sink.open sink.check sink.shows sink.generations bus.ensureTopic bus.topic',
     snapshot: 'source.mark bus.producer bus.producer.send registry.register',
     after: {
       'added and removed': 'state.release',

@@ -186,6 +186,7 @@ export function sinkOf(process: Process, sink: Sink): Sink {
     'adopt',
     'generation',
     'generations',
+    'shows',
     'claim',
     'apply',
     'switchTo',

@@ -170,7 +170,7 @@ class Run {
   /** A pipeline may have failed only for something that has happened. */
   private untrue(reason: string): string | null {
     const wasAskedFor =
-      this.failures.length > 1 || this.striker.struck.some(({ kind }) => kind === 'resnapshot' || kind === 'type switched');
+      this.failures.length > 1 || this.striker.struck.some(({ kind }) => ['resnapshot', 'type switched', 'copy stopped'].includes(kind));
     const explains = ({ kind }: Fault) =>
       [...(MAY_FAIL[kind] ?? []), ...((wasAskedFor && MAY_FAIL_AFTER_RESNAPSHOT[kind]) || [])].some((pattern) => pattern.test(reason));
     if (this.wasDeleted && this.striker.struck.some(({ kind }) => MAY_FAIL_AFTER_DELETION.includes(kind))) return null;
@@ -180,6 +180,7 @@ class Run {
   private async isRight(pipeline: PipelineRecord): Promise<boolean> {
     if (pipeline.request !== null || pipeline.intent.copyAnew.length > 0 || leavingTables(pipeline).length > 0) return false;
     if (pipeline.definition.query !== undefined) return pipeline.phase === 'scheduled' && (await this.isQueried());
+    if (pipeline.copyStopped === true || pipeline.definition.replicationType !== this.world.type) return false;
     if (!followsChanges(pipeline.definition)) return pipeline.phase === 'completed' && (await this.isCopied(pipeline));
     if (pipeline.phase !== 'streaming') return false;
     const tables = await listRecords<{ v: 1; phase: string }>(this.world.state(), stateKeys.tables(PIPELINE));
@@ -195,9 +196,11 @@ class Run {
     const record = (await readRecord<TableRecord>(this.world.state(), stateKeys.table(PIPELINE, table)))?.value;
     const captured = (await readRecord<CaptureRecord>(this.world.state(), stateKeys.capture(PIPELINE)))?.value.tables[table];
     const l0 = record?.l0 ?? captured?.l0;
+    if (record?.missing !== undefined && l0 !== undefined) return this.world.stopped.wanted(record, l0, this.world.read(table) ?? []);
     if (record?.adopts !== true || l0 === undefined) return db.rowsOf(table);
+    if (this.world.plan.replicationType !== 'cdc') return adoptedRows(db, table, l0, this.world.beganWith(record.epoch) ?? []);
     // Where nobody took them away or used them before, the rows are those of the beginning.
-    const others = ['warehouse lost', 'table taken out', 'type switched'];
+    const others = ['warehouse lost', 'table taken out', 'type switched', 'copy stopped'];
     const isOther = this.world.hasRenamed || this.wasDeleted || this.striker.struck.some(({ kind }) => others.includes(kind));
     return adoptedRows(db, table, l0, (isOther && this.world.beganWith(record.epoch)) || rowsAtSink());
   }

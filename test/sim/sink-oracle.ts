@@ -19,6 +19,8 @@ export interface SinkOracleParts {
   readonly isResult?: ((rows: readonly Row[]) => boolean) | undefined;
   /** Told of each step that writes. */
   readonly wrote: (what: string) => void;
+  /** An update that lacks a column of a row that is gone may be published as its delete. */
+  readonly isUnbased: () => boolean;
 }
 
 /** Watches the warehouse after every step: progress never goes back, and nothing that users see does once a table is live. */
@@ -30,6 +32,8 @@ export class SinkOracle {
   /** What users saw before an epoch that adopts was made: a late request of one that is there says nothing. */
   readonly beganWith = new Map<string, readonly Row[]>();
   private readonly kept = new Map<TableId, string>();
+  private readonly shortened = new Set<string>();
+  private mayGoEarly = false;
 
   constructor(parts: SinkOracleParts) {
     this.parts = parts;
@@ -130,10 +134,14 @@ export class SinkOracle {
     if (this.parts.isQuery) this.live.add(id.table); // Each result is of a later moment.
     const l1 = this.parts.l1Of(id.epoch);
     if (l1 !== undefined && status.progress.every(({ last }) => comparePositions(last, l1) >= 0)) this.live.add(id.table);
+    // What users saw before goes with a switch to a copy that was stopped: they were asked.
+    if (status.without !== undefined && !this.shortened.has(id.epoch)) this.parts.versions.forgetTable(id.table);
+    if (status.without !== undefined) this.shortened.add(id.epoch);
+    this.mayGoEarly ||= this.beganWith.has(id.epoch) || this.parts.isUnbased();
     const rows = this.parts.read(id.table) ?? [];
     for (const wrong of this.parts.versions.look(id.table, rows, {
       isLive: this.live.has(id.table),
-      mayGoEarly: this.beganWith.has(id.epoch),
+      mayGoEarly: this.mayGoEarly,
     }))
       this.parts.violated(wrong);
   }

@@ -28,6 +28,8 @@ export class StateOracle {
   wanted: (intent: PipelineIntent | undefined) => void = () => {};
   /** Told when the pipeline is deleted, last of all that there is of it. */
   deleted: (dropTables: boolean) => void = () => {};
+  /** Told of each record of a table whose copy was stopped. */
+  stopped: (record: TableRecord) => void = () => {};
   /** Told when nothing is left of a table that was taken out. */
   left: (table: TableId) => void = () => {};
   /** Who waits for the pipeline to be stored in a phase. */
@@ -146,6 +148,8 @@ export class StateOracle {
     const before = record.older === null ? [] : [...(this.epochsUnder.get(under) ?? []), record.older.epoch];
     this.epochsUnder.set(under, [...new Set([...before, record.epoch])]);
     this.moved('table', record.phase, was?.phase);
+    if (record.missing !== undefined) this.stopped(record);
+    if (record.missing !== undefined && was?.missing === undefined) this.occurrences.count('transition', 'table copy stopped');
     if (was !== undefined && was.epoch !== record.epoch) {
       const isCopy = record.older !== null && was.older === null;
       const why =

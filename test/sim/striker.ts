@@ -171,6 +171,14 @@ export class Striker {
       case 'tables copied anew':
       case 'table copied anew':
         return this.copyAnew(fault, fault.kind === 'table copied anew' ? tableId(fault.table) : null);
+      case 'copy stopped':
+        this.pending++;
+        return world.clock.after(fault.inMs, () => {
+          this.pending--;
+          this.happened(fault);
+          this.retype('cdc');
+          if (fault.backMs !== undefined) world.clock.after(fault.backMs, () => this.retype('cdc_backfill'));
+        });
       case 'pipeline deleted':
         this.happened(fault);
         return this.ask({ kind: 'delete', dropTables: fault.dropTables });
@@ -206,6 +214,12 @@ export class Striker {
 
   private apply(): void {
     const { world } = this;
+    world.apply().catch((error: unknown) => world.violate(String(error)));
+  }
+
+  private retype(type: 'cdc' | 'cdc_backfill'): void {
+    const { world } = this;
+    world.type = type;
     world.apply().catch((error: unknown) => world.violate(String(error)));
   }
 

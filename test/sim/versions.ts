@@ -37,6 +37,12 @@ export class Versions {
     this.seen.clear();
   }
 
+  /** Of one table. */
+  forgetTable(table: TableId): void {
+    this.live.delete(table);
+    this.seen.delete(table);
+  }
+
   /**
    * Compares what users see with the histories; returns what must not be. `isLive`: nothing may go back any more, from what was seen when the
    * table became live: up to L1 a row may be there from the copy, go with its delete, and be there again. `mayGoEarly`: that holds on, as an

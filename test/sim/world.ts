@@ -1,5 +1,5 @@
 import { EDITS } from '@nanosync/api';
-import type { Log, PipelineCommand, PipelineRecord, QueryDefinition, Row, SinkPace, TableId } from '@nanosync/core';
+import type { Log, PartitionRecord, PipelineCommand, PipelineRecord, QueryDefinition, Row, SinkPace, TableId, TableRecord } from '@nanosync/core';
 import {
   afterCommand,
   isKind,
@@ -29,6 +29,7 @@ import { randomOf } from './random.ts';
 import type { StateHistory } from './state-history.ts';
 import { stateHistory } from './state-history.ts';
 import { PIPELINE } from './state-oracle.ts';
+import { StoppedCopies } from './stopped.ts';
 import { Supervisor } from './supervisor.ts';
 import { BODY, COLUMNS, schemas, tableId } from './workload.ts';
 
@@ -51,6 +52,7 @@ export class World {
   type: Plan['replicationType'];
   /** The tables whose large column it keeps back. */
   readonly keptBack = new Set<TableId>();
+  readonly stopped: StoppedCopies;
   private readonly oracle: Oracle;
   private readonly random: Random;
   private readonly isTraced: boolean;
@@ -87,8 +89,11 @@ export class World {
       isPrompt: plan.faults.every(({ kind }) => !SLUGGISH.includes(kind)),
       violated,
       query: plan.replicationType !== 'query' ? null : plan.isMerged === true ? 'merged' : 'replaced',
+      isUnbased: () => this.type === 'cdc' && plan.replicationType !== 'cdc',
       atSink: plan.replicationType === 'cdc' ? rowsAtSink() : [],
     });
+    this.stopped = new StoppedCopies(this.db);
+    this.oracle.state.stopped = (record) => this.stopped.stored(record, () => this.rangesOf(record));
     if (plan.replicationType === 'cdc') for (const schema of schemas()) this.warehouse.fill(schema, rowsAtSink());
     this.history = stateHistory(
       () => clock.monotonicMs(),
@@ -203,6 +208,12 @@ export class World {
   /** What users see of a table. */
   read(table: TableId): ReturnType<typeof this.warehouse.read> {
     return this.warehouse.read(table);
+  }
+
+  private rangesOf({ table, epoch }: TableRecord): readonly string[] {
+    const prefix = stateKeys.partitions(PIPELINE, table, epoch);
+    const keys = [...this.history.store.entries.keys()].filter((key) => key.startsWith(prefix)).sort();
+    return keys.map((key) => (JSON.parse(this.history.store.entries.get(key)?.json ?? '{}') as PartitionRecord).range);
   }
 
   /** Users see of a table that was taken out what they saw then. */

@@ -19,7 +19,7 @@ export type { Folded, KeyChanges, KeyOutcome, NotHeld, Quarantine } from './fold
 export { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
 export { abortWhen, followPipelines } from './follow-pipelines.ts';
 export type { PipelineCommand } from './intent.ts';
-export { afterCommand, goesOn, newPipeline, RUNNING } from './intent.ts';
+export { afterCommand, goesOn, newPipeline, RUNNING, withCopyStopped } from './intent.ts';
 export type { Invariant, InvariantName } from './invariants.ts';
 export { INVARIANTS } from './invariants.ts';
 export { leaseNames, withLease } from './lease.ts';
@@ -30,6 +30,8 @@ export type { ControlEvent, ControlKind, EndMarker, PartitionTask, Quarantined, 
 export { CONTROL_EVENT, END_MARKER, PARTITION_TASK, QUARANTINED, ROW_BATCH } from './messages.ts';
 export type * from './metrics.ts';
 export { METRICS } from './metrics.ts';
+export type { PartitionRuns } from './partition-runs.ts';
+export { countPartitions, hasPartition, otherPartitions, partitionRuns } from './partition-runs.ts';
 export type { PartitionEvent, PartitionPhase, PausablePhase, PipelineEvent, PipelinePhase, TableEvent, TablePhase } from './phases.ts';
 export { PARTITION_MACHINE, PIPELINE_MACHINE, step, TABLE_MACHINE } from './phases.ts';
 export type * from './ports/bus.ts';

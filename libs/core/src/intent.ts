@@ -98,6 +98,11 @@ function afterRun(record: PipelineRecord): PipelineRecord | undefined {
   return request === null ? { ...record, request: 'run' } : undefined;
 }
 
+/** The record once the first copies of its tables are to stop where they are (pure); with the type `cdc` it is stored in one write. */
+export function withCopyStopped(record: PipelineRecord): PipelineRecord {
+  return record.anchor === null || record.copyStopped === true ? record : { ...record, copyStopped: true };
+}
+
 /** True while the pipeline's anchor is the beginning of a stream that is being followed, or will be when it is resumed. */
 export function goesOn({ definition, phase, anchor }: PipelineRecord): boolean {
   const isMoving = phase === 'anchored' || phase === 'snapshotting' || phase === 'streaming' || phase === 'paused';

@@ -1,4 +1,5 @@
 import type { PipelineDefinition } from './definition.ts';
+import type { PartitionRuns } from './partition-runs.ts';
 import type { PartitionPhase, PausablePhase, PipelinePhase, TablePhase } from './phases.ts';
 import type { Position } from './position.ts';
 import type { TableId, TableSchema } from './table.ts';
@@ -60,6 +61,11 @@ export interface PipelineRecord {
    * query pipeline alone, a run before its time. The planner acts on it and clears it.
    */
   readonly request: 'resnapshot' | 'adopt' | 'run' | null;
+  /**
+   * The first copies of this anchor's tables are to be stopped where they are; set by who makes it a pipeline of type `cdc`. The planner clears it once each
+   * table that was not read to its end says what is missing in it.
+   */
+  readonly copyStopped?: true;
   /** What users want; see `intent.ts`. */
   readonly intent: PipelineIntent;
   readonly createdMs: number;
@@ -84,6 +90,13 @@ export interface TableRecord {
   readonly l1Requested: boolean;
   /** It begins with the rows that are at the sink under its name, and none of the source are copied: type `cdc`. */
   readonly adopts?: true;
+  /**
+   * Its copy was stopped: the rows of these partitions are not read, those that do not change any more are missing at the sink. Empty where it had no
+   * partitions yet: then no row is copied. Settled once L1 is requested, and gone with the next copy.
+   */
+  readonly missing?: PartitionRuns;
+  /** Users saw something under its name when it was planned, which goes once they see this epoch; absent where an older nanosync planned it. */
+  readonly replaces?: boolean;
   /** Number of ranges, 0 until they are in the ledger, and where nothing is copied. */
   readonly partitions: number;
   /** How often a rewrite voided this table's plan; after two it is read as one range. */
@@ -103,6 +116,9 @@ export interface OlderEpoch {
   readonly storage: string;
   /** Its {@link CaptureTable.quarantinedBefore}: what capture put aside since then is missing in it. */
   readonly quarantinedBefore: number;
+  /** Its {@link TableRecord.missing}, of so many partitions. */
+  readonly missing?: PartitionRuns;
+  readonly partitions?: number;
 }
 
 /** One range in the ledger. Key `partitions/<pipeline>/<table>/<epoch>/<number, 8 digits>`; by compare-and-set only. */
@@ -187,6 +203,8 @@ export interface SinkReport {
   readonly rowsBuilt: number;
   readonly rowsStaged: number;
   readonly partitionsDurable: number;
+  /** It was built without these partitions, as its copy was stopped; absent where it has all. */
+  readonly without?: PartitionRuns;
   /** Least over the bus partitions: everything below is durable. */
   readonly watermark: Position | null;
   readonly changesApplied: number;

@@ -37,7 +37,7 @@ export type { Shutdown, SignalSource } from './shutdown.ts';
 export { listenForShutdown } from './shutdown.ts';
 export type { PipelineStatus, PlaceName } from './status.ts';
 export { isInDanger, pipelineStatus, pipelineStatuses } from './status.ts';
-export type { PartitionCounts, PartitionReading, TableStatus } from './table-status.ts';
+export type { MissingRows, PartitionCounts, PartitionReading, TableStatus } from './table-status.ts';
 export type { Trouble } from './troubles.ts';
 export { needsPerson } from './troubles.ts';
 export { boundYoungGeneration } from './young-generation.ts';

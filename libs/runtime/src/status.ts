@@ -60,6 +60,8 @@ export interface PipelineStatus {
   readonly session: number | null;
   readonly waiting: string | null;
   readonly request: PipelineRecord['request'];
+  /** No more rows are to be copied, and the planner has not come to that yet. */
+  readonly copyStops: boolean;
   /** What users want of it: it may not have come to that yet. */
   readonly intent: PipelineIntent;
   /** Tables that came to the definition and were not taken in yet. */
@@ -174,6 +176,7 @@ function summary({ record, capture, watch, query, troubles: told, nowMs }: Pipel
     session: capture?.session ?? null,
     waiting: record.waiting,
     request: record.request,
+    copyStops: record.copyStopped === true,
     intent: record.intent,
     toAdd: tablesToAdd(record),
     leaving: leavingTables(record),

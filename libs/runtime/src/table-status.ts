@@ -12,7 +12,7 @@ import type {
   TableRecord,
   WatchRecord,
 } from '@nanosync/core';
-import { appliedUpTo, comparePositions, seenByUsers, waitingOnBus } from '@nanosync/core';
+import { appliedUpTo, comparePositions, countPartitions, hasPartition, seenByUsers, waitingOnBus } from '@nanosync/core';
 import type { Lag, Rates } from './figures.ts';
 import { lagOf, ratesOf, secondsLeftOf } from './figures.ts';
 
@@ -65,9 +65,21 @@ export interface TableStatus {
   readonly lastAppliedMs: number;
   /** What users see while this epoch is copied anew beside it, as it goes on; null when they see this one, or nothing yet. */
   readonly older: OlderReport | null;
+  /** What was not copied of what users see, or will, as the copy was stopped; null where nothing is missing. */
+  readonly missing: MissingRows | null;
   readonly failure: Failure | null;
 }
 
+/** Rows that are missing at the sink unless they changed since L0, until the table is copied anew. */
+export interface MissingRows {
+  /** Partitions that were not read, of all; 0 of 0 where the copy had none yet: then no row was copied. */
+  readonly partitions: number;
+  readonly of: number;
+  /** What the partitions are at the source, as it says it, the first so many; empty once the table is being copied anew. */
+  readonly ranges: readonly string[];
+}
+
+const MOST_RANGES = 20;
 const NO_OVERLAP: OverlapCounts = { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 };
 
 /** The records of one table, as far as there are any. */
@@ -111,7 +123,7 @@ export function tableStatus({ table, follows, ledger, capture, report: anyReport
       .map(({ partition, reader, attempts }) => ({ partition, reader, attempts, held: held.has(partition) })),
     bytesRead: ledger.reduce((bytes, partition) => bytes + partition.bytes, 0),
     secondsLeft:
-      report?.built === true
+      report?.built === true || table.missing !== undefined
         ? null
         : secondsLeftOf({
             ...{ estimated: table.estimatedRows, rows: report?.rowsStaged ?? 0, durable: partitions.durable, total: partitions.total },
@@ -132,6 +144,7 @@ export function tableStatus({ table, follows, ledger, capture, report: anyReport
     defects: report?.defects ?? 0,
     lastAppliedMs: report?.lastAppliedMs ?? 0,
     older: olderStatus(table, anyCapture, anyReport),
+    missing: missingRows(table, ledger),
     failure: table.failure ?? captured?.failure ?? report?.failure ?? null,
   };
 }
@@ -152,6 +165,14 @@ function olderStatus({ older }: TableRecord, captured: CaptureTable | undefined,
     lastAppliedMs: known?.lastAppliedMs ?? 0,
     failure: known?.failure ?? null,
   };
+}
+
+function missingRows({ missing, older, partitions }: TableRecord, ledger: readonly PartitionRecord[]): MissingRows | null {
+  // Until the copy that is made beside it takes its place.
+  if (missing === undefined)
+    return older?.missing === undefined ? null : { partitions: countPartitions(older.missing), of: older.partitions ?? 0, ranges: [] };
+  const ranges = ledger.filter(({ partition }) => hasPartition(missing, partition)).map(({ range }) => range);
+  return { partitions: countPartitions(missing), of: partitions, ranges: ranges.slice(0, MOST_RANGES) };
 }
 
 function derivedState(phase: TablePhase, captured: CaptureTable | undefined, report: SinkReport | undefined): TableStatus['state'] {

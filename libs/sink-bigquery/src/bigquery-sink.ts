@@ -9,7 +9,7 @@ import { claim, discard, generationStatus, generationsOf, switchTo } from './gen
 import { explain, GoogleError } from './google-error.ts';
 import { claimRows } from './loader.ts';
 import { keyFaults, merge } from './merge.ts';
-import { hashOf } from './names.ts';
+import { hashOf, viewName } from './names.ts';
 import { left, release } from './release.ts';
 import { scan } from './scan.ts';
 import type { BlockCodec } from './stage.ts';
@@ -77,6 +77,7 @@ export async function openBigQuerySink(options: BigQuerySinkOptions): Promise<Si
   return {
     pace: paceOf(options.flushIntervalMs ?? DEFAULT_FLUSH_MS),
     check: (pipeline, tables, schemas = [], adopts = false) => told(() => check(warehouse, pipeline, tables, schemas, adopts)),
+    shows: (table) => told(async () => (await warehouse.describe(viewName(table))) !== undefined),
     claimRows: (pipeline, owner, stream, busPartitions) =>
       step(async () => {
         const row = await claimRows(warehouse, { pipeline, owner, stream, busPartitions });

@@ -1,5 +1,5 @@
-import type { BusProgress, GenerationId, Sink, StagedPartition, TableSchema } from '@nanosync/core';
-import { PipelineError, rowSchemaJson } from '@nanosync/core';
+import type { BusProgress, GenerationId, PartitionRuns, Sink, StagedPartition, TableSchema } from '@nanosync/core';
+import { hasPartition, otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
 import { isRefused, valueSql } from './cell-sql.ts';
 import type { Field } from './column-types.ts';
 import {
@@ -35,9 +35,12 @@ export async function build(warehouse: Warehouse, request: BuildRequest): Promis
     const problem = columnProblem(schema);
     if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
     await requireName(warehouse, id.pipeline, id.table);
-    const partitions = await staged(warehouse, id);
+    const wanted = otherPartitions(request.without ?? [], request.partitions);
+    const complete = await staged(warehouse, id);
+    // Invariant 'one-build': what the copy was stopped before is left out, also where it came after all.
+    const partitions = request.without === undefined ? complete : complete.filter(({ partition }) => wanted.includes(partition));
     // Invariant 'gate': whoever asks too early is refused.
-    checkComplete(id, partitions, request.partitions);
+    checkComplete(id, partitions, wanted);
     await fill(warehouse, request, partitions);
   }
   const built = await epochState(warehouse, id);
@@ -54,11 +57,11 @@ export function givenUp(id: GenerationId): PipelineError {
 }
 
 /** Refuses what is not complete. */
-export function checkComplete(id: GenerationId, partitions: readonly StagedPartition[], count: number): void {
-  if (partitions.length === count && partitions.every((partition, index) => partition.partition === index)) return;
+export function checkComplete(id: GenerationId, partitions: readonly StagedPartition[], wanted: readonly number[]): void {
+  if (partitions.length === wanted.length && partitions.every(({ partition }, index) => partition === wanted[index])) return;
   throw new PipelineError(
     'defect',
-    `${id.table} is to be built from partitions 0 to ${count - 1}, and ${partitions.length} are complete that are not all of these.`,
+    `${id.table} is to be built from ${wanted.length} partitions, and ${partitions.length} are complete that are not all of these.`,
   );
 }
 
@@ -73,7 +76,7 @@ async function fill(warehouse: Warehouse, request: BuildRequest, partitions: rea
   await warehouse.create(progressName(id), fieldsOf(PROGRESS_COLUMNS));
   // A warehouse that was lost is built again from the bus, under the same epoch: the life of the fresh table tells the two builds apart.
   const created = (await warehouse.describe(physicalName(id)))?.creationTime;
-  const source = await sourceOf(warehouse, id, schema, partitions);
+  const source = partitions.length === 0 ? NOTHING : await sourceOf(warehouse, id, schema, partitions, request.without);
   const jobs = await warehouse.jobs();
   try {
     // Invariant 'one-build': the job's id is made of the epoch alone, and BigQuery runs an id once.
@@ -95,7 +98,11 @@ async function fill(warehouse: Warehouse, request: BuildRequest, partitions: rea
 export interface Source {
   readonly tables: readonly string[];
   readonly others: readonly { readonly part: number; readonly attempt: string }[];
+  /** Partitions that do not count, whatever is still loaded of them. */
+  readonly without?: PartitionRuns | undefined;
 }
+
+const NOTHING: Source = { tables: [], others: [] };
 
 /** Where the rows of the complete partitions are staged. */
 export async function sourceOf(
@@ -103,6 +110,7 @@ export async function sourceOf(
   id: GenerationId,
   schema: TableSchema,
   partitions: readonly StagedPartition[],
+  without?: PartitionRuns,
 ): Promise<Source> {
   const jobs = await warehouse.jobs();
   const rows = await jobs.query(
@@ -114,7 +122,8 @@ export async function sourceOf(
   const chosen = new Set(partitions.map(({ partition, attempt }) => `${partition}/${attempt}`));
   const others = new Map(rows.map((row) => [`${row.part}/${row.attempt}`, { part: Number(row.part), attempt: String(row.attempt) }]));
   for (const key of chosen) others.delete(key);
-  return { tables: [...new Set(rows.map((row) => String(row.staging)))].sort(), others: [...others.values()] };
+  const isLeft = ({ part }: { readonly part: number }) => without === undefined || !hasPartition(without, part);
+  return { tables: [...new Set(rows.map((row) => String(row.staging)))].sort(), others: [...others.values()].filter(isLeft), without };
 }
 
 /** The build as one transaction. Where BigQuery would not know the job's id again, its first line keeps a second run from doing anything. */
@@ -148,6 +157,12 @@ export function buildScript(
   (pipeline, tbl, epoch, event, id, anchor, physical, row_schema, l0, topic_id, rows_built, quarantined)
 SELECT ${of(id)}, 'built', '', ${text(request.anchor)}, ${text(physicalName(id))}, ${text(rowSchemaJson(schema))}, ${text(l0)},
   ${text(request.topicId)}, (SELECT COUNT(*) FROM ${physical}), ${int(unread)} + ${rejected}`,
+    ...(request.without === undefined
+      ? []
+      : [
+          `INSERT INTO ${warehouse.meta('generations')} (pipeline, tbl, epoch, event, id)
+SELECT ${of(id)}, 'without', ${text(JSON.stringify(request.without))}`,
+        ]),
   ]);
 }
 
@@ -157,10 +172,13 @@ export function countRejected(warehouse: Pick<Warehouse, 'meta'>, id: Generation
 }
 
 /** The staged rows of the chosen attempts. */
-export function stagedRows(warehouse: Pick<Warehouse, 'table'>, schema: TableSchema, { tables, others }: Source): string {
+export function stagedRows(warehouse: Pick<Warehouse, 'table'>, schema: TableSchema, { tables, others, without = [] }: Source): string {
   const columns: readonly Field[] = [{ name: PARTITION_COLUMN, type: '' }, { name: ATTEMPT_COLUMN, type: '' }, ...stagingFields(schema)];
   const list = columns.map(({ name }) => name).join(', ');
-  const but = others.map(({ part, attempt }) => `NOT (${PARTITION_COLUMN} = ${int(part)} AND ${ATTEMPT_COLUMN} = ${text(attempt)})`);
+  const but = [
+    ...others.map(({ part, attempt }) => `NOT (${PARTITION_COLUMN} = ${int(part)} AND ${ATTEMPT_COLUMN} = ${text(attempt)})`),
+    ...without.map(([first, last]) => `${PARTITION_COLUMN} NOT BETWEEN ${int(first)} AND ${int(last)}`),
+  ];
   const where = but.length === 0 ? '' : ` WHERE ${but.join(' AND ')}`;
   return `(${tables.map((table) => `SELECT ${list} FROM ${warehouse.table(table)}${where}`).join('\nUNION ALL ')})`;
 }

@@ -1,4 +1,4 @@
-import type { BusProgress, GenerationId, Position } from '@nanosync/core';
+import type { BusProgress, GenerationId, PartitionRuns, Position } from '@nanosync/core';
 import { PipelineError, parsePosition } from '@nanosync/core';
 import type { ResultRow } from './jobs.ts';
 import { progressName } from './names.ts';
@@ -16,6 +16,7 @@ export type EpochState =
       readonly topicId: string;
       readonly rowsBuilt: number;
       readonly l0: Position;
+      readonly without: PartitionRuns | undefined;
     }
   | { readonly state: 'merged'; readonly rowsBuilt: number; readonly quarantined: number; readonly rowSchema: string };
 
@@ -62,6 +63,7 @@ function stateOf(rows: readonly ResultRow[]): EpochState {
       reached: parsePosition(String(kept.l0 ?? built?.l0)),
     };
   if (built === undefined) return { state: 'none' };
+  const without = rows.find((row) => row.event === 'without');
   return {
     state: 'built',
     anchor: String(built.anchor),
@@ -69,6 +71,7 @@ function stateOf(rows: readonly ResultRow[]): EpochState {
     topicId: String(built.topic_id),
     rowsBuilt: Number(built.rows_built),
     l0: parsePosition(String(built.l0)),
+    without: without === undefined ? undefined : JSON.parse(String(without.id)),
   };
 }
 

@@ -32,6 +32,7 @@ export async function generationStatus(warehouse: Warehouse, id: GenerationId): 
     topicId: epoch.topicId,
     schema: tableSchemaOf(epoch.rowSchema),
     progress: progress.parts,
+    ...(epoch.without === undefined ? {} : { without: epoch.without }),
   };
 }
 

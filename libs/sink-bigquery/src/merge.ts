@@ -1,5 +1,5 @@
 import type { GenerationId, KeyedRows, Sink, TableSchema } from '@nanosync/core';
-import { keyIndexes, PipelineError, rowSchemaJson } from '@nanosync/core';
+import { keyIndexes, otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
 import type { Source } from './build.ts';
 import { checkComplete, countRejected, givenUp, refusal, rejectedRows, sourceOf, stagedRows } from './build.ts';
 import { sameKeyCell, valueSql } from './cell-sql.ts';
@@ -76,7 +76,7 @@ async function targetOf(warehouse: Warehouse, { generation: id, schema }: KeyedR
 
 async function completeOf(warehouse: Warehouse, { generation: id, schema, partitions: count }: KeyedRows) {
   const partitions = await staged(warehouse, id);
-  checkComplete(id, partitions, count);
+  checkComplete(id, partitions, otherPartitions([], count));
   const source = await sourceOf(warehouse, id, schema, partitions);
   const sum = (of: (partition: (typeof partitions)[0]) => number) => partitions.reduce((total, partition) => total + of(partition), 0);
   return { source, rows: sum(({ rows }) => rows), unread: sum(({ quarantined }) => quarantined) };

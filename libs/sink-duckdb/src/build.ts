@@ -1,6 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import type { GenerationId, Sink, StagedPartition } from '@nanosync/core';
-import { PipelineError, rowSchemaJson } from '@nanosync/core';
+import type { GenerationId, PartitionRuns, Sink, StagedPartition } from '@nanosync/core';
+import { otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
 import { ATTEMPT_COLUMN, checkColumns, PARTITION_COLUMN, POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
 import { nameProblem, physicalName, showUnderName, stagingName, whereGeneration } from './names.ts';
@@ -20,11 +20,15 @@ export async function build(session: Session, request: BuildRequest): Promise<{ 
   checkColumns(schema);
   const problem = await nameProblem(session, id.pipeline, id.table);
   if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
-  const partitions = await staged(session, id);
+  const wanted = otherPartitions(request.without ?? [], request.partitions);
+  const complete = await staged(session, id);
+  // Invariant 'one-build': what the copy was stopped before is left out, also where it came after all.
+  const partitions = request.without === undefined ? complete : complete.filter(({ partition }) => wanted.includes(partition));
   // Invariant 'gate': whoever asks too early is refused.
-  checkComplete(id, partitions, request.partitions);
+  checkComplete(id, partitions, wanted);
   await keepAttempts(session, id, partitions);
-  const rows = await fillPhysical(session, request, partitions);
+  if (request.without !== undefined) await keepWithout(session, id, request.without);
+  const rows = await fillPhysical(session, request);
   await dropStaging(session, id);
   const [other] = await query(
     connection,
@@ -41,12 +45,21 @@ export async function build(session: Session, request: BuildRequest): Promise<{ 
 }
 
 /** Refuses what is not complete. */
-export function checkComplete(id: GenerationId, partitions: readonly StagedPartition[], count: number): void {
-  if (partitions.length === count && partitions.every((partition, index) => partition.partition === index)) return;
+export function checkComplete(id: GenerationId, partitions: readonly StagedPartition[], wanted: readonly number[]): void {
+  if (partitions.length === wanted.length && partitions.every(({ partition }, index) => partition === wanted[index])) return;
   throw new PipelineError(
     'defect',
-    `${id.table} is to be built from partitions 0 to ${count - 1}, and ${partitions.length} are complete that are not all of these.`,
+    `${id.table} is to be built from ${wanted.length} partitions, and ${partitions.length} are complete that are not all of these.`,
   );
+}
+
+/** Writes down which partitions were left out: without an attempt. One that has no number says that there were none to choose from. */
+async function keepWithout({ connection, meta }: Session, id: GenerationId, without: PartitionRuns): Promise<void> {
+  for (const [first, last] of without.length === 0 ? [[-1, -1] as const] : without)
+    await run(
+      connection,
+      `INSERT INTO ${meta}.complete_partitions SELECT ${of(id)}, range::INTEGER, '', 0, 0 FROM range(${int(first)}, ${int(last + 1)})`,
+    );
 }
 
 /** Writes down which attempts count. */
@@ -56,7 +69,7 @@ export async function keepAttempts({ connection, meta }: Session, id: Generation
 }
 
 /** Creates and fills the physical table; returns its rows. */
-async function fillPhysical(session: Session, request: BuildRequest, partitions: readonly StagedPartition[]): Promise<number> {
+async function fillPhysical(session: Session, request: BuildRequest): Promise<number> {
   const { connection, meta } = session;
   const { generation: id, schema, l0 } = request;
   const physical = `${meta}.${name(physicalName(id))}`;
@@ -68,7 +81,7 @@ async function fillPhysical(session: Session, request: BuildRequest, partitions:
   }
   if (stage.row_schema !== rowSchemaJson(schema))
     throw new PipelineError('defect', `${id.table} was staged with other columns than planned.`);
-  const source = await chosenRows(session, id, partitions);
+  const source = await chosenRows(session, id);
   const list = schema.columns.map((column) => name(column.name)).join(', ');
   const select = (from: string) => `SELECT ${list}, ${text(l0)} AS ${POSITION_COLUMN} FROM ${from}`;
   if (schema.key.length === 0) {
@@ -98,8 +111,7 @@ async function countOf(connection: DuckDBConnection, table: string): Promise<num
 export async function chosenRows(
   { connection, meta }: Session,
   id: GenerationId,
-  partitions: readonly StagedPartition[],
-  chosen = `SELECT part, attempt FROM ${meta}.complete_partitions WHERE ${whereGeneration(id)}`,
+  chosen = `SELECT part, attempt FROM ${meta}.complete_partitions WHERE ${whereGeneration(id)} AND attempt <> ''`,
 ): Promise<string> {
   const stage = `${meta}.${name(stagingName(id))}`;
   const [ledger] = await query(
@@ -111,7 +123,7 @@ export async function chosenRows(
   );
   if (ledger?.present !== ledger?.staged)
     throw new PipelineError('defect', `the staging table of ${id.table} has ${ledger?.present} rows and its ledger ${ledger?.staged}.`);
-  if (ledger?.wanted === ledger?.staged || partitions.length === 0) return stage;
+  if (ledger?.wanted === ledger?.staged) return stage;
   return `(SELECT * FROM ${stage} WHERE (${PARTITION_COLUMN}, ${ATTEMPT_COLUMN}) IN (${chosen}))`;
 }
 

@@ -7,7 +7,7 @@ import type { FileOptions } from './duckdb-file.ts';
 import { DuckdbFile } from './duckdb-file.ts';
 import { claim, discard, generationStatus, generationsOf, switchTo } from './generations.ts';
 import { keyFaults, merge } from './merge.ts';
-import { nameProblem, reservedProblem } from './names.ts';
+import { nameProblem, reservedProblem, shows } from './names.ts';
 import { left, release } from './release.ts';
 import { scan } from './scan.ts';
 import type { ResultValue } from './sql.ts';
@@ -42,6 +42,7 @@ export async function openDuckdbSink(options: DuckdbSinkOptions): Promise<Sink> 
         },
         namingProblems(tables, schemas),
       ),
+    shows: (table) => file.look((session) => shows(session, table), false),
     claimRows: (pipeline, owner, topicId, busPartitions) =>
       file.transaction((session) => claimRows(session, { pipeline, owner, topicId, busPartitions })),
     stage: async (request) => {

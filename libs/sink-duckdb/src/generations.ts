@@ -1,5 +1,5 @@
 import type { GenerationId, GenerationStatus, Position, TableId } from '@nanosync/core';
-import { isBehind, PipelineError, parsePosition, tableSchemaOf } from '@nanosync/core';
+import { isBehind, PipelineError, parsePosition, partitionRuns, tableSchemaOf } from '@nanosync/core';
 import type { Session } from './duckdb-file.ts';
 import { physicalName, showUnderName, whereGeneration } from './names.ts';
 import { name, query, run, text } from './sql.ts';
@@ -10,7 +10,13 @@ export async function generationStatus({ connection, meta }: Session, id: Genera
   const [row] = await query(connection, `SELECT * FROM ${meta}.generations WHERE ${whereGeneration(id)} AND state IN ('built', 'merged')`);
   if (row === undefined) return undefined;
   const progress = await query(connection, `SELECT * FROM ${meta}.progress WHERE ${whereGeneration(id)} ORDER BY bus_partition`);
+  const left = await query(
+    connection,
+    `SELECT part FROM ${meta}.complete_partitions WHERE ${whereGeneration(id)} AND attempt = '' ORDER BY part`,
+  );
+  const without = partitionRuns(left.map(({ part }) => Number(part)).filter((part) => part >= 0));
   return {
+    ...(left.length === 0 ? {} : { without }),
     rowsBuilt: Number(row.rows_built),
     current: row.is_current === true || row.state === 'merged',
     changesApplied: Number(row.changes_applied),

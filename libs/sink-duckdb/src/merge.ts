@@ -1,5 +1,5 @@
 import type { KeyedRows, Sink, StagedPartition } from '@nanosync/core';
-import { PipelineError, rowSchemaJson } from '@nanosync/core';
+import { otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
 import { checkComplete, chosenRows, keepAttempts } from './build.ts';
 import { POSITION_COLUMN } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
@@ -73,11 +73,11 @@ async function targetOf({ connection, meta }: Session, { generation: id, schema 
 async function sourceOf(session: Session, request: KeyedRows): Promise<{ readonly from: string } | undefined> {
   const { generation: id, schema } = request;
   const partitions: readonly StagedPartition[] = await staged(session, id);
-  checkComplete(id, partitions, request.partitions);
+  checkComplete(id, partitions, otherPartitions([], request.partitions));
   const [stage] = await query(session.connection, `SELECT row_schema FROM ${session.meta}.stages WHERE ${whereGeneration(id)}`);
   if (stage === undefined) return undefined;
   if (stage.row_schema !== rowSchemaJson(schema))
     throw new PipelineError('defect', `${id.table} was staged with other columns than planned.`);
   const chosen = partitions.map(({ partition, attempt }) => `(${int(partition)}, ${text(attempt)})`);
-  return { from: await chosenRows(session, id, partitions, `VALUES ${chosen.join(', ')}`) };
+  return { from: await chosenRows(session, id, `VALUES ${chosen.join(', ')}`) };
 }

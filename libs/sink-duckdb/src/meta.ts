@@ -13,7 +13,7 @@ const UPGRADES: Readonly<Record<number, readonly string[]>> = { 1: [] };
  *
  * - `rows_progress`: the loader's next offset on each bus partition of the rows topic, and its owner.
  * - `stages`: the staging table of an epoch; `staged_batches`, `staged_ends`: what it holds; `rejected_rows`: what it could not.
- * - `complete_partitions`: the attempts a generation was built from; they take the place of the ledger.
+ * - `complete_partitions`: the attempts a generation was built from; they take the place of the ledger. Without an attempt: a partition that it was built without.
  * - `generations`: the physical tables; `state` is `built`, `merged` (its rows were written over those of the current one), `kept` (users see it, and its pipeline was deleted), or `gone` (discarded,
  *   or dropped by a switch) and then only a reminder to ignore what still arrives.
  * - `progress`: of each generation on each bus partition of its change topic; `prior_position` is `last_position` before the last move.

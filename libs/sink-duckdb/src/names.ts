@@ -81,6 +81,12 @@ export async function hideName(session: Session, generation: GenerationId): Prom
     await run(session.connection, `DROP VIEW ${name(session.catalog)}.${name(schema)}.${name(bare)}`);
 }
 
+/** True when there is something under a table's name. */
+export async function shows(session: Session, table: TableId): Promise<boolean> {
+  const { schema, name: bare } = splitTableId(table);
+  return (await objectsNamed(session, schema, bare)).length > 0;
+}
+
 /** The tables and views of this name. */
 export async function objectsNamed({ connection, catalog }: Session, schema: string, bare: string) {
   const same = (alias: string) =>

@@ -180,7 +180,7 @@ export async function staged({ connection, meta }: Session, id: GenerationId): P
   // Invariant 'one-build': all that the end marker names, of one attempt.
   const rows = await query(
     connection,
-    `SELECT part, attempt, row_count, quarantined FROM ${meta}.complete_partitions WHERE ${whereGeneration(id)}
+    `SELECT part, attempt, row_count, quarantined FROM ${meta}.complete_partitions WHERE ${whereGeneration(id)} AND attempt <> ''
      UNION ALL SELECT part, attempt, row_count, quarantined FROM (
        SELECT e.part, e.attempt, e.row_count, e.quarantined + coalesce(b.rejected, 0) AS quarantined, e.seq
        FROM (SELECT * FROM ${meta}.staged_ends WHERE ${whereGeneration(id)}) AS e

@@ -11,7 +11,8 @@ export interface Merged {
 
 /** The rows of an epoch's complete partitions. */
 export function completeRows(epoch: Epoch, complete: readonly StagedPartition[]): readonly Row[] {
-  return [...epoch.batches.values()].flatMap(({ batch, rows }) => (complete[batch.partition]?.attempt === batch.attempt ? rows : []));
+  const attempts = new Map(complete.map(({ partition, attempt }) => [partition, attempt]));
+  return [...epoch.batches.values()].flatMap(({ batch, rows }) => (attempts.get(batch.partition) === batch.attempt ? rows : []));
 }
 
 /** Rows without a cell of the key, and keys that stand in several rows. */

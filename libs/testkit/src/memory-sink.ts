@@ -2,6 +2,7 @@ import type {
   ApplyRequest,
   GenerationId,
   KeyedRows,
+  PartitionRuns,
   Row,
   ScanRequest,
   Sink,
@@ -11,7 +12,7 @@ import type {
   TableId,
   TableSchema,
 } from '@nanosync/core';
-import { ChangeCodec, isBehind, PipelineError, positionBelowAll, sameSchema } from '@nanosync/core';
+import { ChangeCodec, isBehind, otherPartitions, PipelineError, positionBelowAll, sameSchema } from '@nanosync/core';
 import { completeRows, keyFaultsOf, mergeInto } from './memory-merge.ts';
 import type { Decoded, Epoch, Generation, StoredRow } from './memory-tables.ts';
 import { applyChanges, decode, isOver, leftOf, moveProgress, remove, statusOf } from './memory-tables.ts';
@@ -73,6 +74,7 @@ class MemoryStore {
           const schema = adopts ? schemas.find((one) => one.table === table) : undefined;
           return (schema === undefined ? this.nameProblem(pipeline, table) : this.adoptionProblem(pipeline, schema)) ?? [];
         }),
+      shows: async (table) => this.read(table) !== undefined || this.foreign.has(table.toLowerCase()),
       claimRows: async (pipeline, owner, topicId, busPartitions) => this.claimRows(pipeline, owner, topicId, busPartitions),
       stage: async (request) => this.stage(request, await Promise.all(request.batches.map(decode))),
       staged: async (id) => this.staged(this.epochOf(id)),
@@ -197,13 +199,14 @@ class MemoryStore {
     this.requireName(id);
     const codec = new ChangeCodec(schema);
     const rows = new Map<string, StoredRow>();
-    for (const [place, cells] of this.completeRowsOf(request).entries()) {
+    const complete = this.completeOf(request, request.without);
+    for (const [place, cells] of completeRows(epoch, complete).entries()) {
       const key = schema.key.length === 0 ? String(place) : codec.key(cells).toString('latin1');
       rows.set(key, { cells, position: request.l0 });
     }
-    const complete = this.staged(epoch);
     epoch.complete = complete;
     this.begin(epoch, request, rows, complete);
+    epoch.generation = { ...(epoch.generation as unknown as Generation), without: request.without };
     return { rows: rows.size };
   }
 
@@ -272,12 +275,17 @@ class MemoryStore {
     return keys.size === found.rows.length ? undefined : { what: `${schema.table} has several rows of one key.`, cure };
   }
 
-  private completeRowsOf({ generation: id, partitions }: KeyedRows): readonly Row[] {
-    const epoch = this.epochOf(id);
-    const complete = this.staged(epoch);
-    if (complete.length !== partitions || complete.some((partition, index) => partition.partition !== index))
-      throw new PipelineError('defect', `${id.table} is to be made of ${partitions} partitions, not all of them complete.`);
-    return completeRows(epoch, complete);
+  private completeRowsOf(request: KeyedRows): readonly Row[] {
+    return completeRows(this.epochOf(request.generation), this.completeOf(request));
+  }
+
+  private completeOf({ generation: id, partitions }: KeyedRows, without?: PartitionRuns): readonly StagedPartition[] {
+    const wanted = otherPartitions(without ?? [], partitions);
+    const staged = this.staged(this.epochOf(id));
+    const complete = without === undefined ? staged : staged.filter(({ partition }) => wanted.includes(partition));
+    if (complete.length !== wanted.length || complete.some(({ partition }, index) => partition !== wanted[index]))
+      throw new PipelineError('defect', `${id.table} is to be made of ${wanted.length} partitions, not all of them complete.`);
+    return complete;
   }
 
   private merge(request: Parameters<Sink['merge']>[0]): { readonly rows: number } {

@@ -9,6 +9,7 @@ import type {
   EndMarker,
   GenerationId,
   LeftTable,
+  PartitionRuns,
   Position,
   Row,
   RowBatch,
@@ -68,6 +69,7 @@ export interface Generation {
   readonly topicId: string;
   readonly rowsBuilt: number;
   readonly rows: Map<string, StoredRow>;
+  readonly without?: PartitionRuns | undefined;
   current: boolean;
   owner: string;
   changesApplied: number;
@@ -117,8 +119,9 @@ export function remove(epoch: Epoch): void {
 export function statusOf({ generation, merged }: Epoch) {
   if (merged !== undefined) return mergedStatus(merged);
   if (generation === undefined) return undefined;
-  const { rowsBuilt, current, changesApplied, quarantined, defects, topicId, schema, progress } = generation;
-  return { rowsBuilt, current, changesApplied, quarantined, defects, topicId, schema, progress: [...progress] };
+  const { rowsBuilt, current, changesApplied, quarantined, defects, topicId, schema, progress, without } = generation;
+  const known = { rowsBuilt, current, changesApplied, quarantined, defects, topicId, schema, progress: [...progress] };
+  return without === undefined ? known : { ...known, without };
 }
 
 /** Moves the progress of a generation; the caller has checked that it stands where the moves begin. */

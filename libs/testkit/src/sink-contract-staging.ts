@@ -56,6 +56,39 @@ export function describeStaging(the: Scenario): void {
       expect(await the.seen()).toEqual(rowsOf(order(1)));
     });
 
+    test('leaves out what the copy was stopped before, also where it came after all, and says so ever after', async () => {
+      await the.sink.claimRows('shop', 'a', TOPIC, 1);
+      const loader = loaderOf(the.sink, 'a');
+      const part = (partition: number, row: Row) =>
+        [[batch(partition, `a${partition}`, 0, [row])], [end(partition, `a${partition}`, 1, 1)]] as const;
+      await loader.stage(...part(0, order(1)));
+      await loader.stage(...part(2, order(3)));
+      await loader.stage([batch(4, 'half', 0, [order(5)])], []);
+      const without = [
+        [1, 2],
+        [4, 4],
+      ] as const;
+      await expectKind('defect', build(the.sink, E1, 5, ORDERS, L0, { without })); // Partition 3 is to come.
+      await loader.stage(...part(3, order(4)));
+      expect(await the.sink.shows(E1.table)).toBe(false);
+      expect(await build(the.sink, E1, 5, ORDERS, L0, { without })).toEqual({ rows: 2 });
+      expect(await the.sink.shows(E1.table)).toBe(true);
+      expect(await the.seen()).toEqual(rowsOf(order(1), order(4)));
+      await loader.stage(...part(1, order(2)));
+      expect(await build(the.sink, E1, 5)).toEqual({ rows: 2 });
+      expect(await the.seen()).toEqual(rowsOf(order(1), order(4)));
+      expect((await the.sink.generation(E1))?.without).toEqual(without);
+      expect((await the.sink.claim(E1, 'owner')).without).toEqual(without);
+    });
+
+    test('begins with no row where nothing was copied, whatever was staged', async () => {
+      await the.sink.claimRows('shop', 'a', TOPIC, 1);
+      await loaderOf(the.sink, 'a').stage([batch(0, 'a1', 0, [order(1)])], [end(0, 'a1', 1, 1)]);
+      expect(await build(the.sink, E1, 0, ORDERS, L0, { without: [] })).toEqual({ rows: 0 });
+      expect(await the.seen()).toEqual([]);
+      expect((await the.sink.generation(E1))?.without).toEqual([]);
+    });
+
     test('a repeated batch is there once, in one request and in several', async () => {
       await the.sink.claimRows('shop', 'a', TOPIC, 1);
       const loader = loaderOf(the.sink, 'a');

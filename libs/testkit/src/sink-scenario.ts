@@ -1,4 +1,15 @@
-import type { ApplyRequest, EndMarker, GenerationId, Row, RowBatch, Sink, SinkChange, TableId, TableSchema } from '@nanosync/core';
+import type {
+  ApplyRequest,
+  EndMarker,
+  GenerationId,
+  PartitionRuns,
+  Row,
+  RowBatch,
+  Sink,
+  SinkChange,
+  TableId,
+  TableSchema,
+} from '@nanosync/core';
 import { isKind } from '@nanosync/core';
 import { expect } from 'vitest';
 import { at, endOf, ORDERS, orderText, rowBatchOf } from './sink-fixtures.ts';
@@ -71,13 +82,13 @@ export function build(
   partitions: number,
   schema = ORDERS,
   l0 = L0,
-  stream: { readonly anchor?: string; readonly topicId?: string } = {},
+  more: { readonly anchor?: string; readonly topicId?: string; readonly without?: PartitionRuns } = {},
 ) {
   const start = [
     { next: 5, session: 1 },
     { next: 7, session: 1 },
   ];
-  return sink.build({ generation, anchor: 'anchor', schema, partitions, l0, topicId: TOPIC, ...stream, start });
+  return sink.build({ generation, anchor: 'anchor', schema, partitions, l0, topicId: TOPIC, ...more, start });
 }
 
 /** Builds E1 out of these rows, loaded as `loader` up to offset 1. */

@@ -138,6 +138,24 @@ describe('a capture session', () => {
     await session.end();
   });
 
+  it('completes events for good of a table whose copy was stopped: a session that does not know ends before its consistency position', async () => {
+    const { begin, deliver, opened, until, acknowledged, stopCopy, published } = await captureFixture();
+    const first = begin();
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    await stopCopy();
+    deliver([{ kind: 'marker', marker: { kind: 'consistency', ...MARKER }, position: at(14), commitMs: 1 }]);
+    deliver(transaction(15, [3]));
+    await until(() => first.outcome() !== undefined);
+    expect(first.outcome()).toEqual({});
+    expect((await published()).at(-1)).toMatchObject({ kind: 'change', position: at(11) });
+    const second = begin();
+    await until(() => acknowledged().at(-1) === at(15, 0));
+    expect((await published()).map(({ kind }) => kind)).toContain('consistency');
+    expect(opened[1]?.complete(ORDERS.table)).toBe(true);
+    await second.end();
+  });
+
   it('asks for nothing behind a marker before it has taken it in', async () => {
     const { begin, deliver, asked, until, acknowledged } = await captureFixture();
     deliver(transaction(11, [1]));

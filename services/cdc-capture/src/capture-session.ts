@@ -76,10 +76,11 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
   progress = new SessionProgress(store.record);
   await publishFirstGenerations(tables, anchor, publisher, progress);
-  await flush({ ctx, pipeline, tables, next: known.next, publisher, progress, store });
+  const session = { pipeline, tables, unbased, next: known.next, publisher, progress, store };
+  await flush({ ctx, ...session });
   ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
   await endTrouble(ctx.state, name, 'cdc-capture');
-  await pump({ ctx: { ...ctx, signal }, pipeline, tables, next: known.next, publisher, progress, store, reader });
+  await pump({ ctx: { ...ctx, signal }, ...session, reader });
   if (lost.signal.aborted) throw new PipelineError('conflict', 'The state store has lost what this capture session had stored.');
 }
 
@@ -127,6 +128,7 @@ interface Session {
   /** As this session decodes them. */
   readonly tables: readonly TableRecord[];
   readonly next: Set<string>;
+  readonly unbased: ReadonlySet<TableId>;
   readonly publisher: EventPublisher;
   readonly progress: SessionProgress;
   readonly store: CaptureStore;

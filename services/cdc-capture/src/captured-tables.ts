@@ -1,4 +1,4 @@
-import type { Anchor, CaptureRecord, PipelineRecord, ServiceContext, SourceEvent, TableRecord } from '@nanosync/core';
+import type { Anchor, CaptureRecord, PipelineRecord, ServiceContext, SourceEvent, TableId, TableRecord } from '@nanosync/core';
 import { leavingTables, listRecords, PipelineError, readRecord, recordedTables, sameSchema, stateKeys } from '@nanosync/core';
 
 /**
@@ -47,17 +47,25 @@ interface Following {
   readonly tables: readonly TableRecord[];
   /** Epochs that the next session begins. */
   readonly next: Set<string>;
+  /** The tables whose images this session completes for good. */
+  readonly unbased: ReadonlySet<TableId>;
 }
 
 /**
  * True for the generation marker of a table that was added after the session began, or of an epoch that is to be decoded otherwise than the session
- * does. A marker is written after the table's record was stored: one that has no record now belongs to an addition that the state store has lost,
+ * does, and for the L1 marker of a table whose copy was stopped since then: from there on its images would be left as they come. A marker is written after the table's record was stored: one that has no record now belongs to an addition that the state store has lost,
  * and the next one writes its own; one of another epoch than the record's was given up.
  */
-export async function isUnknown({ ctx, pipeline, tables, next }: Following, event: SourceEvent): Promise<boolean> {
-  if (event.kind !== 'marker' || event.marker.kind !== 'generation') return false;
+export async function isUnknown({ ctx, pipeline, tables, next, unbased }: Following, event: SourceEvent): Promise<boolean> {
+  if (event.kind !== 'marker' || event.marker.kind === 'watermark') return false;
   const { marker } = event;
   const { name } = pipeline.definition;
+  if (marker.kind === 'consistency') {
+    if (unbased.has(marker.table)) return false;
+    const stored = (await readRecord<TableRecord>(ctx.state, stateKeys.table(name, marker.table)))?.value;
+    // Invariant 'complete-images': stored before the marker was written.
+    return stored?.epoch === marker.epoch && stored.anchor === pipeline.anchor?.id && stored.missing !== undefined;
+  }
   const followed = tables.find(({ table }) => table === marker.table);
   if (followed === undefined) {
     const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name)))?.value;

@@ -35,6 +35,20 @@ describe('the text of a status', () => {
     ]);
   });
 
+  it('says which rows are missing of a table whose copy was stopped, and what copies them, until that is under way', () => {
+    const missing = { partitions: 12, of: 40, ranges: ['28:29', '29:30', '30:31', '31:32'] };
+    const tables = [{ ...pipeline.tables[0]!, missing }];
+    const line =
+      '  public.orders: rows that were not copied: 12 of 40 partitions (28:29, 29:30, 30:31, ...); those that have not changed since L0 are missing at the sink';
+    expect(text({ tables }).slice(1, 3)).toEqual([line, '    run: nanosync pipeline resnapshot orders-pipeline --table public.orders']);
+    expect(text({ tables, toCopy: ['public.orders'] }).slice(1, 3)).toEqual([line, '  to be copied anew: public.orders']);
+    const none = [{ ...pipeline.tables[0]!, missing: { partitions: 0, of: 0, ranges: [] } }];
+    expect(text({ tables: none })[1]).toBe(
+      '  public.orders: no row of it was copied; those that have not changed since L0 are missing at the sink',
+    );
+    expect(text({ copyStops: true })[1]).toBe('  asked for: no more rows are copied');
+  });
+
   it('shows a table that is copied anew as users see it, and its copy', () => {
     const older = {
       ...{ epoch: 'e0', rowsBuilt: 7_900_000, watermark: at('57A0000'), changesApplied: 812, waiting: 3, quarantined: 1, defects: 0 },

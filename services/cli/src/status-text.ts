@@ -1,6 +1,6 @@
 import type { Failure, OlderReport } from '@nanosync/core';
 import { followsChanges, shortPosition } from '@nanosync/core';
-import type { PipelineStatus, TableStatus, Trouble } from '@nanosync/runtime';
+import type { MissingRows, PipelineStatus, TableStatus, Trouble } from '@nanosync/runtime';
 import { isInDanger, needsPerson } from '@nanosync/runtime';
 import { figuresLines, lagText } from './figures-text.ts';
 import { queryHeadline, queryLines } from './query-text.ts';
@@ -29,10 +29,25 @@ export function attentionLines(pipeline: PipelineStatus): readonly string[] {
   lines.push(...pauseLines(pipeline));
   if (pipeline.request !== null && pipeline.query === null)
     lines.push(`  asked for: ${pipeline.request}${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
+  if (pipeline.copyStops)
+    lines.push(`  asked for: no more rows are copied${pipeline.intent.run === 'paused' ? ', once it is resumed' : ''}`);
+  for (const { table, missing } of pipeline.tables) if (missing !== null) lines.push(...missingLines(pipeline, table, missing));
   if (pipeline.toCopy.length > 0) lines.push(`  to be copied anew: ${pipeline.toCopy.join(', ')}`);
   if (pipeline.leaving.length > 0) lines.push(`  being taken out: ${pipeline.leaving.join(', ')}`);
   if (pipeline.toAdd.length > 0) lines.push(`  to be added: ${pipeline.toAdd.join(', ')}`);
   return lines;
+}
+
+/** What was not copied when the copy was stopped, and what copies it. */
+function missingLines({ name, tables, toCopy }: PipelineStatus, table: string, { partitions, of, ranges }: MissingRows): readonly string[] {
+  const isComing = toCopy.includes(table) || tables.some((one) => one.table === table && one.older !== null);
+  const [shown, more] = [ranges.slice(0, 3).join(', '), partitions > 3 ? ', ...' : ''];
+  const which = `${partitions} of ${counted(of, 'partition')}${shown === '' ? '' : ` (${shown}${more})`}`;
+  const what = of === 0 ? 'no row of it was copied' : `rows that were not copied: ${which}`;
+  return [
+    `  ${table}: ${what}; those that have not changed since L0 are missing at the sink`,
+    ...(isComing ? [] : [`    run: nanosync pipeline resnapshot ${name} --table ${table}`]),
+  ];
 }
 
 /** What stands still because users want it so, what that means meanwhile, and the way back. */

@@ -66,7 +66,7 @@ async function adding(tables: readonly string[], change: Partial<PipelineRecord>
     partition: async () => ['0:'],
     [Symbol.asyncDispose]: async () => {},
   } as unknown as Source;
-  const sink = { check: async () => [], [Symbol.asyncDispose]: async () => {} } as unknown as Sink;
+  const sink = { check: async () => [], shows: async () => false, [Symbol.asyncDispose]: async () => {} } as unknown as Sink;
   const line = () => {};
   const log = { debug: line, info: line, warn: line, error: line, with: () => log };
   const ctx = {

@@ -10,7 +10,8 @@ import {
   tablesToAdd,
   takesInAlike,
 } from '@nanosync/core';
-import { createTopics, plannedTable, putTables } from './anchoring.ts';
+import { createTopics, putTables } from './anchoring.ts';
+import { plannedTable } from './planned-table.ts';
 import { WaitLog, waitText } from './wait-text.ts';
 
 /** What tables are added with. */
@@ -32,19 +33,25 @@ export interface AddingParts {
  */
 export async function addTables(parts: AddingParts, tell: (unmet: PipelineError | undefined) => void): Promise<void> {
   const fit: TableId[] = [];
+  const shown = new Set<TableId>();
   const unmet: PipelineError[] = [];
   for (const table of tablesToAdd(parts.pipeline) as readonly TableId[]) {
-    const error = await errorOf(() => requireFit(parts, table));
+    const error = await errorOf(() => requireFit(parts, table, shown));
     if (error === undefined) fit.push(table);
     else unmet.push(notYet(table, error));
   }
   if (unmet.length > 0) tell(joined(unmet));
-  if (fit.length > 0 && !parts.ctx.signal.aborted) unmet.push(...(await takeAllIn(parts, fit)));
+  if (fit.length > 0 && !parts.ctx.signal.aborted) unmet.push(...(await takeAllIn({ ...parts, shown }, fit)));
   tell(joined(unmet));
 }
 
+interface TakingParts extends AddingParts {
+  /** Tables under whose names the sink shows something. */
+  readonly shown: ReadonlySet<TableId>;
+}
+
 /** All at once, behind one fence. Where that is refused one of them may be locked, or gone since it was checked: then each by itself. */
-async function takeAllIn(parts: AddingParts, tables: readonly TableId[]): Promise<readonly PipelineError[]> {
+async function takeAllIn(parts: TakingParts, tables: readonly TableId[]): Promise<readonly PipelineError[]> {
   const refused = await errorOf(() => takeIn(parts, tables));
   if (refused === undefined) return [];
   if (refused.kind === 'unavailable' || tables.length === 1) return [refused];
@@ -72,7 +79,7 @@ async function errorOf(work: () => Promise<void>): Promise<PipelineError | undef
   }
 }
 
-async function requireFit({ ctx, pipeline, source }: AddingParts, table: TableId): Promise<void> {
+async function requireFit({ ctx, pipeline, source }: AddingParts, table: TableId, shown: Set<TableId>): Promise<void> {
   const {
     name,
     source: { columns },
@@ -86,9 +93,10 @@ async function requireFit({ ctx, pipeline, source }: AddingParts, table: TableId
     throw new PipelineError('prerequisite', problems.map(({ what }) => what).join(' '), {
       hint: problems.map(({ cure }) => cure).join(' '),
     });
+  if (await sink.shows(table)) shown.add(table);
 }
 
-async function takeIn({ ctx, pipeline, source, fresh, waiting }: AddingParts, tables: readonly TableId[]): Promise<void> {
+async function takeIn({ ctx, pipeline, source, fresh, waiting, shown }: TakingParts, tables: readonly TableId[]): Promise<void> {
   const { name } = pipeline.definition;
   const { anchor } = pipeline;
   if (anchor === null) throw new PipelineError('defect', `A table is added to pipeline ${name}, which has no anchor.`);
@@ -106,8 +114,9 @@ async function takeIn({ ctx, pipeline, source, fresh, waiting }: AddingParts, ta
   // Only now: what it was like before nobody was told to follow it.
   const found: readonly SourceTable[] = await source.discover(tables, pipeline.definition.source.columns);
   const busPartitions = await createTopics(ctx, name, follows ? found : []);
+  const adopts = pipeline.definition.replicationType === 'cdc';
   const records = found.map((table) =>
-    plannedTable(ctx, { anchor, l0: null, table, busPartitions, adopts: pipeline.definition.replicationType === 'cdc' }),
+    plannedTable(ctx, { anchor, l0: null, table, busPartitions, adopts, replaces: shown.has(table.schema.table) }),
   );
   await storeAdded(ctx, pipeline, records);
   for (const { epoch, table } of records) {

@@ -38,6 +38,7 @@ async function anchoring(generations: readonly { epoch: string }[] = []) {
   } as unknown as Source;
   const sink = {
     check: async () => [],
+    shows: async () => false,
     generations: async () => generations,
     discard: async ({ epoch }: GenerationId) => void happened.push(`discarded ${epoch}`),
   } as unknown as Sink;

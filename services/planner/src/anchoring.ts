@@ -2,7 +2,6 @@ import type {
   Anchor,
   GenerationId,
   PipelineRecord,
-  Position,
   ServiceContext,
   Sink,
   Source,
@@ -16,7 +15,6 @@ import {
   followsChanges,
   PIPELINE_MACHINE,
   PipelineError,
-  RECORD_VERSION,
   ROWS_BUS_PARTITIONS,
   readRecord,
   recordedTables,
@@ -27,6 +25,7 @@ import {
 import { requireThere } from './deleting.ts';
 import type { LooseAnchors } from './loose-anchors.ts';
 import { changedMeanwhile, newAnchor } from './new-anchor.ts';
+import { plannedTable } from './planned-table.ts';
 
 /** What a pipeline is anchored with. */
 export interface AnchoringParts {
@@ -56,9 +55,13 @@ export async function anchorPipeline(
   const begun = await dropAttempts(ctx, stored, source);
   const anchor = await newAnchor(ctx, begun, tables, source);
   // Invariant 'anchor-first': anchor and tables are stored in one write, before anything is read.
-  const records = tables.map((table) =>
-    plannedTable(ctx, { anchor, l0: follows ? anchor.l0 : null, table, busPartitions, adopts: adopts(stored.value) }),
-  );
+  const records: TableRecord[] = [];
+  for (const table of tables) {
+    const replaces = await sink.shows(table.schema.table);
+    records.push(
+      plannedTable(ctx, { anchor, l0: follows ? anchor.l0 : null, table, busPartitions, adopts: adopts(stored.value), replaces }),
+    );
+  }
   loose.add(anchor, begun.version);
   if (!(await storeAnchor(ctx, begun, anchor, records))) {
     const now = await readRecord<PipelineRecord>(ctx.state, stored.key);
@@ -186,7 +189,8 @@ async function storeAnchor(
   const phase = step(PIPELINE_MACHINE, stored.value.phase, 'anchor');
   const recorded = tables.map(({ table }) => table);
   const intent = { ...stored.value.intent, copyAnew: [] }; // All of them are.
-  const pipeline: PipelineRecord = { ...stored.value, anchor, recorded, phase, intent, request: null, failure: null, waiting: null };
+  const { copyStopped: _, ...before } = stored.value; // Of the anchor before.
+  const pipeline: PipelineRecord = { ...before, anchor, recorded, phase, intent, request: null, failure: null, waiting: null };
   return putTables(ctx, { key: stored.key, value: pipeline, version: stored.version }, tables);
 }
 
@@ -201,42 +205,4 @@ export async function putTables(ctx: ServiceContext, pipeline: Stored<PipelineRe
     entries.push({ key, value: table, expected: before?.version ?? 0 });
   }
   return ctx.state.putAll(entries);
-}
-
-/** A table at the beginning of an epoch; `l0` is null where a marker will be its place. */
-export function plannedTable(
-  ctx: ServiceContext,
-  {
-    anchor,
-    l0,
-    table,
-    busPartitions,
-    adopts = false,
-  }: {
-    readonly anchor: Anchor;
-    readonly l0: Position | null;
-    readonly table: SourceTable;
-    readonly busPartitions: ReadonlyMap<TableId, number>;
-    /** It begins with what the sink has. */
-    readonly adopts?: boolean;
-  },
-): TableRecord {
-  return {
-    v: RECORD_VERSION,
-    table: table.schema.table,
-    phase: 'planned',
-    anchor: anchor.id,
-    epoch: ctx.ids.next(),
-    schema: table.schema,
-    storage: table.storage,
-    l0,
-    l1Requested: false,
-    ...(adopts ? { adopts } : {}),
-    partitions: 0,
-    voids: 0,
-    estimatedRows: table.estimatedRows,
-    busPartitions: busPartitions.get(table.schema.table) ?? ctx.changesBusPartitions,
-    older: null,
-    failure: null,
-  };
 }

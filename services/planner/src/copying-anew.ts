@@ -16,7 +16,7 @@ interface CopyParts {
  * and without L0. From there it goes the way of any later epoch: marker, fence, ranges. What users see of it goes on until the sink has the new
  * epoch where the older one is. A table of which nothing was read yet is copied anyway, and keeps its epoch if that has the columns of now. One that is
  * read and still below its L1 waits, so that there are never more than two generations of it; so does one that is still to begin with what the
- * sink has. True when one began.
+ * sink has, or was stopped. True when one began.
  */
 export async function beginCopies(parts: CopyParts): Promise<boolean> {
   let begun = false;
@@ -31,8 +31,8 @@ export async function beginCopies(parts: CopyParts): Promise<boolean> {
 }
 
 /** Once a table is read it may have been switched to already, whatever was told of it: then it is what users see, and the next copy goes beside it. */
-async function mayBegin({ ctx, pipeline }: CopyParts, { table, epoch, phase, l1Requested, adopts }: TableRecord): Promise<boolean> {
-  if (adopts === true) return phase === 'following';
+async function mayBegin({ ctx, pipeline }: CopyParts, { table, epoch, phase, l1Requested, adopts, missing }: TableRecord): Promise<boolean> {
+  if (adopts === true || missing !== undefined) return phase === 'following';
   if (phase !== 'snapshotting') return phase !== 'built';
   const captured = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables[table];
   return !l1Requested && !(captured?.epoch === epoch && captured.l1 !== null);
@@ -56,7 +56,7 @@ async function beginCopy(parts: CopyParts, stored: Stored<TableRecord>): Promise
 
 async function nextEpoch({ ctx, pipeline, source }: CopyParts, before: TableRecord): Promise<TableRecord> {
   const { name } = pipeline.definition;
-  const { adopts: _, ...kept } = before; // This one is a copy.
+  const { adopts: _, missing: __, ...kept } = before; // This one is a copy, and a whole one.
   const { table } = before;
   const hint = `Run: nanosync pipeline resnapshot ${name}`;
   const [drift] = await source.drift(name, [before]);
@@ -80,9 +80,10 @@ async function nextEpoch({ ctx, pipeline, source }: CopyParts, before: TableReco
 }
 
 async function olderEpoch(ctx: ServiceContext, pipeline: PipelineRecord, record: TableRecord): Promise<OlderEpoch> {
-  const { table, epoch, schema, storage } = record;
+  const { table, epoch, schema, storage, missing, partitions } = record;
   const captured = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables[table];
-  return { epoch, schema, storage, quarantinedBefore: captured?.epoch === epoch ? captured.quarantinedBefore : 0 };
+  const quarantinedBefore = captured?.epoch === epoch ? captured.quarantinedBefore : 0;
+  return { epoch, schema, storage, quarantinedBefore, ...(missing === undefined ? {} : { missing, partitions }) };
 }
 
 /** Takes a table from the list, all or nothing with its record. False when it is not on the list any more. */

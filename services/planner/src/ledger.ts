@@ -38,6 +38,13 @@ export class Ledger {
     return this.completed === this.partitions.length;
   }
 
+  /** The numbers of the other partitions. */
+  unread(): readonly number[] {
+    return this.partitions
+      .filter(({ value }) => value.phase === 'planned' || value.phase === 'reading')
+      .map(({ value }) => value.partition);
+  }
+
   /** Tasks that are out and not yet read. */
   get inFlight(): number {
     return [...this.moving].filter((index) => this.isInFlight(index)).length;

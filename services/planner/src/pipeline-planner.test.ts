@@ -54,7 +54,7 @@ async function resnapshot(hooks: { readonly stored?: () => void; readonly slotMa
     },
     [Symbol.asyncDispose]: async () => {},
   } as unknown as Source;
-  const sink = { check: async () => [], discard: async () => {}, [Symbol.asyncDispose]: async () => {} };
+  const sink = { check: async () => [], shows: async () => false, discard: async () => {}, [Symbol.asyncDispose]: async () => {} };
   const line = () => {};
   const log = { debug: line, info: line, warn: (text: string) => void warned.push(text), error: line, with: () => log };
   const failpoint = (name: string) => {

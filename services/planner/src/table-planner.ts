@@ -3,9 +3,11 @@ import { comparePositions, describeError, PipelineError, readRecord, stateKeys, 
 import { addTables } from './adding.ts';
 import { Beside } from './beside.ts';
 import { captureOf } from './capture-view.ts';
+import { ConsistencyMarks } from './consistency-marks.ts';
 import { beginCopies } from './copying-anew.ts';
 import { Ledger } from './ledger.ts';
 import { planRanges, renewEpoch, voidPlan } from './ranges.ts';
+import { asBuilt, StoppedTables, stopCopies } from './stopping.ts';
 import { tableRecords } from './table-records.ts';
 import type { TaskPublisher } from './task-publisher.ts';
 import { emitTasks } from './tasks.ts';
@@ -13,8 +15,6 @@ import { whileMoving } from './while-moving.ts';
 
 /** How often the tables are compared with what was planned, in milliseconds. */
 const DRIFT_EVERY_MS = 5000;
-/** An L1 that capture has not met for this long is asked for again, in milliseconds. */
-const MARK_AGAIN_MS = 60_000;
 /** How long after a try a table that could not be added is tried again, in milliseconds. */
 const ADD_AGAIN_MS = 2000;
 
@@ -43,10 +43,10 @@ export class TablePlanner implements AsyncDisposable {
   private readonly parts: TablePlannerParts;
   private pipeline: PipelineRecord;
   private readonly ledgers = new Map<string, Ledger>();
-  /** When an epoch's L1 was last asked for, by the monotonic clock. */
-  private readonly markedMs = new Map<string, number>();
+  private readonly marks: ConsistencyMarks;
   private nextLookMs = 0;
-  private readonly beside = new Beside();
+  private beside = new Beside();
+  private readonly stopped = new StoppedTables();
   private unmet: PipelineError | undefined;
   private addAgainMs = 0;
   /** Why this round gave out no tasks, or null. */
@@ -55,11 +55,12 @@ export class TablePlanner implements AsyncDisposable {
   private constructor(parts: TablePlannerParts, pipeline: PipelineRecord) {
     this.parts = parts;
     this.pipeline = pipeline;
+    this.marks = new ConsistencyMarks(parts.ctx, parts.source, pipeline.definition.name);
   }
 
   static async open(parts: TablePlannerParts, pipeline: PipelineRecord): Promise<TablePlanner> {
     const planner = new TablePlanner(parts, pipeline);
-    for (const { value } of await planner.records()) if (value.phase === 'snapshotting') await planner.ledger(value);
+    for (const { value } of await planner.records()) if (isCopied(value)) await planner.ledger(value);
     return planner;
   }
 
@@ -69,7 +70,7 @@ export class TablePlanner implements AsyncDisposable {
     if (this.pipeline.phase === 'anchored') return;
     this.parts.ctx.log.info('pipeline resuming', { name });
     for (const { value } of await this.records()) {
-      if (value.phase !== 'snapshotting') continue;
+      if (!isCopied(value)) continue;
       const ledger = await this.ledger(value);
       this.parts.ctx.log.info('snapshot in progress', {
         table: value.table,
@@ -88,6 +89,7 @@ export class TablePlanner implements AsyncDisposable {
     this.pipeline = pipeline;
     this.beside.rethrow();
     this.held = null;
+    if (pipeline.copyStopped === true) await this.stopCopies();
     const begun = await beginCopies({ ...this.parts, pipeline });
     let busy = (await this.planTables()) || begun;
     this.startAdding();
@@ -110,6 +112,13 @@ export class TablePlanner implements AsyncDisposable {
   /** Ends what goes on beside the rounds. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.beside[Symbol.asyncDispose]();
+  }
+
+  /** What waits for others, to copy what is not to be copied any more, is given up first. */
+  private async stopCopies(): Promise<void> {
+    await this.beside[Symbol.asyncDispose]();
+    this.beside = new Beside();
+    await stopCopies({ ...this.parts, pipeline: this.pipeline });
   }
 
   /** A table that is no longer what was planned ends the pipeline's work until a person has it copied anew. */
@@ -175,7 +184,10 @@ export class TablePlanner implements AsyncDisposable {
   private async readTables(tables: readonly Stored<TableRecord>[]): Promise<boolean> {
     const open: { table: TableRecord; ledger: Ledger }[] = [];
     for (const stored of tables) {
-      if (stored.value.phase !== 'snapshotting') continue;
+      if (!isCopied(stored.value)) {
+        if (stored.value.phase === 'snapshotting' && !stored.value.l1Requested) await this.settleStopped(stored);
+        continue;
+      }
       const ledger = await this.ledger(stored.value);
       await ledger.refresh();
       const voided = ledger.voided();
@@ -183,20 +195,16 @@ export class TablePlanner implements AsyncDisposable {
         await voidPlan({ ...this.parts, pipeline: this.pipeline, stored, reason: voided });
         return true;
       }
-      if (ledger.allRead && !stored.value.l1Requested) await this.requestL1(stored);
+      if (ledger.allRead && !stored.value.l1Requested) await this.marks.request(stored);
       open.push({ table: stored.value, ledger });
     }
     this.held = (await emitTasks({ ...this.parts, pipeline: this.pipeline, open })) ?? this.held;
     return open.length > 0; // While ranges are being read a free place is filled at once.
   }
 
-  /** Every range has been read: a marker makes L1 a place in the stream. A second marker after a crash is ignored by capture. */
-  private async requestL1(stored: Stored<TableRecord>): Promise<void> {
-    const { table, epoch } = stored.value;
-    await this.parts.source.mark({ kind: 'consistency', pipeline: this.pipeline.definition.name, table, epoch });
-    this.markedMs.set(epoch, this.parts.ctx.clock.monotonicMs());
-    await this.parts.ctx.state.put(stored.key, { ...stored.value, l1Requested: true }, stored.version);
-    this.parts.ctx.log.info('snapshot read', { table, partitions: stored.value.partitions });
+  private async settleStopped(stored: Stored<TableRecord>): Promise<void> {
+    const value = await this.stopped.settled(this.parts.ctx, this.pipeline.definition.name, stored);
+    if (value !== undefined) await this.marks.request({ ...stored, value });
   }
 
   private async followSink(stored: Stored<TableRecord>): Promise<boolean> {
@@ -207,33 +215,18 @@ export class TablePlanner implements AsyncDisposable {
     if (report === undefined || report.epoch !== epoch || !report.built) return false;
     if (phase === 'snapshotting') {
       // A built table has been read; what was read may be seen here before the ledger is seen to say so, and L1 must not be left out.
-      if (stored.value.l1Requested) await this.move(stored, 'built');
-      else await this.requestL1(stored);
+      if (stored.value.l1Requested) await this.move({ ...stored, value: asBuilt(name, stored.value, report) }, 'built');
+      else if (isCopied(stored.value)) await this.marks.request(stored);
+      else return false;
       return true;
     }
     const captured = (await captureOf(this.parts.ctx, name, this.pipeline))?.tables[table];
     const l1 = captured?.epoch === epoch ? captured.l1 : null;
-    if (l1 === null) await this.markAgain(stored.value, captured?.epoch);
+    if (l1 === null) await this.marks.again(stored.value, captured?.epoch);
     if (l1 === null || report.watermark === null || !report.current || comparePositions(report.watermark, l1) < 0) return false;
     await this.move(stored, 'caught-up');
     this.parts.ctx.log.info('table live', { table, l1 });
     return true;
-  }
-
-  /**
-   * Another planner that was stopped for long may have marked an epoch that was given up, behind this one's: capture then counts for
-   * that one and L1 would never come. The sink goes by the first marker of an epoch, so to repeat one harms nothing.
-   */
-  private async markAgain({ table, epoch }: TableRecord, captured: string | undefined): Promise<void> {
-    const nowMs = this.parts.ctx.clock.monotonicMs();
-    const markedMs = this.markedMs.get(epoch) ?? nowMs;
-    this.markedMs.set(epoch, markedMs);
-    if (captured === undefined || nowMs - markedMs < MARK_AGAIN_MS) return;
-    this.markedMs.set(epoch, nowMs);
-    const { name: pipeline } = this.pipeline.definition;
-    if (captured !== epoch) await this.parts.source.mark({ kind: 'generation', pipeline, table, epoch });
-    await this.parts.source.mark({ kind: 'consistency', pipeline, table, epoch });
-    this.parts.ctx.log.warn('consistency position asked for again', { table, epoch });
   }
 
   private async move(stored: Stored<TableRecord>, event: TableEvent): Promise<void> {
@@ -256,4 +249,9 @@ export class TablePlanner implements AsyncDisposable {
     }
     return ledger;
   }
+}
+
+/** Its ranges are being read, and are to be. */
+function isCopied({ phase, missing }: TableRecord): boolean {
+  return phase === 'snapshotting' && missing === undefined;
 }

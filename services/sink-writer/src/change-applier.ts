@@ -203,11 +203,12 @@ export class ChangeApplier {
     if (!now && !report.isDue) return;
     const info = report.isDue ? await ctx.bus.topic(this.topic) : undefined;
     const waiting = info?.partitions.reduce((sum, { end }, index) => sum + Math.max(0, end - (this.progress[index]?.next ?? end)), 0);
-    const { changesApplied, quarantined, defects, rowsBuilt, current } = this.status;
+    const { changesApplied, quarantined, defects, rowsBuilt, current, without } = this.status;
     await report.set({
       built: true,
       current,
       rowsBuilt,
+      ...(without === undefined ? {} : { without }),
       changesApplied,
       quarantined,
       defects,

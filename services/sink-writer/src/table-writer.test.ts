@@ -34,6 +34,41 @@ describe('a table’s writer', () => {
     await writer.end();
   });
 
+  it('builds a table whose copy was stopped of what was read, once it is settled what is missing, and says that', async () => {
+    const { stage, control, change, write, until, seen, put, clock, report } = await tableFixture();
+    const stopped = { ...TABLE, partitions: 3, missing: [[1, 2]] };
+    await put(stateKeys.table('p', ORDERS.table), stopped);
+    await control('generation', 'e1', L0);
+    await change(changeOf(ORDERS, 'u', order(3, 'changed'), later(1)));
+    await stage('e1', 0, [order(1)]);
+    await stage('e1', 2, [order(3, 'left out'), order(4)]); // It was under way when it was stopped.
+    const writer = write();
+    await clock.advance(5000);
+    expect(seen()).toBeUndefined();
+    await put(stateKeys.table('p', ORDERS.table), { ...stopped, l1Requested: true });
+    await until(() => seen()?.length === 2);
+    expect(seen()).toEqual([order(1), order(3, 'changed')]);
+    expect(await report()).toMatchObject({ built: true, partitionsDurable: 1, without: [[1, 2]] });
+    await writer.end();
+    await put(stateKeys.sinkReport('p', ORDERS.table), { ...(await report()), without: undefined });
+    const next = write(); // It asks the sink.
+    await until(async () => (await report())?.without !== undefined);
+    expect(await report()).toMatchObject({ without: [[1, 2]] });
+    await next.end();
+  });
+
+  it('begins without a row where nothing was copied, and follows', async () => {
+    const { control, change, write, until, seen, put, report } = await tableFixture();
+    await put(stateKeys.table('p', ORDERS.table), { ...TABLE, partitions: 0, missing: [], l1Requested: true });
+    await control('generation', 'e1', L0);
+    await change(changeOf(ORDERS, 'u', order(3, 'changed'), later(1)));
+    const writer = write();
+    await until(() => seen()?.length === 1);
+    expect(seen()).toEqual([order(3, 'changed')]);
+    expect(await report()).toMatchObject({ built: true, without: [] });
+    await writer.end();
+  });
+
   it('leaves an epoch of another anchor to the writer of that anchor', async () => {
     const { stage, control, write, until, seen, put } = await tableFixture();
     await put(stateKeys.table('p', ORDERS.table), { ...TABLE, anchor: 'b', epoch: 'e2' });

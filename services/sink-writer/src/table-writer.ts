@@ -1,5 +1,15 @@
 import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, TableRecord } from '@nanosync/core';
-import { followsChanges, leaseNames, measured, PipelineError, readRecord, stateKeys, withLease } from '@nanosync/core';
+import {
+  countPartitions,
+  followsChanges,
+  leaseNames,
+  measured,
+  otherPartitions,
+  PipelineError,
+  readRecord,
+  stateKeys,
+  withLease,
+} from '@nanosync/core';
 import type { OlderApplier } from './change-applier.ts';
 import { ChangeApplier } from './change-applier.ts';
 import type { GenerationStart } from './generation-start.ts';
@@ -86,19 +96,25 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
       return false;
     }
     if (record.adopts === true) return await adopt(work, generation, record);
-    if (record.partitions > 0) {
-      const staged = await sink.staged(generation);
+    if (record.partitions > 0 || record.missing !== undefined) {
+      const wanted = otherPartitions(record.missing ?? [], record.partitions);
+      const staged = (await sink.staged(generation)).filter(({ partition }) => wanted.includes(partition));
       const rowsStaged = staged.reduce((sum, { rows }) => sum + rows, 0);
       const quarantined = staged.reduce((sum, partition) => sum + partition.quarantined, 0);
       await report.set({ rowsStaged, quarantined, partitionsDurable: staged.length });
       // Invariant 'gate': it opens when every partition is complete at the sink, and only here.
-      if (staged.length === record.partitions) {
+      if (staged.length === wanted.length && isSettled(record)) {
         await discardOlder(work, held, generation);
         return await build(work, generation, record, quarantined);
       }
     }
     await ctx.clock.sleep(sink.pace?.lookEveryMs ?? GATE_EVERY_MS, ctx.signal);
   }
+}
+
+/** False while more may be read of a table whose copy was stopped, or the state store may still lose that it was. */
+function isSettled({ missing, l1Requested }: TableRecord): boolean {
+  return missing === undefined || l1Requested;
 }
 
 /** Begins with the rows that the sink has. False when the signal aborted, or the epoch was given up, before its place in the stream is known. */
@@ -141,6 +157,7 @@ async function build(
     anchor: pipeline.anchor?.id ?? '',
     schema: record.schema,
     partitions: record.partitions,
+    without: record.missing,
     l0: start.l0,
     topicId: start.topicId,
     start: start.partitions,
@@ -154,8 +171,10 @@ async function build(
   }
   const info = await ctx.bus.topic(topic);
   const waiting = start.partitions.reduce((sum, { next }, partition) => sum + (info?.partitions[partition]?.end ?? next) - next, 0);
+  const partitionsDurable = record.partitions - countPartitions(record.missing ?? []);
+  const without = record.missing === undefined ? {} : { without: record.missing };
   await report.set(
-    { built: true, rowsBuilt: rows, rowsStaged: rows, partitionsDurable: record.partitions, waitedAtHandoff: waiting, waiting },
+    { built: true, rowsBuilt: rows, rowsStaged: rows, partitionsDurable, waitedAtHandoff: waiting, waiting, ...without },
     true,
   );
   if (quarantined > 0) ctx.log.warn('table built without its quarantined rows', { table: generation.table, rows: quarantined });

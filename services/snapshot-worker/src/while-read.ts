@@ -1,5 +1,14 @@
-import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext } from '@nanosync/core';
-import { abortWhen, areRangesRead, readRecord, recordedTables, scheduledQuery, stateKeys, updateRecord } from '@nanosync/core';
+import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext, TableRecord } from '@nanosync/core';
+import {
+  abortWhen,
+  areRangesRead,
+  hasPartition,
+  readRecord,
+  recordedTables,
+  scheduledQuery,
+  stateKeys,
+  updateRecord,
+} from '@nanosync/core';
 import { partitionKey } from './partition-lease.ts';
 
 /** How often a reader looks whether its pipeline is still to be read, in milliseconds. */
@@ -11,8 +20,13 @@ export function isRangeWanted(now: PipelineRecord | undefined, { table }: Partit
   return scheduledQuery(now) !== undefined || recordedTables(now).includes(table);
 }
 
+/** True where the table's copy was stopped before this range was read. */
+export function isLeftOut({ missing, partitions }: TableRecord, { partition }: PartitionTask): boolean {
+  return missing !== undefined && (partitions === 0 || hasPartition(missing, partition));
+}
+
 /**
- * Reads while the pipeline is to be read: once it is paused, deleted or anchored anew the read's signal aborts, which ends it at its next block.
+ * Reads while the pipeline is to be read: once it is paused, deleted or anchored anew, or the copy stopped, the read's signal aborts, which ends it at its next block.
  * False when it ended so, whatever came of it then.
  */
 export async function whileRead(
@@ -24,7 +38,7 @@ export async function whileRead(
   const ending = new AbortController();
   const watching = abortWhen({ clock: ctx.clock, everyMs: LOOK_EVERY_MS, ending }, async () => {
     const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(task.pipeline)))?.value;
-    if (!isRangeWanted(now, task, anchor)) over.abort();
+    if (!isRangeWanted(now, task, anchor) || (await wasStopped(ctx, now, task))) over.abort();
     return over.signal.aborted;
   });
   watching.catch(() => undefined); // Thrown below; not unhandled until then.
@@ -37,6 +51,13 @@ export async function whileRead(
     await watching;
   }
   return !over.signal.aborted;
+}
+
+/** Only where it may have been: each look costs a read of the state store. */
+async function wasStopped(ctx: ServiceContext, now: PipelineRecord | undefined, task: PartitionTask): Promise<boolean> {
+  if (now?.definition.replicationType !== 'cdc') return false;
+  const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
+  return table?.epoch === task.epoch && isLeftOut(table, task);
 }
 
 /**

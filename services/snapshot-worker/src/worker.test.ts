@@ -246,6 +246,31 @@ describe('a snapshot worker', () => {
     await running;
   });
 
+  it('ends in the middle of a range when the copy of its table is stopped, and reads no other that is left out', async () => {
+    const { ctx, clock, bus, put, send, partition, until, end } = await surroundings(hanging);
+    await put('p');
+    await send(TASK);
+    const running = runSnapshotWorker(ctx, 1);
+    expect(await until(async () => (await partition('p')).phase === 'reading')).toBe(true);
+    await updateRecord<PipelineRecord>(ctx.state, stateKeys.pipeline('p'), (record) => ({
+      ...record,
+      definition: { ...record.definition, replicationType: 'cdc' },
+    }));
+    await updateRecord<TableRecord>(ctx.state, stateKeys.table('p', ORDERS.table), (record) => ({ ...record, missing: [[0, 0]] }));
+    await clock.advance(1000);
+    letGo();
+    expect(await until(async () => !(await partition('p')).emitted)).toBe(true);
+    await send(TASK);
+    await clock.advance(5000);
+    expect(await partition('p')).toMatchObject({ phase: 'reading', attempts: 1 });
+    await using reader = await bus.reader(ctx.topics.rows('p'), 0, 0);
+    const endId = await ctx.registry.register('nanosync.rows-EndMarker', END_MARKER.schema);
+    const sent = await reader.read({ maxBytes: 1_000_000, waitMs: 0 });
+    expect(sent.filter(({ value }) => schemaIdOf(value) === endId)).toEqual([]);
+    end();
+    await running;
+  });
+
   it('does not read for an epoch that was given up', async () => {
     let reads = 0;
     const { ctx, put, send, partition, until, end } = await surroundings(() => {

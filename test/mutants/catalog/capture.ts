@@ -18,6 +18,17 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     test: session('has events of a table completed until its consistency position was met in the stream'),
   },
   {
+    name: 'stopped-copy-not-completed-for-good',
+    invariant: 'complete-images',
+    does: 'A session that does not know that a copy was stopped goes on past its L1, where it leaves out cells of rows that the sink was never given.',
+    file: `${FOLDER}/captured-tables.ts`,
+    find: 'return stored?.epoch === marker.epoch && stored.anchor === pipeline.anchor?.id && stored.missing !== undefined;',
+    replace: 'return stored === null;',
+    test: session(
+      'completes events for good of a table whose copy was stopped: a session that does not know ends before its consistency position',
+    ),
+  },
+  {
     name: 'begun-where-the-store-knows-the-table',
     invariant: 'gapless-sessions',
     does: 'A table that an earlier session has taken in has begun wherever the stream is, also before its L0.',

@@ -3,11 +3,15 @@ import { afterCommand, connectionText, followsChanges, goesOn, leavingTables, re
 import { sinkPlace } from '@nanosync/runtime';
 import type { QueryPart } from './query-edits.ts';
 import { QUERY_EDITS } from './query-edits.ts';
+import { stopOutcomes } from './stop-edit.ts';
+import type { UnfinishedCopy } from './unfinished.ts';
 
 /** A stored pipeline and what a file wants of it. */
 export interface Change {
   readonly stored: PipelineRecord;
   readonly wanted: PipelineDefinition;
+  /** The copies that are under way; looked for where the edit may stop them. */
+  readonly unfinished?: readonly UnfinishedCopy[];
 }
 
 /** What one edit comes to, in words that follow the pipeline's name. */
@@ -115,7 +119,9 @@ function sinkOutcomes({ stored, wanted }: Change): readonly Outcome[] {
 }
 
 /** Where nothing is anchored yet the new type is the first. */
-function typeOutcomes({ stored, wanted: { replicationType: to } }: Change): readonly Outcome[] {
+function typeOutcomes(change: Change): readonly Outcome[] {
+  const { stored, wanted } = change;
+  const to = wanted.replicationType;
   const from = stored.definition.replicationType;
   if (from === 'query' || to === 'query') return [cannotChange('replication_type')];
   if (stored.phase === 'created') return [effect(`begins as ${to}`)];
@@ -130,14 +136,14 @@ function typeOutcomes({ stored, wanted: { replicationType: to } }: Change): read
       ];
     case 'cdc_backfill':
       return [
-        becoming('all tables are copied anew and then followed: users see the rows of now until that is done', (record) =>
-          from === 'snapshot'
-            ? { ...record, request: 'resnapshot' }
-            : (afterCommand(record, { kind: 'resnapshot', table: null }) ?? record),
-        ),
+        becoming('all tables are copied anew and then followed: users see the rows of now until that is done', (record) => {
+          const { copyStopped: _, ...rest } = record;
+          if (from === 'snapshot') return { ...rest, request: 'resnapshot' };
+          return afterCommand(rest, { kind: 'resnapshot', table: null }) ?? rest;
+        }),
       ];
     case 'cdc':
-      return [from === 'snapshot' ? followCopy() : withoutCopy(stored)];
+      return from === 'snapshot' ? [followCopy()] : stopOutcomes(change);
   }
 }
 
@@ -152,16 +158,6 @@ function followCopy(): Outcome {
     ...record,
     request: 'adopt',
   }));
-}
-
-/** Its copy is done, or would leave tables half copied. */
-function withoutCopy({ phase }: PipelineRecord): Outcome {
-  if (phase === 'streaming')
-    return effect('nothing changes: the rows are copied and changes are followed; tables that are added later are not copied');
-  return {
-    kind: 'refused',
-    why: `is ${phase}, and rows would be missing in the tables that are not copied yet: switch to cdc once it is streaming, or take those tables out.`,
-  };
 }
 
 function becoming(text: string, becomes: (record: PipelineRecord) => PipelineRecord): Outcome {

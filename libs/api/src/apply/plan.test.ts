@@ -102,6 +102,16 @@ beforeEach(async () => {
   await state.put(stateKeys.pipeline('p'), RECORD, 0);
 });
 
+/** Another pipeline than before, of this record. */
+const begin = async (change: Partial<PipelineRecord>) =>
+  state.put(stateKeys.pipeline('p'), { ...RECORD, ...change }, (await state.get(stateKeys.pipeline('p')))!.version);
+/** A table that is copied, with its ranges. */
+const table = async (name: string, change: object, ranges: readonly string[] = []) => {
+  const record = { v: RECORD_VERSION, table: name, phase: 'snapshotting', anchor: 'a', epoch: 'e', partitions: 0, older: null };
+  await state.put(stateKeys.table('p', name), { ...record, l1Requested: false, ...change }, 0);
+  for (const [partition, phase] of ranges.entries())
+    await state.put(stateKeys.partition('p', name, 'e', partition), { v: RECORD_VERSION, partition, phase }, 0);
+};
 const stored = async () => (await state.get(stateKeys.pipeline('p')))?.value as PipelineRecord;
 
 describe('every edit of a definition', () => {
@@ -165,10 +175,79 @@ describe('every edit of a definition', () => {
     expect(await stored()).toMatchObject({ ...becomes, phase, definition: { replicationType: to } });
   });
 
-  it('of replication_type to cdc is refused while tables are copied: their rows would be missing', async () => {
-    const before = { ...RECORD, phase: 'snapshotting' as const };
-    await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);
-    await expect(planApply(state, [{ ...OLD, replicationType: 'cdc' }])).rejects.toThrow('rows would be missing');
+  it('of replication_type to cdc says of each table that is not read what will be missing, and asks for the stop', async () => {
+    const wanted = { ...OLD, replicationType: 'cdc' as const };
+    await begin({ phase: 'snapshotting', recorded: ['s.a', 's.b'] });
+    await table('s.a', { partitions: 3, replaces: false }, ['durable', 'read', 'reading']);
+    await table('s.b', { phase: 'planned', replaces: false });
+    const plans = await planApply(state, [wanted]);
+    expect(plans[0]?.edits.map(({ effect, drops }) => [effect, drops])).toEqual([
+      [
+        'copying stops: tables that are read to their end stay as they are; the others go on with the rows that are read, and all changes from their L0 on',
+        false,
+      ],
+      [
+        'table s.a: 2 of 3 partitions are read: the rows of the others will be missing at the sink, but for those that change, until it is copied by: nanosync pipeline resnapshot p --table s.a',
+        false,
+      ],
+      [
+        'table s.b: nothing of it is read yet: its rows will be missing at the sink, but for those that change, until it is copied by: nanosync pipeline resnapshot p --table s.b',
+        false,
+      ],
+    ]);
+    await storeDefinitions(state, plans, { clock, confirmed: false });
+    expect(await stored()).toMatchObject({ definition: wanted, copyStopped: true, phase: 'snapshotting', request: null });
+    expect(await planApply(state, [wanted])).toMatchObject([{ outcome: 'unchanged', edits: [] }]);
+    // At once back again: all is copied.
+    await storeDefinitions(state, await planApply(state, [OLD]), { clock, confirmed: false });
+    expect(await stored()).toMatchObject({ definition: OLD, intent: { copyAnew: ['s.a', 's.b'] } });
+    expect((await stored()).copyStopped).toBeUndefined();
+  });
+
+  it.each([
+    ['is read to its end', { partitions: 1 }, ['read']],
+    ['is built', { phase: 'built' }, ['durable']],
+    ['has its L1', { l1Requested: true, partitions: 1 }, ['reading']],
+    ['was stopped', { missing: [[0, 0]], partitions: 1 }, ['planned']],
+    ['adopts', { adopts: true }, []],
+    ['is of another anchor', { anchor: 'b', partitions: 1 }, ['planned']],
+  ] as const)('of replication_type to cdc does nothing to a table that %s', async (_, record, ranges) => {
+    await begin({ phase: 'snapshotting' });
+    await table('s.a', record, ranges);
+    const [plan] = await planApply(state, [{ ...OLD, replicationType: 'cdc' }]);
+    expect(plan?.edits).toMatchObject([{ effect: expect.stringContaining('copying stops'), drops: false }]);
+  });
+
+  it('of replication_type to cdc lets a copy beside the stream go on: nothing is missing', async () => {
+    await begin({ phase: 'snapshotting' });
+    await table('s.a', { partitions: 1, older: { epoch: 'e0' } }, ['planned']);
+    const [plan] = await planApply(state, [{ ...OLD, replicationType: 'cdc' }]);
+    expect(plan?.edits[1]).toMatchObject({ effect: expect.stringContaining('is being copied anew, which goes on'), drops: false });
+  });
+
+  it.each([true, undefined])('of replication_type to cdc must be confirmed where users see rows that go with it: %s', async (replaces) => {
+    await begin({ phase: 'paused', pausedIn: 'snapshotting' });
+    await table('s.a', { partitions: 1, ...(replaces === undefined ? {} : { replaces }) }, ['planned']);
+    const plans = await planApply(state, [{ ...OLD, replicationType: 'cdc' }]);
+    expect(plans[0]?.edits[0]?.effect).toContain('copying stops, once the paused pipeline goes on: ');
+    expect(plans[0]?.edits[1]).toMatchObject({
+      effect: expect.stringMatching(/; what users see under its name goes with that$/),
+      drops: true,
+    });
+    await expect(storeDefinitions(state, plans, { clock, confirmed: false })).rejects.toMatchObject({ code: 'unconfirmed' });
+    await storeDefinitions(state, plans, { clock, confirmed: true });
+    expect(await stored()).toMatchObject({ copyStopped: true });
+  });
+
+  it.each([
+    [
+      { phase: 'failed', failure: { reason: 'r', cure: 'Run: x' } },
+      'is failed, and rows would be missing: switch to cdc once it goes on. Run: x',
+    ],
+    [{ phase: 'snapshotting', request: 'resnapshot' }, 'is about to begin anew'],
+  ] as const)('of replication_type to cdc is refused where the pipeline does not go on: %o', async (record, says) => {
+    await begin(record);
+    await expect(planApply(state, [{ ...OLD, replicationType: 'cdc' }])).rejects.toThrow(says);
   });
 
   it('of replication_type before anything is anchored is only another definition', async () => {

@@ -4,6 +4,7 @@ import { sinkPlace } from '@nanosync/runtime';
 import { ApiFault } from '../contract/errors.ts';
 import type { Change, DefinitionPart, Outcome } from './edits.ts';
 import { addedTables, differences, EDITS } from './edits.ts';
+import { unfinishedCopies } from './unfinished.ts';
 
 /** How often a plan is made anew because someone else wrote first. */
 const ROUNDS = 5;
@@ -59,7 +60,13 @@ export async function planApply(state: State | undefined, definitions: readonly 
       });
       continue;
     }
-    const { plan, refused } = planEdits({ stored: stored.value, wanted: definition }, stored.version);
+    const mayStop = stored.value.definition.replicationType === 'cdc_backfill' && definition.replicationType === 'cdc';
+    const change = {
+      stored: stored.value,
+      wanted: definition,
+      ...(mayStop ? { unfinished: await unfinishedCopies(state as State, stored.value) } : {}),
+    };
+    const { plan, refused } = planEdits(change, stored.version);
     refusals.push(...refused);
     const others = existing.filter(({ name }) => name !== definition.name);
     if (writesElsewhere(stored.value.definition, definition)) refusals.push(...takenTargets(definition, others));

@@ -1,5 +1,5 @@
 import type { PipelineRecord, ServiceContext, Sink, Source, TableRecord } from '@nanosync/core';
-import { followsChanges, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
+import { countPartitions, followsChanges, PipelineError, readRecord, recordedTables, stateKeys } from '@nanosync/core';
 import { comparable } from './comparable.ts';
 import { Events } from './events.ts';
 import type { Difference, TableVerified, VerifyLimits, VerifyProgress } from './ports.ts';
@@ -56,6 +56,8 @@ export async function* verifyPipeline(
   const sink = resources.use(await ctx.openSink(record.definition.sink.connection));
   let worst: TableOutcome['outcome'] = 'equal';
   for (const one of tables) {
+    const says = missingNote(pipeline, (await readRecord<TableRecord>(ctx.state, stateKeys.table(pipeline, one)))?.value);
+    if (says !== undefined) yield { kind: 'note', says };
     const events = new Events<VerifyEvent>();
     const work = { ctx, record, table: one, source, sink, limits: { ...VERIFY_LIMITS, ...limits, asIs } };
     for await (const event of events.during((left) => verifyOne({ ...work, signal: AbortSignal.any([signal, left]) }, events))) {
@@ -112,6 +114,14 @@ async function compare(
     },
   });
   events.put({ kind: 'table', ...result, quarantined });
+}
+
+/** Says of a table whose copy was stopped that rows are known to be missing. */
+function missingNote(pipeline: string, record: TableRecord | undefined): string | undefined {
+  const { missing, partitions } = record?.missing === undefined ? (record?.older ?? {}) : record;
+  if (record === undefined || missing === undefined) return undefined;
+  const rows = missing.length === 0 ? 'its rows' : `the rows of ${countPartitions(missing)} of ${partitions} partitions`;
+  return `${record.table}: its copy was stopped, and ${rows} were not read: those that did not change since are missing. Run: nanosync pipeline resnapshot ${pipeline} --table ${record.table}`;
 }
 
 /** Its source is not followed (any more), so its sink cannot be brought level with it. */

@@ -27,6 +27,7 @@ export const FAILPOINTS = [
   'tables-extended',
   'tables-added',
   'copy-begun',
+  'copy-stopped',
   'table-withdrawn',
   'table-released',
   'table-records-removed',

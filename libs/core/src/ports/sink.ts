@@ -1,6 +1,7 @@
 import type { Row } from '../cell.ts';
 import type { ChangeEvent } from '../change-event.ts';
 import type { EndMarker, RowBatch } from '../messages.ts';
+import type { PartitionRuns } from '../partition-runs.ts';
 import type { Position } from '../position.ts';
 import type { TableId, TableSchema } from '../table.ts';
 import type { Problem } from './problem.ts';
@@ -36,6 +37,8 @@ export interface GenerationStatus {
   /** The columns and key that it was built with, and that changes must have. */
   readonly schema: TableSchema;
   readonly progress: readonly BusProgress[];
+  /** The partitions that it was built without; absent where it has all of them. */
+  readonly without?: PartitionRuns;
 }
 
 /** A step of one bus partition's progress: exactly from the offset the batch was read at. */
@@ -149,6 +152,9 @@ export interface Sink extends AsyncDisposable {
    */
   check(pipeline: string, tables: readonly TableId[], schemas?: readonly TableSchema[], adopts?: boolean): Promise<readonly Problem[]>;
 
+  /** True when users see something under the table's name, whoever made it. */
+  shows(table: TableId): Promise<boolean>;
+
   /**
    * Makes this token the only loader of the pipeline's rows and returns the next offset of each bus partition. `stream` names what the
    * offsets count in (a life of the topic under an anchor); another one than before begins at 0, since staging again changes nothing.
@@ -163,13 +169,15 @@ export interface Sink extends AsyncDisposable {
 
   /**
    * Builds the generation once: a fresh physical table of one row a key out of the complete partitions (without a key: of all their rows), progress at `start`,
-   * and, where no other generation is current, the table's name. Does nothing when it exists. Returns the rows built.
+   * and, where no other generation is current, the table's name. `without`: partitions that are left out, be they complete or not, as their copy was stopped; the
+   * others must be complete. Does nothing when it exists, however it was built. Returns the rows built.
    */
   build(request: {
     readonly generation: GenerationId;
     readonly anchor: string;
     readonly schema: TableSchema;
     readonly partitions: number;
+    readonly without?: PartitionRuns | undefined;
     readonly l0: Position;
     readonly topicId: string;
     readonly start: readonly { readonly next: number; readonly session: number }[];

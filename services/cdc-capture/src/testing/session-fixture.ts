@@ -254,6 +254,11 @@ export async function captureFixture(onSend: OnSend = (send) => send(), { mayLos
       const older = { epoch: TABLE.epoch, schema: ORDERS, storage: TABLE.storage, quarantinedBefore: 0 };
       await stored.put(key, { ...TABLE, epoch: 'e2', schema, l0: null, older }, (await stored.get(key))?.version ?? 0);
     },
+    /** The table's copy was stopped. */
+    stopCopy: async () => {
+      const key = stateKeys.table('p', ORDERS.table);
+      await stored.put(key, { ...TABLE, missing: [[0, 0]] }, (await stored.get(key))?.version ?? 0);
+    },
     forget: (table: TableId) => stored.remove(stateKeys.table('p', table)),
     published: async (topic = TOPIC): Promise<readonly Published[]> => {
       const controlId = await registry.register('nanosync.control-value', CONTROL_EVENT.schema);

@@ -33,7 +33,7 @@ export const live: TableStatus = {
     waitedAtHandoff: 0,
   },
   overlap: { inserts: 0, updates: 0, deletes: 0, keyChanges: 0, completed: 0, truncates: 0 },
-  ...{ quarantined: 0, defects: 0, lastAppliedMs: 0, older: null, failure: null },
+  ...{ quarantined: 0, defects: 0, lastAppliedMs: 0, older: null, missing: null, failure: null },
 };
 
 /** A table that is copied. */
@@ -70,6 +70,7 @@ export const pipeline = {
     intent: RUNNING,
     waiting: null,
     request: null,
+    copyStops: false,
     toAdd: [],
     leaving: [],
     toCopy: [],
