@@ -166,6 +166,22 @@ describe('the status of a pipeline', () => {
     });
   });
 
+  it('says what is missing of a copy that was stopped, until the next one has taken its place', async () => {
+    const ledger = Object.fromEntries(
+      [0, 1, 2].map((number) => [
+        stateKeys.partition(PIPELINE, TABLE, 'e1', number),
+        { ...partition(number, 'planned', 0), range: `${number}:` },
+      ]),
+    );
+    const missingOf = async (change: Partial<TableRecord>) =>
+      (await pipelineStatus(storeOf({ ...recordsWith({ table: change }), ...ledger }), PIPELINE))?.tables[0]?.missing;
+    expect(await missingOf({})).toBeNull();
+    expect(await missingOf({ missing: [[1, 2]] })).toEqual({ partitions: 2, of: 3, ranges: ['1:', '2:'] });
+    expect(await missingOf({ missing: [], partitions: 0 })).toEqual({ partitions: 0, of: 0, ranges: [] });
+    const older = { epoch: 'e0', schema: table.schema, storage: '', quarantinedBefore: 0, missing: [[1, 2]] as const, partitions: 3 };
+    expect(await missingOf({ older })).toEqual({ partitions: 2, of: 3, ranges: [] });
+  });
+
   it('is catching up below L1 and live from there on', async () => {
     const below = await pipelineStatus(storeOf(recordsWith({ table: { phase: 'built' } })), PIPELINE);
     expect(below?.tables[0]).toMatchObject({ state: 'catching up', l1: at(20n), waitingChanges: 2, waitedAtHandoff: 6, overlap });

@@ -33,17 +33,16 @@ export interface KnownRecord {
 }
 
 /**
- * One capture session: publishes every change of the pipeline's tables to each bus partition in position order without gap,
- * beginning at the acknowledged position, until the signal aborts. Order of each flush: published with the bus's
- * acknowledgement, then positions stored, then acknowledged to the source. Throws when anything breaks; the producer is
- * then thrown away with the session.
+ * One capture session: publishes every change of the pipeline's tables to each bus partition in position order without gap, beginning at the
+ * acknowledged position, until the signal aborts. Order of each flush: published with the bus's acknowledgement, then positions stored, then
+ * acknowledged to the source. Throws when anything breaks; the producer is then thrown away with the session.
  */
 export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineRecord, known: KnownRecord): Promise<void> {
-  const { name, source: sourceDefinition } = pipeline.definition;
-  const { anchor } = pipeline;
+  const { anchor, definition } = pipeline;
+  const { name } = definition;
   if (anchor === null) throw new PipelineError('defect', `Pipeline ${name} is captured without an anchor.`);
   const recorded = await tablesOf(ctx, pipeline, anchor);
-  await using source = await ctx.openSource(sourceDefinition.connection);
+  await using source = await ctx.openSource(definition.source.connection);
   const start = await captureStart(ctx, name, anchor);
   known.version = () => start.version;
   const leaving = leavingTables(pipeline);

@@ -31,7 +31,10 @@ export async function beginCopies(parts: CopyParts): Promise<boolean> {
 }
 
 /** Once a table is read it may have been switched to already, whatever was told of it: then it is what users see, and the next copy goes beside it. */
-async function mayBegin({ ctx, pipeline }: CopyParts, { table, epoch, phase, l1Requested, adopts, missing }: TableRecord): Promise<boolean> {
+async function mayBegin(
+  { ctx, pipeline }: CopyParts,
+  { table, epoch, phase, l1Requested, adopts, missing }: TableRecord,
+): Promise<boolean> {
   if (adopts === true || missing !== undefined) return phase === 'following';
   if (phase !== 'snapshotting') return phase !== 'built';
   const captured = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables[table];

@@ -29,6 +29,7 @@ const TABLE = { v: RECORD_VERSION, table: THINGS.table, phase: 'following', anch
 
 interface World {
   readonly record?: Partial<PipelineRecord>;
+  readonly table?: Partial<TableRecord>;
   readonly sides?: TwoSides;
   readonly source?: Partial<Source>;
   readonly sink?: Partial<Sink>;
@@ -36,10 +37,17 @@ interface World {
 }
 
 /** Everything that a comparison of the pipeline says. */
-async function verified({ record, sides = new TwoSides([thing(1), thing(2)]), source, sink, request }: World): Promise<VerifyEvent[]> {
+async function verified({
+  record,
+  table = {},
+  sides = new TwoSides([thing(1), thing(2)]),
+  source,
+  sink,
+  request,
+}: World): Promise<VerifyEvent[]> {
   const state = openMemoryState({ clock: sides.clock });
   await state.put(stateKeys.pipeline('shop'), { ...LIVE, ...record }, 0);
-  await state.put(stateKeys.table('shop', THINGS.table), TABLE as unknown as TableRecord, 0);
+  await state.put(stateKeys.table('shop', THINGS.table), { ...TABLE, ...table } as unknown as TableRecord, 0);
   const opened = { [Symbol.asyncDispose]: async () => {} };
   const discovered = { schema: THINGS, storage: 'now', estimatedRows: 10 };
   const ctx = {
@@ -100,6 +108,17 @@ test('of one that copies nothing it is said which rows may lack', async () => {
   const record = { definition: { ...definition, replicationType: 'cdc' as const } };
   const [note] = await verified({ record });
   expect(note).toMatchObject({ kind: 'note', says: expect.stringContaining('shop copies no rows') });
+});
+
+test.each([
+  [{ missing: [[2, 3]] as const, partitions: 4 }, 'the rows of 2 of 4 partitions were not read'],
+  [{ missing: [], partitions: 0 }, 'its rows were not read'],
+])('of a table whose copy was stopped it is said which rows lack: %o', async (table, says) => {
+  const record = { definition: { ...definition, replicationType: 'cdc' as const } };
+  const [, note] = await verified({ record, table });
+  expect(note).toMatchObject({ kind: 'note', says: expect.stringContaining(`${THINGS.table}: its copy was stopped, and ${says}`) });
+  const said = (note as { readonly says: string }).says;
+  expect(said).toContain(`nanosync pipeline resnapshot shop --table ${THINGS.table}`);
 });
 
 test('a copy is compared as it is, and that is said', async () => {
