@@ -1,5 +1,15 @@
 import { EDITS } from '@nanosync/api';
-import type { Log, PartitionRecord, PipelineCommand, PipelineRecord, QueryDefinition, Row, SinkPace, TableId, TableRecord } from '@nanosync/core';
+import type {
+  Log,
+  PartitionRecord,
+  PipelineCommand,
+  PipelineRecord,
+  QueryDefinition,
+  Row,
+  SinkPace,
+  TableId,
+  TableRecord,
+} from '@nanosync/core';
 import {
   afterCommand,
   isKind,
