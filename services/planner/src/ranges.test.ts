@@ -120,6 +120,19 @@ test('no range is stored before the fence has been passed; status names who hold
   expect((await state.get(tables[0]?.key ?? ''))?.value).toMatchObject({ phase: 'snapshotting', partitions: 3 });
 });
 
+test('what the file keeps back since transactions were waited for is in no range that is handed out', async () => {
+  const { parts, tables, calls, fence, ledger, state } = await planning({ l0: true });
+  const { definition } = parts.pipeline;
+  const edited = { ...definition, source: { ...definition.source, columns: { [TABLE]: { exclude: ['x'], hash: [] } } } };
+  const planned = planRanges({ ...parts, tables });
+  await state.put(stateKeys.pipeline('p'), { ...parts.pipeline, definition: edited }, 0);
+  fence.resolve();
+  await expect(planned).rejects.toMatchObject({ kind: 'conflict' });
+  expect(calls).toEqual(['fence', 'fence passed']);
+  expect(await ledger()).toEqual([]);
+  expect(parts.fresh.has('e')).toBe(true);
+});
+
 test('a planner that is stopped while it waits at the fence hands out nothing', async () => {
   const { parts, tables, fence, ledger, end } = await planning({ l0: true });
   const planned = planRanges({ ...parts, tables });

@@ -1,5 +1,5 @@
 import type { PartitionRecord, PipelineRecord, ServiceContext, Source, Stored, TableRecord } from '@nanosync/core';
-import { PipelineError, RECORD_VERSION, stateKeys, step, TABLE_MACHINE } from '@nanosync/core';
+import { PipelineError, RECORD_VERSION, readRecord, stateKeys, step, TABLE_MACHINE, takesInAlike } from '@nanosync/core';
 import { captureOf } from './capture-view.ts';
 import { WaitLog, waitText } from './wait-text.ts';
 
@@ -43,6 +43,7 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
       },
     });
   if (ctx.signal.aborted) return;
+  await requireAlike(parts);
   for (const stored of tables) {
     parts.fresh.delete(stored.value.epoch);
     await storeRanges(parts, stored);
@@ -61,6 +62,13 @@ async function isPastLoss({ ctx, pipeline, tables }: Parts & { readonly tables: 
   // Invariant 'gapless-sessions': what counts in a transaction is settled before any of it is published.
   if (tables.some(({ value }) => value.l0 === null && met[value.table] === undefined)) await ctx.clock.sleep(mayLoseMs, ctx.signal);
   return !ctx.signal.aborted;
+}
+
+/** Transactions were waited for, maybe for hours: what the file keeps back by now leaves the source in no range, as none was handed out yet. */
+async function requireAlike({ ctx, pipeline: { definition } }: Parts): Promise<void> {
+  const now = await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(definition.name));
+  if (now !== undefined && !takesInAlike(now.value.definition, definition))
+    throw new PipelineError('conflict', `Another process changed pipeline ${definition.name} meanwhile.`);
 }
 
 /**

@@ -491,4 +491,13 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     replace: 'if (mayLoseMs >= 0) return true;',
     test: planner('ranges', 'the marker of a table that capture has not met waits until the store cannot lose the table any more'),
   },
+  {
+    name: 'read-by-an-older-file',
+    invariant: 'cover',
+    does: 'Ranges are handed out with columns that are to be kept back since transactions were waited for.',
+    file: `${PLANNER}/ranges.ts`,
+    find: '  await requireAlike(parts);\n',
+    replace: '',
+    test: planner('ranges', 'what the file keeps back since transactions were waited for is in no range that is handed out'),
+  },
 ];
