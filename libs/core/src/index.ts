@@ -55,7 +55,7 @@ export {
   shortPosition,
 } from './position.ts';
 export type { QueryDefinition, QueryMode, QueryOutcome, QueryRecord, QueryRun, QuerySchedule } from './query.ts';
-export { resultSchema, scheduledQuery, targetsOf } from './query.ts';
+export { leftGeneration, resultSchema, scheduledQuery, targetsOf } from './query.ts';
 export { leavingTables, recordedTables, tablesToAdd, takesInAlike, withoutTables } from './recorded-tables.ts';
 export type {
   Anchor,

@@ -1,5 +1,6 @@
 import type { PipelineDefinition } from './definition.ts';
 import { PipelineError } from './errors.ts';
+import type { GenerationId } from './ports/sink.ts';
 import type { Failure, PipelineRecord, RECORD_VERSION } from './records.ts';
 import type { Column, TableId, TableSchema } from './table.ts';
 
@@ -67,6 +68,14 @@ export function resultSchema({ table, key }: QueryDefinition, columns: readonly 
       hint: `Its columns are ${columns.map(({ name }) => name).join(', ')}.`,
     });
   return { table: table as TableId, columns, key };
+}
+
+/**
+ * What a run's writer makes of rows that a deleted pipeline left, before it merges the result into them. Of the run, so that a repetition finds what it began,
+ * and given up with it.
+ */
+export function leftGeneration(run: GenerationId): GenerationId {
+  return { ...run, epoch: `${run.epoch}-left` };
 }
 
 /** The tables that a pipeline writes at its sink. */

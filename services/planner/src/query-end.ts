@@ -11,7 +11,7 @@ import type {
   Stored,
   TableRecord,
 } from '@nanosync/core';
-import { listRecords, readRecord, stateKeys } from '@nanosync/core';
+import { leftGeneration, listRecords, readRecord, stateKeys } from '@nanosync/core';
 import { changed } from './query-record.ts';
 
 /** A run that is over, as its writer, its reader or the state store say. */
@@ -36,6 +36,8 @@ export async function endRun(ctx: ServiceContext, over: Over, sink: Sink): Promi
   const generation: GenerationId = { pipeline: name, table: run.table, epoch: run.epoch };
   // Before the rows go: a partition that is read and nowhere would be taken for lost.
   await forgetPartitions(ctx, name);
+  // What its writer would begin with rows that were left goes first: taken up late it would take the name from a later result.
+  if (failure !== null && (pipeline.definition.query?.key.length ?? 0) > 0) await sink.discard(leftGeneration(generation));
   if (failure !== null) await sink.discard(generation);
   const status = await sink.generation(generation);
   const isWritten = status?.current === true;

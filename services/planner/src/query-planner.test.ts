@@ -1,5 +1,5 @@
 import type { PartitionRecord } from '@nanosync/core';
-import { afterCommand, listRecords, PipelineError, readRecord, stateKeys } from '@nanosync/core';
+import { afterCommand, leftGeneration, listRecords, PipelineError, positionOf, readRecord, stateKeys } from '@nanosync/core';
 import { order } from '@nanosync/testkit';
 import { describe, expect, test } from 'vitest';
 import { MINUTE, QUERY, queryFixture } from './testing/query-fixture.ts';
@@ -163,6 +163,9 @@ describe('a run', () => {
     await settle();
     expect((await runs())?.last).toMatchObject({ rows: 0, failure: { reason: 'refused' } });
     await expect(sink.merge({ generation, schema, partitions: 1, l0: '0' as never })).rejects.toThrow('given up');
+    // Nor can its writer begin late with what a deleted pipeline left.
+    const begun = { generation: leftGeneration(generation), anchor: 'a', schema, l0: positionOf(0n, 0n), topicId: '', start: [] };
+    await expect(sink.adopt(begun)).rejects.toThrow('given up');
     expect(seen()).toEqual([1]);
   });
 

@@ -1,5 +1,15 @@
 import type { GenerationId, QueryMode, QueryRecord, Stored, TableId, TableRecord } from '@nanosync/core';
-import { isKind, leaseNames, PipelineError, positionOf, readRecord, sameSchema, stateKeys, withLease } from '@nanosync/core';
+import {
+  isKind,
+  leaseNames,
+  leftGeneration,
+  PipelineError,
+  positionOf,
+  readRecord,
+  sameSchema,
+  stateKeys,
+  withLease,
+} from '@nanosync/core';
 import type { TableWork } from './table-writer.ts';
 
 /** How often it is looked whether a result is complete, or a run has begun, where the sink does not say it. In milliseconds. */
@@ -91,7 +101,7 @@ async function writeWhenComplete(work: TableWork, result: Result): Promise<Writt
     // Invariant 'gate': a half result is never written, and here alone a whole one is.
     if (staged.length === table.partitions) {
       // What earlier runs left is given up first: none of it may be written after this.
-      const own = [generation.epoch, leftEpoch(generation).epoch];
+      const own = [generation.epoch, leftGeneration(generation).epoch];
       for (const { epoch, current } of held) if (!own.includes(epoch) && !current) await sink.discard({ ...generation, epoch });
       return write(
         work,
@@ -136,13 +146,15 @@ async function beginWithLeft({ sink, pipeline }: TableWork, { generation, table:
       `the rows of ${generation.table} that pipeline ${left.pipeline} left have other columns, or another key, than the result.`,
       { hint: `Write the table anew, without them: nanosync pipeline resnapshot ${generation.pipeline}` },
     );
-  await sink.adopt({ generation: leftEpoch(generation), anchor: pipeline.anchor?.id ?? '', schema, l0: NOWHERE, topicId: '', start: [] });
+  await sink.adopt({
+    generation: leftGeneration(generation),
+    anchor: pipeline.anchor?.id ?? '',
+    schema,
+    l0: NOWHERE,
+    topicId: '',
+    start: [],
+  });
   return true;
-}
-
-/** What was left becomes this epoch, before the run's own is merged into it: of the run, so that a repetition finds what it began. */
-function leftEpoch(generation: GenerationId): GenerationId {
-  return { ...generation, epoch: `${generation.epoch}-left` };
 }
 
 /** Why a result cannot be written by key; numbers and names, no values. */

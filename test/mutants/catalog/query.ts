@@ -128,4 +128,13 @@ export const QUERY_MUTANTS: readonly Mutant[] = [
       title: 'goes on with the rows that a deleted pipeline left, and drops what it has begun of that in no repetition',
     },
   },
+  {
+    name: 'failed-run-may-begin-with-what-was-left',
+    invariant: 'one-build',
+    does: 'A writer that was stopped in a run which was given up may still take the name with the rows that a deleted pipeline left.',
+    file: `${PLANNER}/query-end.ts`,
+    find: 'await sink.discard(leftGeneration(generation));',
+    replace: 'await sink.discard(generation);',
+    test: planner('that failed is given up at the sink before that is stored: nothing of it can be written later'),
+  },
 ];
