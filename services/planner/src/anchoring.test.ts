@@ -65,6 +65,16 @@ test('anchor and tables are stored in one write, once the slot is there', async 
   expect(await table()).toMatchObject({ anchor: anchor?.id, epoch: epochs[0], l0: L0, phase: 'planned', busPartitions: 2 });
 });
 
+test.each([true, false])('a stop of copies is of the anchor before, and what users see under the name is noted: %s', async (shown) => {
+  const { ctx, parts, pipeline, table } = await anchoring();
+  const asked = await pipeline();
+  const value: PipelineRecord = { ...asked.value, request: 'resnapshot', copyStopped: true };
+  const sink = { ...parts.sink, shows: async () => shown };
+  await anchorPipeline(ctx, { ...asked, value }, { ...parts, sink });
+  expect((await pipeline()).value.copyStopped).toBeUndefined();
+  expect(await table()).toMatchObject({ phase: 'planned', replaces: shown });
+});
+
 test('an anchor that another planner stored meanwhile stays: of two slots one is worthless', async () => {
   const { ctx, parts, happened, pipeline, table, state } = await anchoring();
   const before = await pipeline();

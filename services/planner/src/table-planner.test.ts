@@ -75,15 +75,38 @@ async function planning(
   return {
     happened,
     put,
-    step: () => planner.step(pipeline),
+    step: (change: Partial<PipelineRecord> = {}) => planner.step({ ...pipeline, ...change }),
     table: async () => (await readRecord<TableRecord>(state, stateKeys.table('p', ORDERS.table)))!.value,
-    report: (epoch: string, watermark: SinkReport['watermark'], built = true, current = built) =>
-      state.put(stateKeys.sinkReport('p', ORDERS.table), { epoch, built, current, watermark }, 0),
+    report: (epoch: string, watermark: SinkReport['watermark'], built = true, current = built, more: Partial<SinkReport> = {}) =>
+      state.put(stateKeys.sinkReport('p', ORDERS.table), { epoch, built, current, watermark, ...more }, 0),
     forget: (partition: number) => state.remove(stateKeys.partition('p', ORDERS.table, 'e1', partition)),
     capture: (epoch: string, l1: SinkReport['watermark']) =>
       state.put(stateKeys.capture('p'), { anchor: 'a', tables: { [ORDERS.table]: { epoch, l1 } } }, 0),
   };
 }
+
+test('a copy that is stopped gets no tasks, its L1 at once, and moves on with what the sink says is missing', async () => {
+  const { step, table, put, report, happened } = await planning(
+    { ...TABLE, l1Requested: false, partitions: 3 },
+    { ranges: ['read', 'reading', 'planned'] },
+  );
+  const stop = { copyStopped: true } as const;
+  expect(await step(stop)).toMatchObject({ planned: true, allBuilt: false });
+  expect(await table()).toMatchObject({ phase: 'snapshotting', missing: [[1, 2]], l1Requested: true });
+  expect(happened).toEqual(['consistency e1']);
+  await put(1, 'durable'); // Too late: it is settled.
+  await step();
+  expect(await table()).toMatchObject({ phase: 'snapshotting', missing: [[1, 2]] });
+  await report('e1', at(100), true, true, { without: [[1, 2]] });
+  expect(await step()).toMatchObject({ allBuilt: true });
+  expect(await table()).toMatchObject({ phase: 'built', missing: [[1, 2]] });
+});
+
+test('a table that was built without what the store knows nothing of is a gap', async () => {
+  const { step, report } = await planning({ ...TABLE, partitions: 2 }, { ranges: ['read', 'read'] });
+  await report('e1', at(100), true, true, { without: [[1, 1]] });
+  await expect(step()).rejects.toMatchObject({ kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' });
+});
 
 test('what the sink says of an earlier epoch moves nothing', async () => {
   const { step, table, report, happened } = await planning(TABLE);
