@@ -58,7 +58,8 @@ async function stopping(record: Partial<TableRecord> = {}, ranges = HALF, voided
   return {
     ...{ clock, ctx, marks, partition, stored },
     table: async () => (await stored()).value,
-    stop: (pipeline: PipelineRecord = PIPELINE) => stopCopies({ ctx, pipeline, source, fresh: new Set(['e1']), waiting: async () => {} }),
+    stop: (fresh: readonly string[] = ['e1']) =>
+      stopCopies({ ctx, pipeline: PIPELINE, source, fresh: new Set(fresh), waiting: async () => {} }),
     settled: async () => tables.settled(ctx, 'p', await stored()),
     asked: async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))?.value.copyStopped,
     put: async (change: Partial<TableRecord>) => state.put(key, { ...(await stored()).value, ...change }, (await stored()).version),
@@ -97,6 +98,13 @@ test.each([
   await stop();
   expect(await table()).toEqual({ ...TABLE, phase: 'snapshotting', partitions: 0, l0, missing: [] });
   expect(marks).toEqual(marked);
+});
+
+test('a table without ranges that another planner chose the epoch of gets one that nobody has read or given up', async () => {
+  const { stop, table, marks } = await stopping({ phase: 'planned', partitions: 0 });
+  await stop([]);
+  expect(await table()).toMatchObject({ phase: 'snapshotting', epoch: 'i1', l0: null, missing: [] });
+  expect(marks).toEqual(['generation i1']);
 });
 
 test('of a table that was rewritten nothing that was read counts: it is planned anew, and stopped then', async () => {

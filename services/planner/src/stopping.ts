@@ -10,7 +10,7 @@ import {
   updateRecord,
 } from '@nanosync/core';
 import { Ledger } from './ledger.ts';
-import { voidPlan } from './ranges.ts';
+import { renewEpoch, voidPlan } from './ranges.ts';
 import { tableRecords } from './table-records.ts';
 
 /** What copies are stopped with. */
@@ -44,14 +44,16 @@ export async function stopCopies(parts: StoppingParts): Promise<void> {
 async function stopCopy(parts: StoppingParts, stored: Stored<TableRecord>): Promise<boolean> {
   const { ctx, pipeline, source } = parts;
   const { name } = pipeline.definition;
-  const { table, epoch, phase, l0, adopts, older, missing, l1Requested } = stored.value;
+  const { table, phase, adopts, older, missing, l1Requested } = stored.value;
   if ((phase !== 'planned' && phase !== 'snapshotting') || adopts === true || older !== null || missing !== undefined || l1Requested)
     return true;
   if (phase === 'planned') {
+    // An epoch of another planner may have been read, or given up at the sink, and the store may have lost that.
+    const own = await renewEpoch(parts, stored);
+    const { epoch, l0 } = own.value;
     // Invariant 'anchor-first': its place in the stream, before it is waited for. A second marker of an epoch means nothing.
     if (l0 === null) await source.mark({ kind: 'generation', pipeline: name, table, epoch });
-    // Ranges that were stored under it, and what was read of them, count for nothing.
-    await put(ctx, stored, { phase: step(TABLE_MACHINE, phase, 'ranges'), partitions: 0, missing: [] });
+    await put(ctx, own, { phase: step(TABLE_MACHINE, phase, 'ranges'), partitions: 0, missing: [] });
     parts.fresh.delete(epoch);
     return true;
   }
