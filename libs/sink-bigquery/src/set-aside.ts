@@ -158,6 +158,7 @@ export async function setAside(warehouse: Warehouse, id: GenerationId, schema: T
       await jobs.change('aside', insertAside(warehouse, id.table, asideName(id), 'aside'));
       const rename = `ALTER TABLE ${warehouse.table(name)} RENAME TO ${column(asideName(id))}`;
       await jobs.change('aside', `${rename};\n${viewOfAside(warehouse, schema, asideName(id))};`);
+      warehouse.api.options.log.info('table set aside', { table: id.table, as: asideName(id) });
     } catch (error) {
       if (!(error instanceof GoogleError)) throw error;
       if (attempt < ATTEMPTS) continue; // Somebody else may have done it.
