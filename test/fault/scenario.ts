@@ -30,8 +30,8 @@ export const PIPELINE = 'shop';
 export const CONCURRENCY = 2;
 
 const TEMPLATE = 'shop_template';
-const LOOK_EVERY_MS = 15;
-/** How long nothing may come of what a scenario waits for. */
+const LOOK_EVERY_MS = 40;
+/** How long nothing may change while a scenario waits: a busy machine takes its time, and one that stands still is found. */
 const PATIENCE_MS = 60_000;
 
 /** Fills the database that each scenario gets a copy of. */
@@ -171,15 +171,17 @@ export class Scenario implements AsyncDisposable {
 
   /** Looks again and again until `done`; fails when the process ends or the pipeline fails meanwhile, unless that is waited for. */
   async until(what: string, done: (facts: Facts) => boolean, options: { readonly mayFail?: boolean } = {}): Promise<Facts> {
-    const deadline = performance.now() + PATIENCE_MS;
+    let [deadline, before] = [0, ''];
     for (;;) {
       const ended = this.process.end();
       const facts = await this.look();
+      const now = summary(facts);
+      if (now !== before) [deadline, before] = [performance.now() + PATIENCE_MS, now];
       if (facts !== undefined && done(facts)) return facts;
       if (ended !== null) throw new Error(this.#explain(`${ended} It was to reach: ${what}.`));
       if (facts?.failure != null && options.mayFail !== true)
         throw new Error(this.#explain(`The pipeline failed before: ${what}. ${facts.failure.reason} ${facts.failure.cure}`));
-      if (performance.now() > deadline) throw new Error(this.#explain(`It did not reach: ${what}.\n${summary(facts)}`));
+      if (performance.now() > deadline) throw new Error(this.#explain(`It did not reach: ${what}.\n${now}`));
       await pause(LOOK_EVERY_MS);
     }
   }

@@ -52,7 +52,7 @@ const MIX: readonly (readonly [number, (writer: Writer) => readonly Statement[]]
   [4, (w) => again('docs', doc(w), "$1, 'again', repeat(md5($1::text), 90), 7")],
   [3, (w) => [['UPDATE docs SET body = reverse(body) WHERE id = $1', doc(w)]]],
   // More than is gathered before it is published: a kill can fall into the middle of a transaction.
-  [0.15, (w) => [['UPDATE docs SET body = left(body, 2500) || $1', `${w.next}`], ['UPDATE orders SET total = total + 1']]],
+  [0.06, (w) => [['UPDATE docs SET body = left(body, 2500) || $1', `${w.next}`], ['UPDATE orders SET total = total + 1']]],
   [2, (w) => [['DELETE FROM docs WHERE id = $1', doc(w)]]],
   [8, (w) => [['UPDATE lines SET quantity = quantity + 1 WHERE code = $1', code(w)]]],
   [4, (w) => [['UPDATE lines SET line = line + 10 WHERE code = $1 AND line < 10', code(w)]]],
