@@ -57,6 +57,17 @@ describe('a table’s writer', () => {
     await next.end();
   });
 
+  it('does not wait for ever for an epoch that was given up at the sink, where the store has lost that and nothing was read', async () => {
+    const { control, write, until, put, sink } = await tableFixture();
+    await sink.discard({ pipeline: 'p', table: ORDERS.table, epoch: 'e1' });
+    await put(stateKeys.table('p', ORDERS.table), { ...TABLE, partitions: 2, missing: [[0, 1]], l1Requested: true });
+    await control('generation', 'e1', L0);
+    const writer = write();
+    await until(() => writer.outcome() !== undefined);
+    expect(writer.outcome()).toMatchObject({ error: { kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' } });
+    await writer.end();
+  });
+
   it('begins without a row where nothing was copied, and follows', async () => {
     const { control, change, write, until, seen, put, report } = await tableFixture();
     await put(stateKeys.table('p', ORDERS.table), { ...TABLE, partitions: 0, missing: [], l1Requested: true });

@@ -2,6 +2,7 @@ import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, Table
 import {
   countPartitions,
   followsChanges,
+  isKind,
   leaseNames,
   measured,
   otherPartitions,
@@ -105,7 +106,7 @@ async function buildWhenComplete(work: TableWork, generation: GenerationId): Pro
       // Invariant 'gate': it opens when every partition is complete at the sink, and only here.
       if (staged.length === wanted.length && isSettled(record)) {
         await discardOlder(work, held, generation);
-        return await build(work, generation, record, quarantined);
+        return await build(work, generation, record, quarantined).catch((error: unknown) => refused(work, generation, record, error));
       }
     }
     await ctx.clock.sleep(sink.pace?.lookEveryMs ?? GATE_EVERY_MS, ctx.signal);
@@ -139,6 +140,17 @@ async function showCopy(work: TableWork, generation: GenerationId): Promise<void
     await ctx.clock.sleep(LOOK_EVERY_MS, ctx.signal);
     await report.flush();
   }
+}
+
+/**
+ * A copy that was stopped before anything was read has nothing that could be missed at the sink: so here it is found that the epoch was given up, and the
+ * state store has lost that.
+ */
+async function refused(work: TableWork, generation: GenerationId, { missing }: TableRecord, error: unknown): Promise<never> {
+  const isGone = missing !== undefined && isKind(error, 'conflict') && error.message.endsWith('was given up.');
+  if (!isGone || (await tableRecord(work, generation.table))?.epoch !== generation.epoch) throw error;
+  const hint = `Run: nanosync pipeline resnapshot ${generation.pipeline}`;
+  throw new PipelineError('gap', `The state store has lost that an epoch of ${generation.table} was given up.`, { hint });
 }
 
 /** Builds the generation, once its place in the stream is known. False when the signal aborted, or the epoch was given up, before that. */
