@@ -271,9 +271,12 @@ describe('every edit of a definition', () => {
     await expect(planApply(state, [{ ...OLD, replicationType: 'cdc' }])).rejects.toThrow('switch to cdc once it is completed');
   });
 
-  it('stands in docs/cli.md', () => {
-    const docs = readFileSync(new URL('../../../../docs/cli.md', import.meta.url), 'utf8');
-    for (const part of Object.keys(EDITS)) expect(docs).toContain(`| \`${part}\``);
+  it('stands in docs/cli.md, and with its test in docs/18-commands-and-edits.md', () => {
+    const page = (name: string) => readFileSync(new URL(`../../../../docs/${name}`, import.meta.url), 'utf8');
+    for (const part of Object.keys(EDITS)) {
+      expect(page('cli.md')).toContain(`| \`${part}\``);
+      expect(page('18-commands-and-edits.md')).toMatch(new RegExp(`^\\|[^|]*\`${part}\``, 'm'));
+    }
   });
 });
 
