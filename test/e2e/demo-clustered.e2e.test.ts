@@ -10,7 +10,7 @@ beforeAll(() => {
 afterAll(() => runs[Symbol.dispose]());
 
 test('a clustered demo loses a worker in the middle of a partition, hands over, and BigQuery equals the source', async () => {
-  const { status, output, errors } = await runs.run(['--clustered', '--rows', '50000', '--seconds', '1', '--json']);
+  const { status, output, errors } = await runs.run(['--clustered', '--rows', '20000', '--seconds', '1', '--json']);
   expect({ status, errors }, output).toEqual({ status: 0, errors: '' });
   const result = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '');
   expect(result, output).toMatchObject({

@@ -36,27 +36,36 @@ async function open(): Promise<Scenario> {
   return scenario;
 }
 
-test.for([
-  '',
-  'slot-created',
-  'anchor-stored',
-  'plan-stored',
-  'generation-built',
-  'changes-published:2',
-  'changes-applied:2',
-])('the rows of the sink stay as they are and every later change arrives whole, killed at %s', async (failpoint) => {
-  await using scenario = await open();
-  if (failpoint !== '') {
-    scenario.start(failpoint);
-    // Something to publish and apply, once there is an anchor: before it nothing counts.
-    if (failpoint.startsWith('changes')) {
-      await scenario.until('live or killed', ({ pipeline }) => pipeline.anchor !== null);
-      for (let round = 0; round < 5; round++) {
-        await scenario.sql('UPDATE lines SET quantity = quantity WHERE line = 0');
-        await pause(300);
-      }
+/** Writes rows again and again, as they are, until it is disposed of. */
+function touching(scenario: Scenario): AsyncDisposable {
+  const ending = new AbortController();
+  const write = async () => {
+    while (!ending.signal.aborted) {
+      await scenario.sql('UPDATE lines SET quantity = quantity WHERE line = 0');
+      await pause(100, undefined, { signal: ending.signal }).catch(() => undefined);
     }
-    await scenario.killedItself();
+  };
+  const writing = write();
+  const dispose = async () => {
+    ending.abort();
+    await writing;
+  };
+  return { [Symbol.asyncDispose]: dispose };
+}
+
+test.for([
+  ['slot-created', 'plan-stored', 'changes-published:2'],
+  ['anchor-stored', 'generation-built', 'changes-applied:2'],
+])('the rows of the sink stay as they are and every later change arrives whole, killed at %s, %s and %s', async (places) => {
+  await using scenario = await open();
+  for (const place of places) {
+    scenario.start(place);
+    // Something to publish and apply, once there is an anchor: before it nothing counts.
+    if (place.startsWith('changes')) {
+      await scenario.until('anchored', ({ pipeline }) => pipeline.anchor !== null);
+      await using _writer = touching(scenario);
+      await scenario.killedItself();
+    } else await scenario.killedItself();
   }
   scenario.start();
   await scenario.live();

@@ -11,8 +11,28 @@ import { ORDERS } from './sink-fixtures.ts';
 import { propertyOfHistories } from './sink-property.ts';
 import type { Scenario, SinkHarness } from './sink-scenario.ts';
 
-/** Registers the tests that every {@link Sink} has to pass; `histories`: how many random ones are tried. */
-export function describeSink(name: string, makeHarness: () => Promise<SinkHarness>, { histories = 25 } = {}): void {
+const PARTS = {
+  staging: describeStaging,
+  applying: describeApplying,
+  generations: describeGenerations,
+  results: describeResults,
+  adopting: describeAdopting,
+  scanning: describeScanning,
+  release: describeRelease,
+} as const;
+
+/** A part of the contract. */
+export type SinkContractPart = keyof typeof PARTS;
+
+/** What of the contract is tried: all parts unless some are named; `histories`: how many random ones. */
+export interface SinkContractOptions {
+  readonly parts?: readonly SinkContractPart[];
+  readonly histories?: number;
+}
+
+/** Registers the tests that every {@link Sink} has to pass. */
+export function describeSink(name: string, makeHarness: () => Promise<SinkHarness>, options: SinkContractOptions = {}): void {
+  const { parts = Object.keys(PARTS) as SinkContractPart[], histories = 25 } = options;
   describe(`sink contract: ${name}`, () => {
     const the = { seen: () => the.harness.read(ORDERS.table) } as { harness: SinkHarness; sink: Sink; seen: Scenario['seen'] };
     beforeEach(async () => {
@@ -23,13 +43,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
       await the.sink[Symbol.asyncDispose]();
       await the.harness[Symbol.asyncDispose]();
     });
-    describeStaging(the);
-    describeApplying(the);
-    describeGenerations(the);
-    describeResults(the);
-    describeAdopting(the);
-    describeScanning(the);
-    describeRelease(the);
-    propertyOfHistories(makeHarness, histories);
+    for (const part of parts) PARTS[part](the);
+    if (histories > 0) propertyOfHistories(makeHarness, histories);
   });
 }

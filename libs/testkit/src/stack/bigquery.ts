@@ -19,7 +19,7 @@ export interface BigQueryService extends Service<BigQueryAddress> {
   readonly proxy: BigQueryProxy;
 }
 
-/** Starts the BigQuery emulator, on a file, and the proxy that everybody speaks to. */
+/** Starts the BigQuery emulator, on a file unless it is for once, and the proxy that everybody speaks to. */
 export async function startBigQuery(options: ServiceOptions): Promise<BigQueryService> {
   const { python, env } = await installEmulator(options.log);
   const { directory } = options;
@@ -30,7 +30,9 @@ export async function startBigQuery(options: ServiceOptions): Promise<BigQuerySe
     'log-level': 'warning',
     'data-dir': join(directory, 'data'),
   };
-  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  // A sixth of its processor time goes into writing down each job.
+  const kept = options.forOnce === true ? '--ephemeral' : '--persistent';
+  const args = [kept, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])];
   // By default uploads go through one folder in /tmp for all users of the machine, which only the first of them may write to.
   const uploads = join(directory, 'uploads');
   mkdirSync(uploads, { recursive: true });
@@ -45,7 +47,7 @@ export async function startBigQuery(options: ServiceOptions): Promise<BigQuerySe
   try {
     const launch = {
       command: python,
-      args: ['-m', 'bqemulator', 'start', '--persistent', ...args],
+      args: ['-m', 'bqemulator', 'start', ...args],
       env: { ...env, BQEMU_UPLOAD_STAGING_DIR: uploads },
     };
     const emulator = await startService({ name: 'bigquery', address, launch, check }, directory);

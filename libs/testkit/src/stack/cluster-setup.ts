@@ -36,7 +36,7 @@ async function openShared(): Promise<SharedStack> {
   const directory = mkdtempSync(join(tmpdir(), 'nanosync-stack-'));
   const started = new Map<ServiceName, Promise<Service<unknown>>>();
   const start = (name: ServiceName) => {
-    const known = started.get(name) ?? startNamed(name, { directory, log: (line) => console.error(`stack: ${line}`) });
+    const known = started.get(name) ?? startNamed(name, { directory, forOnce: true, log: (line) => console.error(`stack: ${line}`) });
     started.set(name, known);
     return known;
   };

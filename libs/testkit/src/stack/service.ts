@@ -10,6 +10,8 @@ export interface ServiceOptions {
   readonly directory: string;
   /** Default: a free one, chosen when the service is first started. */
   readonly port?: number;
+  /** Nobody stops it and wants its data again: an engine that can may keep them in memory alone. */
+  readonly forOnce?: boolean;
   /** Told once about each slow step, such as a download. */
   readonly log?: (line: string) => void;
 }

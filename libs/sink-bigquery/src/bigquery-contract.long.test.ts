@@ -1,0 +1,4 @@
+import { describeSink } from '@nanosync/testkit';
+import { contractHarness } from './contract-fixture.ts';
+
+describeSink('bigquery', contractHarness, { parts: ['results', 'adopting', 'scanning'], histories: 3 });
