@@ -19,7 +19,10 @@ describe('the whole system under a workload and faults that a seed decides', () 
       expect(wrong).toEqual([]);
     });
 
-  it('met every fault, every crash, every transition and every operation', () => {
+  it('met every fault, every crash, every transition and every operation, with some more seeds where these did not', async () => {
+    // A place that is planned a few times may have met none of them because of what else its seeds do.
+    for (let seed = SEEDS + 1; seed <= 2 * SEEDS && occurrences.never().length > 0; seed++)
+      expect((await runPlan(planOf(seed), occurrences)).problems, `seed ${seed}`).toEqual([]);
     expect(occurrences.never()).toEqual([]);
   });
 });
