@@ -55,7 +55,7 @@ export async function planRanges(parts: Parts & { readonly tables: readonly Stor
  * is published already without it: so the marker of a table that capture has never met is written once its record is older than that. False when
  * the signal aborted first.
  */
-async function isPastLoss({ ctx, pipeline, tables }: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<boolean> {
+export async function isPastLoss({ ctx, pipeline, tables }: Parts & { readonly tables: readonly Stored<TableRecord>[] }): Promise<boolean> {
   const { mayLoseMs = 0 } = ctx.state;
   if (mayLoseMs === 0) return true;
   const met = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables ?? {};

@@ -52,14 +52,22 @@ async function stopping(record: Partial<TableRecord> = {}, ranges = HALF, voided
   } as unknown as Source;
   const line = () => {};
   const log = { info: line, warn: line };
-  const ctx = { state, clock, ids: { next: () => 'i1' }, log, failpoint: line } as unknown as ServiceContext;
+  const { signal } = new AbortController();
+  const ctx = { state, clock, ids: { next: () => 'i1' }, log, failpoint: line, signal } as unknown as ServiceContext;
   const stored = async () => (await readRecord<TableRecord>(state, key))!;
   const tables = new StoppedTables();
+  const stop = (fresh: readonly string[] = ['e1']) =>
+    stopCopies({ ctx, pipeline: PIPELINE, source, fresh: new Set(fresh), waiting: async () => {} });
   return {
-    ...{ clock, ctx, marks, partition, stored },
+    ...{ clock, ctx, marks, partition, stored, stop },
     table: async () => (await stored()).value,
-    stop: (fresh: readonly string[] = ['e1']) =>
-      stopCopies({ ctx, pipeline: PIPELINE, source, fresh: new Set(fresh), waiting: async () => {} }),
+    /** Where the store may have lost the table until then. */
+    stopInTime: async (fresh?: readonly string[]) => {
+      const stopped = stop(fresh);
+      await clock.advance(1000);
+      await stopped;
+    },
+    meet: () => state.put(stateKeys.capture('p'), { v: RECORD_VERSION, anchor: 'a', tables: { [ORDERS.table]: {} } }, 0),
     settled: async () => tables.settled(ctx, 'p', await stored()),
     asked: async () => (await readRecord<PipelineRecord>(state, stateKeys.pipeline('p')))?.value.copyStopped,
     put: async (change: Partial<TableRecord>) => state.put(key, { ...(await stored()).value, ...change }, (await stored()).version),
@@ -94,26 +102,41 @@ test.each([
   [null, ['generation e1']],
   [L0, []],
 ] as const)('a table without ranges is not copied at all, from its place in the stream on: %s', async (l0, marked) => {
-  const { stop, table, marks } = await stopping({ phase: 'planned', partitions: 0, l0 });
-  await stop();
+  const { stopInTime, table, marks } = await stopping({ phase: 'planned', partitions: 0, l0 });
+  await stopInTime();
   expect(await table()).toEqual({ ...TABLE, phase: 'snapshotting', partitions: 0, l0, missing: [] });
   expect(marks).toEqual(marked);
 });
 
+test('the marker of a table that is not read at all, and that capture has not met, waits until the store cannot lose the table any more', async () => {
+  const { stop, clock, marks, table } = await stopping({ phase: 'planned', partitions: 0, l0: null });
+  const stopped = stop();
+  await clock.advance(999);
+  expect(marks).toEqual([]);
+  expect((await table()).missing).toBeUndefined();
+  await clock.advance(1);
+  await stopped;
+  expect(marks).toEqual(['generation e1']);
+  const met = await stopping({ phase: 'planned', partitions: 0, l0: null });
+  await met.meet();
+  await met.stop();
+  expect(met.marks).toEqual(['generation e1']);
+});
+
 test('a table without ranges that another planner chose the epoch of gets one that nobody has read or given up', async () => {
-  const { stop, table, marks } = await stopping({ phase: 'planned', partitions: 0 });
-  await stop([]);
+  const { stopInTime, table, marks } = await stopping({ phase: 'planned', partitions: 0 });
+  await stopInTime([]);
   expect(await table()).toMatchObject({ phase: 'snapshotting', epoch: 'i1', l0: null, missing: [] });
   expect(marks).toEqual(['generation i1']);
 });
 
 test('of a table that was rewritten nothing that was read counts: it is planned anew, and stopped then', async () => {
-  const { stop, table, asked } = await stopping({}, HALF, 'rewritten');
+  const { stop, stopInTime, table, asked } = await stopping({}, HALF, 'rewritten');
   await stop();
   expect(await table()).toMatchObject({ phase: 'planned', epoch: 'i1', l0: null });
   expect((await table()).missing).toBeUndefined();
   expect(await asked()).toBe(true);
-  await stop();
+  await stopInTime();
   expect(await table()).toMatchObject({ phase: 'snapshotting', epoch: 'i1', partitions: 0, missing: [] });
   expect(await asked()).toBeUndefined();
 });

@@ -10,7 +10,7 @@ import {
   updateRecord,
 } from '@nanosync/core';
 import { Ledger } from './ledger.ts';
-import { renewEpoch, voidPlan } from './ranges.ts';
+import { isPastLoss, renewEpoch, voidPlan } from './ranges.ts';
 import { tableRecords } from './table-records.ts';
 
 /** What copies are stopped with. */
@@ -31,33 +31,44 @@ export interface StoppingParts {
 export async function stopCopies(parts: StoppingParts): Promise<void> {
   const { ctx, pipeline } = parts;
   const { name } = pipeline.definition;
+  const tables = (await tableRecords(ctx, pipeline)).filter(({ value }) => isFirstCopy(value));
+  const planned = tables.filter(({ value }) => value.phase === 'planned');
   let isDone = true;
-  for (const stored of await tableRecords(ctx, pipeline)) isDone = (await stopCopy(parts, stored)) && isDone;
-  if (!isDone) return;
+  for (const stored of tables) if (!planned.includes(stored)) isDone = (await stopReading(parts, stored)) && isDone;
+  if (!(await leaveUnread(parts, planned)) || !isDone) return;
   await updateRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(name), (record) => {
     const { copyStopped, ...rest } = record;
     return copyStopped === undefined || record.anchor?.id !== pipeline.anchor?.id ? undefined : rest;
   });
 }
 
-/** True unless the table is another one than before, to be looked at again. */
-async function stopCopy(parts: StoppingParts, stored: Stored<TableRecord>): Promise<boolean> {
+/** It is being copied, to its end, and users see no generation of the same stream meanwhile. */
+function isFirstCopy({ phase, adopts, older, missing, l1Requested }: TableRecord): boolean {
+  return (phase === 'planned' || phase === 'snapshotting') && adopts !== true && older === null && missing === undefined && !l1Requested;
+}
+
+/** Tables without ranges: no row of them is copied. False when the signal aborted first. */
+async function leaveUnread(parts: StoppingParts, planned: readonly Stored<TableRecord>[]): Promise<boolean> {
   const { ctx, pipeline, source } = parts;
   const { name } = pipeline.definition;
-  const { table, phase, adopts, older, missing, l1Requested } = stored.value;
-  if ((phase !== 'planned' && phase !== 'snapshotting') || adopts === true || older !== null || missing !== undefined || l1Requested)
-    return true;
-  if (phase === 'planned') {
-    // An epoch of another planner may have been read, or given up at the sink, and the store may have lost that.
-    const own = await renewEpoch(parts, stored);
-    const { epoch, l0 } = own.value;
+  const tables: Stored<TableRecord>[] = [];
+  // An epoch of another planner may have been read, or given up at the sink, and the store may have lost that.
+  for (const stored of planned) tables.push(await renewEpoch(parts, stored));
+  if (!(await isPastLoss({ ...parts, tables }))) return false;
+  for (const stored of tables) {
+    const { table, phase, epoch, l0 } = stored.value;
     // Invariant 'anchor-first': its place in the stream, before it is waited for. A second marker of an epoch means nothing.
     if (l0 === null) await source.mark({ kind: 'generation', pipeline: name, table, epoch });
-    await put(ctx, own, { phase: step(TABLE_MACHINE, phase, 'ranges'), partitions: 0, missing: [] });
+    await put(ctx, stored, { phase: step(TABLE_MACHINE, phase, 'ranges'), partitions: 0, missing: [] });
     parts.fresh.delete(epoch);
-    return true;
   }
-  const ledger = await Ledger.load(ctx, name, stored.value);
+  return true;
+}
+
+/** True unless the table is another one than before, to be looked at again. */
+async function stopReading(parts: StoppingParts, stored: Stored<TableRecord>): Promise<boolean> {
+  const { ctx, pipeline } = parts;
+  const ledger = await Ledger.load(ctx, pipeline.definition.name, stored.value);
   const voided = ledger.voided();
   if (voided !== undefined) {
     await voidPlan({ ...parts, stored, reason: voided });
