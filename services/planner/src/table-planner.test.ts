@@ -169,6 +169,19 @@ test('a table is live only once the sink has passed the consistency position of 
   expect((await passed.table()).phase).toBe('following');
 });
 
+test('a table is live with what the sink itself says is missing, whatever its writer told when it was built', async () => {
+  const more = { without: [[1, 2]] } as const;
+  const known = await planning({ ...TABLE, phase: 'built', partitions: 3, missing: [[2, 2]] });
+  await known.report('e1', at(160), true, true, more);
+  await known.capture('e1', at(160));
+  await known.step();
+  expect(await known.table()).toMatchObject({ phase: 'following', missing: [[1, 2]] });
+  const lost = await planning({ ...TABLE, phase: 'built', partitions: 3 });
+  await lost.report('e1', at(160), true, true, more);
+  await lost.capture('e1', at(160));
+  await expect(lost.step()).rejects.toMatchObject({ kind: 'gap', hint: 'Run: nanosync pipeline resnapshot p' });
+});
+
 test('ranges that another planner may have handed out get an epoch of their own, marked in the log before its fence', async () => {
   const { step, table, happened } = await planning({ ...TABLE, phase: 'planned', l1Requested: false });
   await step();

@@ -224,7 +224,8 @@ export class TablePlanner implements AsyncDisposable {
     const l1 = captured?.epoch === epoch ? captured.l1 : null;
     if (l1 === null) await this.marks.again(stored.value, captured?.epoch);
     if (l1 === null || report.watermark === null || !report.current || comparePositions(report.watermark, l1) < 0) return false;
-    await this.move(stored, 'caught-up');
+    // By now the report is of what the sink itself says, and not of what its writer was about to build.
+    await this.move({ ...stored, value: asBuilt(name, stored.value, report) }, 'caught-up');
     this.parts.ctx.log.info('table live', { table, l1 });
     return true;
   }

@@ -375,6 +375,27 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     test: planner('stopping', 'what is missing is settled once the store cannot lose it any more, without what was read meanwhile'),
   },
   {
+    name: 'unread-table-marked-before-it-is-safe',
+    invariant: 'gapless-sessions',
+    does: 'A table that was just added, and whose copy is stopped, counts in positions although the state store may still lose it.',
+    file: `${PLANNER}/stopping.ts`,
+    find: '  if (!(await isPastLoss({ ...parts, tables }))) return false;\n',
+    replace: '',
+    test: planner(
+      'stopping',
+      'the marker of a table that is not read at all, and that capture has not met, waits until the store cannot lose the table any more',
+    ),
+  },
+  {
+    name: 'live-table-by-what-its-writer-told',
+    invariant: 'no-silent-gap',
+    does: 'A table counts as whole that another writer had built without some of its partitions.',
+    file: `${PLANNER}/table-planner.ts`,
+    find: "await this.move({ ...stored, value: asBuilt(name, stored.value, report) }, 'caught-up');",
+    replace: "await this.move(stored, 'caught-up');",
+    test: planner('table-planner', 'a table is live with what the sink itself says is missing, whatever its writer told when it was built'),
+  },
+  {
     name: 'read-table-called-stopped',
     invariant: 'no-silent-gap',
     does: 'A table that is read to its end counts as one whose copy was stopped.',
