@@ -124,7 +124,7 @@ function typeOutcomes(change: Change): readonly Outcome[] {
   const to = wanted.replicationType;
   const from = stored.definition.replicationType;
   if (from === 'query' || to === 'query') return [cannotChange('replication_type')];
-  if (stored.phase === 'created') return [effect(`begins as ${to}`)];
+  if (stored.phase === 'created' || (stored.phase === 'paused' && stored.anchor === null)) return [effect(`begins as ${to}`)];
   if (from === 'snapshot' && to === 'cdc' && stored.phase !== 'completed') return [unfinishedCopy(stored)];
   switch (to) {
     case 'snapshot':

@@ -212,10 +212,22 @@ describe('every edit of a definition', () => {
     ['adopts', { adopts: true }, []],
     ['is of another anchor', { anchor: 'b', partitions: 1 }, ['planned']],
   ] as const)('of replication_type to cdc does nothing to a table that %s', async (_, record, ranges) => {
-    await begin({ phase: 'snapshotting' });
+    await begin({ phase: 'snapshotting', recorded: ['s.a', 's.b'] });
     await table('s.a', record, ranges);
     const [plan] = await planApply(state, [{ ...OLD, replicationType: 'cdc' }]);
     expect(plan?.edits).toMatchObject([{ effect: expect.stringContaining('copying stops'), drops: false }]);
+  });
+
+  it.each([
+    'streaming',
+    'snapshotting',
+  ] as const)('of replication_type to cdc while %s says of a table that is still to be added that its rows are not copied', async (phase) => {
+    await begin({ phase, recorded: ['s.a'] });
+    const [plan] = await planApply(state, [{ ...OLD, replicationType: 'cdc' }]);
+    expect(plan?.edits[1]).toMatchObject({
+      effect: 'table s.b, which is still to be added: its changes will be followed, and none of its rows copied',
+      drops: false,
+    });
   });
 
   it('of replication_type to cdc lets a copy beside the stream go on: nothing is missing', async () => {
@@ -250,12 +262,16 @@ describe('every edit of a definition', () => {
     await expect(planApply(state, [{ ...OLD, replicationType: 'cdc' }])).rejects.toThrow(says);
   });
 
-  it('of replication_type before anything is anchored is only another definition', async () => {
-    const before: PipelineRecord = { ...newPipeline(OLD, 5) };
+  it.each([
+    ['snapshot', {}],
+    ['cdc', {}],
+    ['cdc', { phase: 'paused', pausedIn: 'created' }],
+  ] as const)('of replication_type to %s before anything is anchored is only another definition: %o', async (replicationType, record) => {
+    const before: PipelineRecord = { ...newPipeline(OLD, 5), ...record };
     await state.put(stateKeys.pipeline('p'), before, (await state.get(stateKeys.pipeline('p')))!.version);
-    const wanted = { ...OLD, replicationType: 'snapshot' as const };
+    const wanted = { ...OLD, replicationType };
     const plans = await planApply(state, [wanted]);
-    expect(plans[0]?.edits).toMatchObject([{ effect: 'begins as snapshot' }]);
+    expect(plans[0]?.edits).toMatchObject([{ effect: `begins as ${replicationType}` }]);
     await storeDefinitions(state, plans, { clock, confirmed: false });
     expect(await stored()).toEqual({ ...before, definition: wanted });
   });

@@ -1,18 +1,21 @@
 import type { PipelineRecord } from '@nanosync/core';
-import { withCopyStopped } from '@nanosync/core';
+import { tablesToAdd, withCopyStopped } from '@nanosync/core';
 import type { Change, Outcome } from './edits.ts';
 import type { UnfinishedCopy } from './unfinished.ts';
 
 /** What becomes of a pipeline that copies and follows once it copies no more: what is read to its end stays, and of the rest it is said what will be missing. */
-export function stopOutcomes({ stored, unfinished = [] }: Change): readonly Outcome[] {
+export function stopOutcomes({ stored, wanted, unfinished = [] }: Change): readonly Outcome[] {
   const { phase, request, failure, definition } = stored;
   if (phase === 'failed' || phase === 'completed' || request !== null) {
     const cure = phase === 'failed' && failure !== null ? ` ${failure.cure}` : '';
     const how = request === null ? `is ${phase}` : 'is about to begin anew';
     return [{ kind: 'refused', why: `${how}, and rows would be missing: switch to cdc once it goes on.${cure}` }];
   }
+  const toAdd = tablesToAdd(stored)
+    .filter((table) => wanted.source.tables.includes(table))
+    .map((table) => said(`table ${table}, which is still to be added: its changes will be followed, and none of its rows copied`));
   if (unfinished.length === 0 && (phase === 'streaming' || stored.pausedIn === 'streaming'))
-    return [said('nothing changes: the rows are copied and changes are followed; tables that are added later are not copied')];
+    return [said('nothing changes: the rows are copied and changes are followed; tables that are added later are not copied'), ...toAdd];
   const later = phase === 'paused' ? ', once the paused pipeline goes on' : '';
   return [
     {
@@ -21,6 +24,7 @@ export function stopOutcomes({ stored, unfinished = [] }: Change): readonly Outc
       becomes: withCopyStopped,
     },
     ...unfinished.map((copy) => (copy.isBeside ? said(besideText(copy)) : stopped(definition.name, copy, stored))),
+    ...toAdd,
   ];
 }
 
