@@ -20,7 +20,7 @@ const VERSION_LABEL = 'nanosync_version';
  *
  * - `generations`: what happened to an epoch. `built`: its physical table is there. `merged`: its rows were written over those of another one. `gone`: discarded, or dropped by a switch; it
  *   outweighs `built`, and stays as a reminder to ignore what still arrives. `dropped`: its tables are gone too.
- *   `kept`: its pipeline let it go, and users see it until another generation takes its name.
+ *   `without`: it was built without these partitions (`id`), as its copy was stopped. `kept`: its pipeline let it go, and users see it until another generation takes its name.
  *   Of no epoch: `aside`, a table that somebody else made is to be called `physical`; `begun`, a generation has its rows.
  * - `staged`: what is durable in the staging tables: runs of batches (`rows`), and end markers (`end`).
  * - `rejected_rows`: rows of batches that a BigQuery type cannot hold, left out of the generation.
