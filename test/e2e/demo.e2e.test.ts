@@ -41,10 +41,10 @@ test('a sink that was spoiled ends with status 1 and its key is named', async ()
 });
 
 test('Ctrl-C while tables are being copied leaves no process and no folder', async () => {
-  const { status } = await runs.run(['--rows', '20000'], (output, child) => {
-    if (output.includes('INF snapshotting')) child.kill('SIGINT');
+  const { status, output, errors } = await runs.run(['--rows', '20000'], (said, child) => {
+    if (said.includes('INF snapshotting')) child.kill('SIGINT');
   });
-  expect(status).toBe(130);
+  expect(status, output + errors).toBe(130);
   expect(runs.leftovers()).toEqual([]);
 });
 

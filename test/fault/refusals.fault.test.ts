@@ -20,29 +20,21 @@ test('a second server on one data folder is refused and harms nothing', async ()
   await expectEqual(scenario);
 });
 
-test.for([
-  'while it copies',
-  'while it is live',
-] as const)('the folder of the sink is away %s: it waits, says why, and goes on', async (moment) => {
+test('the folder of the sink is away while it copies, while it is live and when it starts: it waits, says why, and goes on', async () => {
   await using scenario = await Scenario.open(server());
-  const away = `${scenario.sinkFolder}.away`;
   scenario.write(2);
   scenario.start();
-  if (moment === 'while it is live') await scenario.live();
-  else
-    await scenario.until('partly read', ({ tables }) =>
-      tables.some(({ partitions }) => partitions.some(({ phase }) => phase === 'durable')),
-    );
-  renameSync(scenario.sinkFolder, away);
+  await scenario.until('partly read', ({ tables }) => tables.some(({ partitions }) => partitions.some(({ phase }) => phase === 'durable')));
+  await withoutFolder(scenario);
   await scenario.says(/sink writer begins again .*does not exist/);
-  expect(nanosync(scenario, 'status').output).toMatch(/the folder \S+ of the DuckDB file does not exist/);
-  renameSync(away, scenario.sinkFolder);
   await scenario.live();
+  await saysNoMore(scenario);
+  await withoutFolder(scenario);
   await scenario.drain();
-  // Said until the sink has been written for a while.
-  await vi.waitFor(() => expect(nanosync(scenario, 'status').output).not.toContain('does not exist'), { timeout: 30_000, interval: 500 });
+  await saysNoMore(scenario);
   await scenario.stop();
 
+  const away = `${scenario.sinkFolder}.away`;
   renameSync(scenario.sinkFolder, away);
   scenario.write(3);
   scenario.start();
@@ -50,3 +42,17 @@ test.for([
   renameSync(away, scenario.sinkFolder);
   await expectEqual(scenario);
 });
+
+/** It is said until the sink has been written for a while. */
+async function saysNoMore(scenario: Scenario): Promise<void> {
+  await vi.waitFor(() => expect(nanosync(scenario, 'status').output).not.toContain('does not exist'), { timeout: 30_000, interval: 500 });
+}
+
+/** Takes the folder away until status says so. */
+async function withoutFolder(scenario: Scenario): Promise<void> {
+  const away = `${scenario.sinkFolder}.away`;
+  renameSync(scenario.sinkFolder, away);
+  const said = () => expect(nanosync(scenario, 'status').output).toMatch(/the folder \S+ of the DuckDB file does not exist/);
+  await vi.waitFor(said, { timeout: 30_000, interval: 300 });
+  renameSync(away, scenario.sinkFolder);
+}

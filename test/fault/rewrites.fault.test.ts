@@ -1,30 +1,17 @@
 import { expect, test } from 'vitest';
 import { sharedServer } from './fixture.ts';
 import { expectEqual } from './outcome.ts';
+import { expectNewEpoch } from './rewrites.ts';
 import { Scenario } from './scenario.ts';
 
 const server = sharedServer();
 
+// CLUSTER and a change of all values: `rewrites.long.test.ts`.
 test.for([
   ['VACUUM FULL', 'VACUUM (FULL) orders'],
-  ['CLUSTER', 'CLUSTER orders USING orders_pkey'],
   ['TRUNCATE', 'TRUNCATE orders'],
-  ['a change of all values', 'ALTER TABLE orders ALTER total TYPE numeric(12,2) USING total + 1'],
-] as const)('%s of a table that is partly read: the plan is void and a new epoch is equal', async ([, statement]) => {
-  await using scenario = await Scenario.open(server(), ['public.orders']);
-  scenario.write(7);
-  scenario.start('partition-read-stored:3');
-  await scenario.killedItself();
-  const before = (await scenario.look())?.tables[0]?.record;
-  expect(before).toMatchObject({ phase: 'snapshotting', voids: 0 });
-  await scenario.sql(statement);
-  scenario.start();
-  await scenario.live();
-  const [after] = (await expectEqual(scenario, ['public.orders'])).tables;
-  expect(after?.record).toMatchObject({ voids: 1 });
-  expect(after?.record.epoch).not.toBe(before?.epoch);
-  expect((after?.captured?.l0 ?? '') > (before?.l0 ?? '')).toBe(true);
-});
+] as const)('%s of a table that is partly read: the plan is void and a new epoch is equal', ([, statement]) =>
+  expectNewEpoch(server(), statement));
 
 test('rewrites, one after the other, while everything is copied', async () => {
   await using scenario = await Scenario.open(server());
