@@ -8,7 +8,7 @@ import type { Warehouse } from './warehouse.ts';
 /** What is known of an epoch: nothing, that it is built, that its rows were merged into another one, that it is gone, or left to users by who let it go. */
 export type EpochState =
   | { readonly state: 'none' | 'gone' }
-  | { readonly state: 'kept'; readonly rowSchema: string; readonly topicId: string; readonly reached: Position }
+  | { readonly state: 'kept'; readonly rowSchema: string; readonly topicId: string; readonly reached: Position; readonly stopped: boolean }
   | {
       readonly state: 'built';
       readonly anchor: string;
@@ -55,15 +55,16 @@ function stateOf(rows: readonly ResultRow[]): EpochState {
     };
   const built = rows.find((row) => row.event === 'built');
   const kept = rows.find((row) => row.event === 'kept');
+  const without = rows.find((row) => row.event === 'without');
   if (kept !== undefined)
     return {
       state: 'kept',
       rowSchema: String(built?.row_schema),
       topicId: String(built?.topic_id),
       reached: parsePosition(String(kept.l0 ?? built?.l0)),
+      stopped: without !== undefined,
     };
   if (built === undefined) return { state: 'none' };
-  const without = rows.find((row) => row.event === 'without');
   return {
     state: 'built',
     anchor: String(built.anchor),

@@ -59,7 +59,8 @@ export async function left(warehouse: Warehouse, tables: readonly TableId[]): Pr
     const state = await epochState(warehouse, owner);
     if (state.state !== 'kept') continue;
     const followedTo = state.topicId === '' ? null : state.reached;
-    found.push({ table, pipeline: owner.pipeline, schema: tableSchemaOf(state.rowSchema), followedTo });
+    const told = { table, pipeline: owner.pipeline, schema: tableSchemaOf(state.rowSchema), followedTo };
+    found.push(state.stopped ? { ...told, stopped: true } : told);
   }
   return found;
 }

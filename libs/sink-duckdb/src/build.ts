@@ -54,7 +54,7 @@ export function checkComplete(id: GenerationId, partitions: readonly StagedParti
 }
 
 /** Writes down which partitions were left out: without an attempt. One that has no number says that there were none to choose from. */
-async function keepWithout({ connection, meta }: Session, id: GenerationId, without: PartitionRuns): Promise<void> {
+export async function keepWithout({ connection, meta }: Session, id: GenerationId, without: PartitionRuns): Promise<void> {
   for (const [first, last] of without.length === 0 ? [[-1, -1] as const] : without)
     await run(
       connection,

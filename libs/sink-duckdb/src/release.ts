@@ -1,5 +1,6 @@
 import type { GenerationId, LeftTable, Position, TableId } from '@nanosync/core';
 import { leastPosition, parsePosition, tableSchemaOf } from '@nanosync/core';
+import { keepWithout } from './build.ts';
 import type { Session } from './duckdb-file.ts';
 import { drop, forget, generationStatus } from './generations.ts';
 import { hideName, whereGeneration } from './names.ts';
@@ -28,10 +29,14 @@ async function releaseEpoch(session: Session, id: GenerationId, dropTables: bool
   const [row] = await query(connection, `SELECT state, is_current FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
   const isShown = row?.is_current === true;
   if (isShown && !dropTables) {
-    const last = leastPosition((await generationStatus(session, id))?.progress.map((part) => part.last) ?? []);
+    if (row.state === 'kept') return;
+    const { progress = [], without } = (await generationStatus(session, id)) ?? {};
+    const last = leastPosition(progress.map((part) => part.last));
     const reached = last === undefined ? '' : `, l0 = ${text(last)}`;
     await run(connection, `UPDATE ${meta}.generations SET state = 'kept'${reached} WHERE ${whereGeneration(id)} AND state = 'built'`);
-    return forget(session, id);
+    await forget(session, id);
+    if (without !== undefined) await keepWithout(session, id, without);
+    return;
   }
   if (row === undefined)
     await run(connection, `INSERT INTO ${meta}.generations VALUES (${of(id)}, 'gone', '', '', '', '', 0, '', false, 0, 0, 0)`);
@@ -44,13 +49,15 @@ export async function left({ connection, meta }: Session, tables: readonly Table
   if (tables.length === 0) return [];
   const rows = await query(
     connection,
-    `SELECT tbl, pipeline, row_schema, l0, topic_id FROM ${meta}.generations
-     WHERE state = 'kept' AND is_current AND tbl IN (${tables.map(text).join(', ')}) ORDER BY tbl`,
+    `SELECT tbl, pipeline, row_schema, l0, topic_id,
+       (pipeline, tbl, epoch) IN (SELECT (pipeline, tbl, epoch) FROM ${meta}.complete_partitions WHERE attempt = '') AS stopped
+     FROM ${meta}.generations WHERE state = 'kept' AND is_current AND tbl IN (${tables.map(text).join(', ')}) ORDER BY tbl`,
   );
   return rows.map((row) => ({
     table: String(row.tbl) as TableId,
     pipeline: String(row.pipeline),
     schema: tableSchemaOf(String(row.row_schema)),
     followedTo: row.topic_id === '' ? null : (parsePosition(String(row.l0)) as Position),
+    ...(row.stopped === true ? { stopped: true as const } : {}),
   }));
 }

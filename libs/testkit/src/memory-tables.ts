@@ -58,7 +58,8 @@ export interface Epoch {
 export function leftOf({ id, kept }: Epoch): LeftTable {
   if (kept === undefined) throw new PipelineError('defect', `${id.table} was not left.`);
   const followedTo = kept.topicId === '' ? null : (leastPosition(kept.progress.map(({ last }) => last)) ?? null);
-  return { table: id.table, pipeline: id.pipeline, schema: kept.schema, followedTo };
+  const told = { table: id.table, pipeline: id.pipeline, schema: kept.schema, followedTo };
+  return kept.without === undefined ? told : { ...told, stopped: true };
 }
 
 /** A built generation with its rows by canonical key. */

@@ -2,7 +2,7 @@ import { leastPosition, tableIdOf } from '@nanosync/core';
 import { describe, expect, test } from 'vitest';
 import { at, changeOf, endOf, ORDERS, order, rowBatchOf } from './sink-fixtures.ts';
 import type { Scenario } from './sink-scenario.ts';
-import { build, E1, E2, expectKind, loaderOf, rowsOf, setUp, TOPIC, writerOf } from './sink-scenario.ts';
+import { build, E1, E2, expectKind, L0, loaderOf, rowsOf, setUp, TOPIC, writerOf } from './sink-scenario.ts';
 
 const AGAIN = { ...E1, epoch: 'e3', pipeline: 'again' };
 
@@ -82,6 +82,25 @@ export function describeRelease(the: Scenario): void {
       expect(await the.sink.left([ORDERS.table])).toHaveLength(1);
       await the.sink.switchTo(AGAIN);
       expect(await the.sink.left([ORDERS.table])).toEqual([]);
+    });
+
+    test('says of what it left that its copy was stopped, however often it is let go', async () => {
+      await the.sink.claimRows('shop', 'loader', TOPIC, 1);
+      const name = { epoch: 'e1', partition: 0, attempt: 'a1' };
+      await loaderOf(the.sink, 'loader').stage(
+        [rowBatchOf(ORDERS, [order(1)], { ...name, batch: 0 })],
+        [endOf(ORDERS, { ...name, batches: 1, rows: 1 })],
+      );
+      await build(the.sink, E1, 2, ORDERS, L0, { without: [[1, 1]] });
+      for (let twice = 0; twice < 2; twice++) {
+        await the.sink.release('shop', null, { dropTables: false });
+        expect(await the.sink.left([ORDERS.table])).toMatchObject([{ pipeline: 'shop', stopped: true }]);
+      }
+      await stageFresh('again', 'e3', 'fresh');
+      await build(the.sink, AGAIN, 1, ORDERS);
+      await the.sink.switchTo(AGAIN);
+      await the.sink.release('again', null, { dropTables: false });
+      expect((await the.sink.left([ORDERS.table])).map(({ stopped }) => stopped)).toEqual([undefined]);
     });
 
     test('drops what users see only where that is asked for, also what was left before', async () => {

@@ -39,6 +39,9 @@ it('says with which rows of a deleted pipeline one begins that copies nothing, a
       false,
     ],
   ]);
+  expect((await effects(CDC, async () => [{ ...LEFT, stopped: true }]))?.[0]?.[0]).toContain(
+    'begins with the rows that pipeline old left (its copy was stopped: rows that were not read are missing), with all changes',
+  );
   expect(await effects(CDC, async () => [])).toEqual([]);
 });
 

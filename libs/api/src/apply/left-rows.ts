@@ -42,7 +42,7 @@ async function leftUnder(
   return await sink.left(tables as readonly TableId[]);
 }
 
-function becomingOf({ definition: { query } }: PlannedApply, { table, pipeline, schema, followedTo }: LeftTable): PlannedEdit {
+function becomingOf({ definition: { query } }: PlannedApply, { table, pipeline, schema, followedTo, stopped }: LeftTable): PlannedEdit {
   if (query !== undefined) {
     const isReplaced = query.key.length === 0;
     const effect = isReplaced
@@ -55,5 +55,10 @@ function becomingOf({ definition: { query } }: PlannedApply, { table, pipeline, 
     followedTo === null
       ? 'of which no changes were followed: what changed at the source since they were copied is missing'
       : `with all changes up to ${shortPosition(followedTo)}: what changed at the source after that, until now, is missing`;
-  return { part: 'source.tables', effect: `table ${table} begins with the rows that pipeline ${pipeline} left, ${since}`, drops: false };
+  const part = stopped === true ? ' (its copy was stopped: rows that were not read are missing)' : '';
+  return {
+    part: 'source.tables',
+    effect: `table ${table} begins with the rows that pipeline ${pipeline} left${part}, ${since}`,
+    drops: false,
+  };
 }

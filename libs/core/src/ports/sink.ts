@@ -105,6 +105,8 @@ export interface LeftTable {
   readonly schema: TableSchema;
   /** It has every change of the source up to here, at least; null: it followed none, as a copy or the result of a query. */
   readonly followedTo: Position | null;
+  /** The copy that it began with was stopped: rows that were not read then, and did not change since, are missing. */
+  readonly stopped?: true;
 }
 
 /** What to read of a generation. */
