@@ -39,6 +39,15 @@ export const SINK_MUTANTS: readonly Mutant[] = [
     test: duckdb('staging', 'leaves out what the copy was stopped before, also where it came after all, and says so ever after'),
   },
   {
+    name: 'duckdb-leaves-a-stopped-copy-as-whole',
+    invariant: 'no-silent-gap',
+    does: 'DuckDB does not say of what a pipeline left that its copy was stopped.',
+    file: `${DUCKDB}/release.ts`,
+    find: '    if (without !== undefined) await keepWithout(session, id, without);\n',
+    replace: '',
+    test: duckdb('release', 'says of what it left that its copy was stopped, however often it is let go'),
+  },
+  {
     name: 'memory-builds-what-is-not-complete',
     invariant: 'gate',
     does: 'The sink in memory builds a table although partitions are missing.',
