@@ -176,6 +176,10 @@ test('whatever changes meanwhile, what was spoiled is found, and nothing else is
       if (expected.size > 0) expect(result.outcome).toBe('different');
       else expect(result.outcome).toBe(found.length === 0 ? 'equal' : 'undecided');
     }),
-    { numRuns: 1500 },
+    {
+      numRuns: 1500,
+      // One run in some 1,500 meets a row that the sink has and the source does not show yet: these do.
+      examples: [[{ seed: 900142248, rows: 51, busy: 6, spoiled: [] }], [{ seed: 1592448180, rows: 31, busy: 4, spoiled: [] }]],
+    },
   );
 });
