@@ -64,4 +64,29 @@ export const REGRESSIONS: readonly Regression[] = [
       twice: [],
     },
   },
+  {
+    what: 'a row went for a moment from what users see of a table that is copied anew: an update that lacked a cell of it, and was met when it was gone, came as its delete',
+    plan: {
+      seed: 787,
+      replicationType: 'cdc_backfill',
+      transactions: [
+        { atMs: 275, thinkMs: 44, hiddenMs: 412, statements: [], ending: 'commit' },
+        { atMs: 3427, thinkMs: 7, statements: [{ kind: 'touch', table: 1, key: 6, other: 2 }], ending: 'commit', hiddenMs: 0 },
+        { atMs: 4284, thinkMs: 1, statements: [{ kind: 'update', table: 1, key: 6, other: 20 }], ending: 'commit', hiddenMs: 0 },
+        { atMs: 7077, thinkMs: 7, statements: [{ kind: 'chain', table: 1, key: 6, other: 14 }], ending: 'commit', hiddenMs: 1 },
+      ],
+      faults: [
+        { kind: 'crash', service: 'capture', call: 'state.put', when: 'before', atMs: 2113 },
+        { kind: 'pipeline paused', atMs: 4959, forMs: 3468, onPhase: 'streaming' },
+        { kind: 'tables copied anew', atMs: 5779 },
+      ],
+      rows: 14,
+      targetRows: 4,
+      concurrency: 4,
+      mayLoseMs: 0,
+      isSinkSlow: false,
+      readBytes: 300,
+      twice: [],
+    },
+  },
 ];

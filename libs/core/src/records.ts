@@ -116,6 +116,8 @@ export interface OlderEpoch {
   readonly storage: string;
   /** Its {@link CaptureTable.quarantinedBefore}: what capture put aside since then is missing in it. */
   readonly quarantinedBefore: number;
+  /** It was built from all rows of the source, so changes may leave to it what they did not change. Absent: it may lack some. */
+  readonly based?: true;
   /** Its {@link TableRecord.missing}, of so many partitions. */
   readonly missing?: PartitionRuns;
   readonly partitions?: number;

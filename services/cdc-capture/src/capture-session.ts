@@ -18,7 +18,7 @@ import { asBegun, isUnknown, tablesOf } from './captured-tables.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { SessionProgress } from './session-progress.ts';
 import { checkTopics, tailSession } from './topic-tail.ts';
-import { unbasedTables } from './unbased-tables.ts';
+import { completedTables } from './unbased-tables.ts';
 
 /** A table gets its watermark once the source has been quiet for this long after the table's last event, in milliseconds. */
 const QUIET_MS = 300;
@@ -50,7 +50,7 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   const tables = asBegun(needed, start.record.tables, known.next);
   await source.verify(name, anchor, start.record.published);
   let progress: SessionProgress | undefined;
-  const unbased = unbasedTables(pipeline, tables);
+  const unbased = completedTables(pipeline, tables);
   const lost = new AbortController();
   const signal = AbortSignal.any([ctx.signal, lost.signal]);
   // The slot lets in one reader at a time: a capture that is not let in disturbs nobody, and one that is has ended the earlier one.

@@ -28,7 +28,7 @@ async function publishing({ busPartitions = 1 } = {}) {
   await bus.ensureTopic(topic, busPartitions);
   await bus.ensureTopic(ctx.topics.quarantine('p'), 1);
   const record = freshRecord(ANCHOR, 1);
-  const tables = [{ table: ORDERS.table, schema: ORDERS, busPartitions }] as unknown as readonly TableRecord[];
+  const tables = [{ table: ORDERS.table, schema: ORDERS, busPartitions, older: null }] as unknown as readonly TableRecord[];
   const pipeline = { definition: { name: 'p' } } as unknown as PipelineRecord;
   const publisher = await EventPublisher.open(ctx, pipeline, ANCHOR, tables, record);
   const progress = new SessionProgress(record);

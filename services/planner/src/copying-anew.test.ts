@@ -52,7 +52,7 @@ test('a live table gets a new epoch in the write that takes it from the list, an
   expect(await table()).toEqual({
     ...TABLE,
     ...{ phase: 'planned', epoch: 'i1', storage: 'as it is now', estimatedRows: 7, l0: null, l1Requested: false, partitions: 0, voids: 0 },
-    older: { epoch: 'e1', schema: ORDERS, storage: 's', quarantinedBefore: 4 },
+    older: { epoch: 'e1', schema: ORDERS, storage: 's', quarantinedBefore: 4, based: true },
   });
   expect(await left()).toEqual([]);
   expect([...fresh]).toEqual(['i1']);

@@ -83,10 +83,11 @@ async function nextEpoch({ ctx, pipeline, source }: CopyParts, before: TableReco
 }
 
 async function olderEpoch(ctx: ServiceContext, pipeline: PipelineRecord, record: TableRecord): Promise<OlderEpoch> {
-  const { table, epoch, schema, storage, missing, partitions } = record;
+  const { table, epoch, schema, storage, missing, partitions, adopts } = record;
   const captured = (await captureOf(ctx, pipeline.definition.name, pipeline))?.tables[table];
   const quarantinedBefore = captured?.epoch === epoch ? captured.quarantinedBefore : 0;
-  return { epoch, schema, storage, quarantinedBefore, ...(missing === undefined ? {} : { missing, partitions }) };
+  if (missing !== undefined) return { epoch, schema, storage, quarantinedBefore, missing, partitions };
+  return { epoch, schema, storage, quarantinedBefore, ...(adopts === true ? {} : { based: true }) };
 }
 
 /** Takes a table from the list, all or nothing with its record. False when it is not on the list any more. */
