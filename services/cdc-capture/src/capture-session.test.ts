@@ -279,6 +279,22 @@ describe('a capture session', () => {
     await fifth.end();
   });
 
+  it('begins without a table that was taken out before anything was published, and never asks for its topic', async () => {
+    const { begin, deliver, until, acknowledged, add, opened, bus, record } = await captureFixture();
+    const leaving = { ...(await add({ record: true })), recorded: [ORDERS.table], leaving: [ITEMS.table] };
+    const first = begin(leaving);
+    await until(() => first.outcome() !== undefined);
+    expect(first.outcome()).toEqual({});
+    expect((await record())?.left).toHaveProperty(ITEMS.table);
+    await bus.deleteTopic(topicsOf().changes('p', ITEMS.table));
+    const second = begin(leaving);
+    deliver(transaction(11, [1]));
+    await until(() => acknowledged().length > 0);
+    expect(acknowledged()).toEqual([at(11, 0)]);
+    expect(opened.map(({ tables }) => tables.map(({ schema }) => schema.table))).toEqual([[ITEMS.table, ORDERS.table], [ORDERS.table]]);
+    await second.end();
+  });
+
   it('publishes nothing before the store can lose no more where a table ends, also when the session that stored it has died', async () => {
     const { begin, deliver, until, acknowledged, add, opened, record, endAt, happened } = await captureFixture(undefined, {
       mayLoseMs: 1000,

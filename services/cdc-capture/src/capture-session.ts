@@ -68,9 +68,10 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   const settled = await settleLeaving({ ...ctx, signal }, source, { pipeline, start });
   const store = await CaptureStore.begin(ctx, name, settled, await tailSession(ctx, name, tables));
   known.version = () => store.version;
-  // A store that lost where a table ends would let the next session number otherwise what this one is about to publish. Who stored the end may have
-  // died just then; only what lies behind an end that is acknowledged was published after this wait.
-  if (leaving.some((table) => !isLeft(start.record, table))) await ctx.clock.sleep(ctx.state.mayLoseMs ?? 0, signal);
+  // Who stored where a table ends may have died just then; a store that lost it would let the next session number otherwise what this one publishes.
+  if (leaving.length > 0) await ctx.clock.sleep(ctx.state.mayLoseMs ?? 0, signal);
+  // Nothing was published since it was taken out: it ends where this session begins, and its topic may be gone by now. The next one begins without it.
+  if (tables.some(({ table }) => isLeft(store.record, table))) return;
   await checkTopics(ctx, name, tables, store.record);
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
   progress = new SessionProgress(store.record);
@@ -94,9 +95,8 @@ async function settleLeaving(
   const isNew = leaving.some((table) => left[table] === undefined);
   if (!isNew && Object.keys(left).every((table) => leaving.includes(table)) && !leaving.some((table) => isLeft(start.record, table)))
     return start;
-  const end = await source.end();
   const topicOf = (table: string) => ctx.topics.changes(pipeline.definition.name, table);
-  return { ...start, record: withLeft(start.record, leaving, end, topicOf) };
+  return { ...start, record: withLeft(start.record, leaving, await source.end(), topicOf) };
 }
 
 /**
