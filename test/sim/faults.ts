@@ -116,34 +116,44 @@ export const SLUGGISH: readonly FaultKind[] = [
   'state rewound further',
 ];
 
-/** For what a pipeline may have failed after a fault; after all others it must not. */
-export const MAY_FAIL: Partial<Record<FaultKind, readonly RegExp[]>> = {
+/** A reason for which a pipeline may have failed: of a fault, where it is told after something else that had happened. */
+export interface Explanation {
+  readonly fault: FaultKind;
+  /** One of these has happened; `repaired`: the command that an earlier failure named was run. Absent: nothing need have. */
+  readonly after?: readonly (FaultKind | 'repaired')[];
+  readonly reasons: readonly RegExp[];
+}
+
+const COPIED_AGAIN = ['resnapshot', 'type switched', 'copy stopped', 'repaired'] as const;
+/** What a store that goes back to before it says of slots, topics and rows that are gone. */
+const ANYTHING = [/^/];
+
+/** All of them: for any other reason a pipeline must not fail. */
+export const EXPLANATIONS: readonly Explanation[] = [
   // The anchor itself, while it is that young.
-  'state rewound as it said': [/does not know/, /followed changes before/],
-  'state rewound further': [
-    /followed changes before/,
-    /beyond what is published/,
-    /does not know/,
-    /neither at the sink nor on the bus/,
-    /The state store has/,
-    /lost which rows are missing/,
-  ],
-  'state wiped': [/does not know/],
-  'bus restored': LOST_MESSAGES,
-  'topic lost': [...LOST_MESSAGES, /is gone/, /created anew/],
-  'slot lost': [/slot no longer exists/, /slot is gone/],
-};
-
-/** A store that goes back to before a deletion, or to before what came after it, knows slots, topics and rows that are gone. */
-export const MAY_FAIL_AFTER_DELETION: readonly FaultKind[] = [
-  'state rewound as it said',
-  'state rewound further',
-  'state wiped',
-  'bus restored',
+  { fault: 'state rewound as it said', reasons: [/does not know/, /followed changes before/] },
+  {
+    fault: 'state rewound further',
+    reasons: [
+      /followed changes before/,
+      /beyond what is published/,
+      /does not know/,
+      /neither at the sink nor on the bus/,
+      /The state store has/,
+      /lost which rows are missing/,
+    ],
+  },
+  { fault: 'state wiped', reasons: [/does not know/] },
+  { fault: 'bus restored', reasons: LOST_MESSAGES },
+  { fault: 'topic lost', reasons: [...LOST_MESSAGES, /is gone/, /created anew/] },
+  { fault: 'slot lost', reasons: [/slot no longer exists/, /slot is gone/] },
+  // A store that lost the beginning of a resnapshot goes back to an anchor whose slot was dropped then.
+  ...(['state rewound as it said', 'state rewound further'] as const).map((fault) => ({
+    ...{ fault, after: COPIED_AGAIN, reasons: [/slot no longer exists/] },
+  })),
+  // One that lost more than it says it may lose has the table again that the source streams no more, and whose topic is gone.
+  { fault: 'state rewound further', after: ['table taken out'], reasons: [/does not publish the table/, /is not on the bus/] },
+  ...(['state rewound as it said', 'state rewound further', 'state wiped', 'bus restored'] as const).map((fault) => ({
+    ...{ fault, after: ['pipeline deleted'] as const, reasons: ANYTHING },
+  })),
 ];
-
-/** A store that lost the beginning of a resnapshot goes back to an anchor whose slot was dropped then. */
-export const MAY_FAIL_AFTER_RESNAPSHOT: Partial<Record<FaultKind, readonly RegExp[]>> = {
-  'state rewound as it said': [/slot no longer exists/],
-  'state rewound further': [/slot no longer exists/],
-};

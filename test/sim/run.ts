@@ -10,8 +10,8 @@ import {
   stateKeys,
 } from '@nanosync/core';
 import { adoptedRows, rowsAtSink } from './adopted.ts';
-import type { Fault } from './faults.ts';
-import { MAY_FAIL, MAY_FAIL_AFTER_DELETION, MAY_FAIL_AFTER_RESNAPSHOT } from './faults.ts';
+import type { Explanation } from './faults.ts';
+import { EXPLANATIONS } from './faults.ts';
 import { resultText } from './model/queries.ts';
 import { Occurrences } from './occurrences.ts';
 import type { Plan } from './plan.ts';
@@ -169,12 +169,11 @@ class Run {
 
   /** A pipeline may have failed only for something that has happened. */
   private untrue(reason: string): string | null {
-    const wasAskedFor =
-      this.failures.length > 1 || this.striker.struck.some(({ kind }) => ['resnapshot', 'type switched', 'copy stopped'].includes(kind));
-    const explains = ({ kind }: Fault) =>
-      [...(MAY_FAIL[kind] ?? []), ...((wasAskedFor && MAY_FAIL_AFTER_RESNAPSHOT[kind]) || [])].some((pattern) => pattern.test(reason));
-    if (this.wasDeleted && this.striker.struck.some(({ kind }) => MAY_FAIL_AFTER_DELETION.includes(kind))) return null;
-    return this.striker.struck.some(explains) ? null : `the pipeline has failed for no reason that is true: ${reason}`;
+    const happened = new Set<string>(this.striker.struck.map(({ kind }) => kind));
+    if (this.failures.length > 1) happened.add('repaired');
+    const isTrue = ({ fault, after, reasons }: Explanation) =>
+      happened.has(fault) && (after?.some((kind) => happened.has(kind)) ?? true) && reasons.some((pattern) => pattern.test(reason));
+    return EXPLANATIONS.some(isTrue) ? null : `the pipeline has failed for no reason that is true: ${reason}`;
   }
 
   private async isRight(pipeline: PipelineRecord): Promise<boolean> {
