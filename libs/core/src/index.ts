@@ -18,6 +18,7 @@ export { describeError, isKind, PipelineError, unreachable } from './errors.ts';
 export type { Folded, KeyChanges, KeyOutcome, NotHeld, Quarantine } from './fold.ts';
 export { fold, NO_BASE_ROW, outcomeOf } from './fold.ts';
 export { abortWhen, followPipelines } from './follow-pipelines.ts';
+export { givenUp, isGivenUp } from './given-up.ts';
 export type { PipelineCommand } from './intent.ts';
 export { afterCommand, goesOn, newPipeline, RUNNING, withCopyStopped } from './intent.ts';
 export type { Invariant, InvariantName } from './invariants.ts';

@@ -1,5 +1,5 @@
 import type { BusProgress, GenerationId, Problem, Sink, TableId, TableSchema } from '@nanosync/core';
-import { PipelineError, positionBelowAll, rowSchemaJson, sameSchema, tableSchemaOf } from '@nanosync/core';
+import { givenUp, PipelineError, positionBelowAll, rowSchemaJson, sameSchema, tableSchemaOf } from '@nanosync/core';
 import { clusteringOf, columnProblem, POSITION_COLUMN, physicalFields, primaryKeyOf } from './column-types.ts';
 import { epochState, insertProgress, of, PROGRESS_COLUMNS, whereEpoch } from './epochs.ts';
 import { dropPhysical, dropStaging } from './generations.ts';
@@ -35,10 +35,6 @@ export async function adopt(warehouse: Warehouse, request: AdoptRequest): Promis
   await showView(warehouse, id.table);
   await dropStaging(warehouse, id);
   return { rows: built.rowsBuilt };
-}
-
-function givenUp(id: GenerationId): PipelineError {
-  return new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
 }
 
 interface Shown {

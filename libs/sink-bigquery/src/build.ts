@@ -1,5 +1,5 @@
 import type { BusProgress, GenerationId, PartitionRuns, Sink, StagedPartition, TableSchema } from '@nanosync/core';
-import { hasPartition, otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
+import { givenUp, hasPartition, otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
 import { isRefused, valueSql } from './cell-sql.ts';
 import type { Field } from './column-types.ts';
 import {
@@ -49,11 +49,6 @@ export async function build(warehouse: Warehouse, request: BuildRequest): Promis
   await showView(warehouse, id.table);
   await dropStaging(warehouse, id);
   return { rows: built.rowsBuilt };
-}
-
-/** The epoch is no more to be shown. */
-export function givenUp(id: GenerationId): PipelineError {
-  return new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
 }
 
 /** Refuses what is not complete. */

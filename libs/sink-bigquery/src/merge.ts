@@ -1,7 +1,7 @@
 import type { GenerationId, KeyedRows, Sink, TableSchema } from '@nanosync/core';
-import { keyIndexes, otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
+import { givenUp, keyIndexes, otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
 import type { Source } from './build.ts';
-import { checkComplete, countRejected, givenUp, refusal, rejectedRows, sourceOf, stagedRows } from './build.ts';
+import { checkComplete, countRejected, refusal, rejectedRows, sourceOf, stagedRows } from './build.ts';
 import { sameKeyCell, valueSql } from './cell-sql.ts';
 import { columnProblem, keyColumns, POSITION_COLUMN, stagingColumn } from './column-types.ts';
 import { epochState, of, whereEpoch } from './epochs.ts';

@@ -1,5 +1,5 @@
 import type { GenerationId, Problem, Sink, TableId, TableSchema } from '@nanosync/core';
-import { PipelineError, positionBelowAll, sameSchema, splitTableId, tableSchemaOf } from '@nanosync/core';
+import { givenUp, PipelineError, positionBelowAll, sameSchema, splitTableId, tableSchemaOf } from '@nanosync/core';
 import { record } from './build.ts';
 import { checkColumns, POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
@@ -16,7 +16,7 @@ export async function adopt(session: Session, request: AdoptRequest): Promise<{ 
   const { generation: id, schema } = request;
   const [known] = await query(connection, `SELECT state, rows_built FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
   if (known?.state === 'built') return { rows: Number(known.rows_built) };
-  if (known !== undefined) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+  if (known !== undefined) throw givenUp(id);
   checkColumns(schema);
   const [problem] = await adoptionProblems(session, id.pipeline, schema);
   if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });

@@ -1,6 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { GenerationId, PartitionRuns, Sink, StagedPartition } from '@nanosync/core';
-import { otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
+import { givenUp, otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
 import { ATTEMPT_COLUMN, checkColumns, PARTITION_COLUMN, POSITION_COLUMN, sqlTypeOf } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
 import { nameProblem, physicalName, showUnderName, stagingName, whereGeneration } from './names.ts';
@@ -16,7 +16,7 @@ export async function build(session: Session, request: BuildRequest): Promise<{ 
   const [known] = await query(connection, `SELECT state, rows_built FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
   // Invariant 'one-build': whoever asks again gets what was built.
   if (known?.state === 'built') return { rows: Number(known.rows_built) };
-  if (known !== undefined) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+  if (known !== undefined) throw givenUp(id);
   checkColumns(schema);
   const problem = await nameProblem(session, id.pipeline, id.table);
   if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });

@@ -1,5 +1,5 @@
 import type { KeyedRows, Sink, StagedPartition } from '@nanosync/core';
-import { otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
+import { givenUp, otherPartitions, PipelineError, rowSchemaJson } from '@nanosync/core';
 import { checkComplete, chosenRows, keepAttempts } from './build.ts';
 import { POSITION_COLUMN } from './column-types.ts';
 import type { Session } from './duckdb-file.ts';
@@ -29,7 +29,7 @@ export async function merge(session: Session, request: Parameters<Sink['merge']>
   const [known] = await query(connection, `SELECT state, rows_built FROM ${meta}.generations WHERE ${whereGeneration(id)}`);
   // Invariant 'one-build': an epoch is merged once, and whoever asks again hears what was done.
   if (known?.state === 'merged') return { rows: Number(known.rows_built) };
-  if (known !== undefined) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+  if (known !== undefined) throw givenUp(id);
   const target = await targetOf(session, request);
   const partitions = await staged(session, id);
   const source = await sourceOf(session, request);

@@ -12,7 +12,7 @@ import type {
   TableId,
   TableSchema,
 } from '@nanosync/core';
-import { ChangeCodec, isBehind, otherPartitions, PipelineError, positionBelowAll, sameSchema } from '@nanosync/core';
+import { ChangeCodec, givenUp, isBehind, otherPartitions, PipelineError, positionBelowAll, sameSchema } from '@nanosync/core';
 import { completeRows, keyFaultsOf, mergeInto } from './memory-merge.ts';
 import type { Decoded, Epoch, Generation, StoredRow } from './memory-tables.ts';
 import { applyChanges, decode, isOver, leftOf, moveProgress, remove, statusOf } from './memory-tables.ts';
@@ -195,7 +195,7 @@ class MemoryStore {
     const { generation: id, schema } = request;
     const epoch = this.epochOf(id);
     if (epoch.generation !== undefined) return { rows: epoch.generation.rowsBuilt };
-    if (epoch.gone) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+    if (epoch.gone) throw givenUp(id);
     this.requireName(id);
     const codec = new ChangeCodec(schema);
     const rows = new Map<string, StoredRow>();
@@ -215,7 +215,7 @@ class MemoryStore {
     const epoch = this.epochOf(id);
     const { generation: known } = epoch;
     if (known !== undefined) return { rows: known.rowsBuilt };
-    if (epoch.gone) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+    if (epoch.gone) throw givenUp(id);
     const problem = this.adoptionProblem(id.pipeline, schema);
     if (problem !== undefined) throw new PipelineError('prerequisite', problem.what, { hint: problem.cure });
     const current = this.others(id).find(({ generation }) => generation?.current === true)?.generation;
@@ -292,7 +292,7 @@ class MemoryStore {
     const { generation: id } = request;
     const epoch = this.epochOf(id);
     if (epoch.merged !== undefined) return { rows: epoch.merged.rows };
-    if (isOver(epoch)) throw new PipelineError('conflict', `the epoch ${id.epoch} of ${id.table} was given up.`);
+    if (isOver(epoch)) throw givenUp(id);
     const rows = this.completeRowsOf(request);
     const complete = this.staged(epoch);
     mergeInto(this.others(id).find(({ generation }) => generation?.current)?.generation, rows, request);

@@ -50,7 +50,7 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   const tables = asBegun(needed, start.record.tables, known.next);
   await source.verify(name, anchor, start.record.published);
   let progress: SessionProgress | undefined;
-  const unbased = completedTables(pipeline, tables);
+  const completed = completedTables(pipeline, tables);
   const lost = new AbortController();
   const signal = AbortSignal.any([ctx.signal, lost.signal]);
   // The slot lets in one reader at a time: a capture that is not let in disturbs nobody, and one that is has ended the earlier one.
@@ -60,7 +60,7 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
     from: start.record.acknowledged,
     tables: tables.map(({ schema, storage }) => ({ schema, storage })),
     // Invariant 'complete-images': a sink that was given no rows may lack any of them, for good.
-    complete: (table) => progress === undefined || (progress.hasTable(table) && (unbased.has(table) || progress.isBelowL1(table))),
+    complete: (table) => progress === undefined || (progress.hasTable(table) && (completed.has(table) || progress.isBelowL1(table))),
     begun: (table, position) => progress?.hasBegun(table, position) ?? true,
     ...confirmOf(ctx, { name, anchor, lost }),
     signal,
@@ -71,12 +71,12 @@ export async function runCaptureSession(ctx: ServiceContext, pipeline: PipelineR
   // Who stored where a table ends may have died just then; a store that lost it would let the next session number otherwise what this one publishes.
   if (leaving.length > 0) await ctx.clock.sleep(ctx.state.mayLoseMs ?? 0, signal);
   // Nothing was published since it was taken out: it ends where this session begins, and its topic may be gone by now. The next one begins without it.
-  if (tables.some(({ table }) => isLeft(store.record, table))) return;
+  if (canLetGo({ store, tables })) return;
   await checkTopics(ctx, name, tables, store.record);
   await using publisher = await EventPublisher.open(ctx, pipeline, anchor, tables, store.record);
   progress = new SessionProgress(store.record);
   await publishFirstGenerations(tables, anchor, publisher, progress);
-  const session = { pipeline, tables, unbased, next: known.next, publisher, progress, store };
+  const session = { pipeline, tables, completed, next: known.next, publisher, progress, store };
   await flush({ ctx, ...session });
   ctx.log.info('capture session begins', { pipeline: name, session: store.record.session, position: store.record.acknowledged });
   await endTrouble(ctx.state, name, 'cdc-capture');
@@ -127,7 +127,7 @@ interface Session {
   /** As this session decodes them. */
   readonly tables: readonly TableRecord[];
   readonly next: Set<string>;
-  readonly unbased: ReadonlySet<TableId>;
+  readonly completed: ReadonlySet<TableId>;
   readonly publisher: EventPublisher;
   readonly progress: SessionProgress;
   readonly store: CaptureStore;
@@ -172,7 +172,7 @@ async function pump(session: Session & { readonly reader: ChangeReader }): Promi
 }
 
 /** True once it is stored that a table which is being taken out is needed no more: the next session begins without it. */
-function canLetGo({ store, tables }: Session): boolean {
+function canLetGo({ store, tables }: Pick<Session, 'store' | 'tables'>): boolean {
   return tables.some(({ table }) => isLeft(store.record, table));
 }
 

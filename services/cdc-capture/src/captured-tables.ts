@@ -48,7 +48,7 @@ interface Following {
   /** Epochs that the next session begins. */
   readonly next: Set<string>;
   /** The tables whose images this session completes for good. */
-  readonly unbased: ReadonlySet<TableId>;
+  readonly completed: ReadonlySet<TableId>;
 }
 
 /**
@@ -56,12 +56,12 @@ interface Following {
  * does, and for the L1 marker of a table whose copy was stopped since then: from there on its images would be left as they come. A marker is written after the table's record was stored: one that has no record now belongs to an addition that the state store has lost,
  * and the next one writes its own; one of another epoch than the record's was given up.
  */
-export async function isUnknown({ ctx, pipeline, tables, next, unbased }: Following, event: SourceEvent): Promise<boolean> {
+export async function isUnknown({ ctx, pipeline, tables, next, completed }: Following, event: SourceEvent): Promise<boolean> {
   if (event.kind !== 'marker' || event.marker.kind === 'watermark') return false;
   const { marker } = event;
   const { name } = pipeline.definition;
   if (marker.kind === 'consistency') {
-    if (unbased.has(marker.table)) return false;
+    if (completed.has(marker.table)) return false;
     const stored = (await readRecord<TableRecord>(ctx.state, stateKeys.table(name, marker.table)))?.value;
     // Invariant 'complete-images': stored before the marker was written.
     return stored?.epoch === marker.epoch && stored.anchor === pipeline.anchor?.id && stored.missing !== undefined;

@@ -2,7 +2,7 @@ import type { GenerationId, PipelineRecord, ServiceContext, Sink, TableId, Table
 import {
   countPartitions,
   followsChanges,
-  isKind,
+  isGivenUp,
   leaseNames,
   measured,
   otherPartitions,
@@ -147,7 +147,7 @@ async function showCopy(work: TableWork, generation: GenerationId): Promise<void
  * state store has lost that.
  */
 async function refused(work: TableWork, generation: GenerationId, { missing }: TableRecord, error: unknown): Promise<never> {
-  const isGone = missing !== undefined && isKind(error, 'conflict') && error.message.endsWith('was given up.');
+  const isGone = missing !== undefined && isGivenUp(error, generation);
   if (!isGone || (await tableRecord(work, generation.table))?.epoch !== generation.epoch) throw error;
   const hint = `Run: nanosync pipeline resnapshot ${generation.pipeline}`;
   throw new PipelineError('gap', `The state store has lost that an epoch of ${generation.table} was given up.`, { hint });

@@ -13,7 +13,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     invariant: 'complete-images',
     does: 'Events between L0 and L1 are published as the log has them.',
     file: `${FOLDER}/capture-session.ts`,
-    find: 'complete: (table) => progress === undefined || (progress.hasTable(table) && (unbased.has(table) || progress.isBelowL1(table))),',
+    find: 'complete: (table) => progress === undefined || (progress.hasTable(table) && (completed.has(table) || progress.isBelowL1(table))),',
     replace: 'complete: () => false,',
     test: session('has events of a table completed until its consistency position was met in the stream'),
   },

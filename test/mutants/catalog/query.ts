@@ -93,8 +93,8 @@ export const QUERY_MUTANTS: readonly Mutant[] = [
     invariant: 'one-build',
     does: 'DuckDB merges an epoch that was given up, as far as it is still there.',
     file: 'libs/sink-duckdb/src/merge.ts',
-    find: "if (known !== undefined) throw new PipelineError('conflict'",
-    replace: "if (known === null) throw new PipelineError('conflict'",
+    find: 'if (known !== undefined) throw givenUp(id);',
+    replace: 'if (known === null) throw givenUp(id);',
     test: duckdb('of an epoch that was given up is refused, and what is merged is not given up'),
   },
   {
