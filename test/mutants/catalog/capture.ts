@@ -289,6 +289,27 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     ),
   },
   {
+    name: 'gone-row-deleted-beside',
+    invariant: 'gate',
+    does: 'While a table is copied anew, an update that is met when its row is gone comes as its delete, and users see the row go, come back and go.',
+    file: `${FOLDER}/unbased-tables.ts`,
+    find: '(older !== null && older.based !== true)',
+    replace: 'older !== null',
+    test: test(
+      'unbased-tables',
+      'a table that is copied anew beside one that has all rows is completed, and loses none to a row that is gone; beside one that has not it does',
+    ),
+  },
+  {
+    name: 'left-table-looked-at',
+    invariant: 'no-silent-gap',
+    does: 'A session goes on with a table that ends where it begins, and takes its topic, which went with it, for lost.',
+    file: `${FOLDER}/capture-session.ts`,
+    find: 'if (canLetGo({ store, tables })) return;',
+    replace: '',
+    test: session('begins without a table that was taken out before anything was published, and never asks for its topic'),
+  },
+  {
     name: 'young-end-published',
     invariant: 'gapless-sessions',
     does: 'A session publishes by the end of a table that an earlier one stored just now, and that the store may still lose.',
