@@ -32,7 +32,7 @@ export { CONTROL_EVENT, END_MARKER, PARTITION_TASK, QUARANTINED, ROW_BATCH } fro
 export type * from './metrics.ts';
 export { METRICS } from './metrics.ts';
 export type { PartitionRuns } from './partition-runs.ts';
-export { countPartitions, hasPartition, otherPartitions, partitionRuns } from './partition-runs.ts';
+export { countPartitions, hasPartition, isLeftOut, otherPartitions, partitionRuns } from './partition-runs.ts';
 export type { PartitionEvent, PartitionPhase, PausablePhase, PipelineEvent, PipelinePhase, TableEvent, TablePhase } from './phases.ts';
 export { PARTITION_MACHINE, PIPELINE_MACHINE, step, TABLE_MACHINE } from './phases.ts';
 export type * from './ports/bus.ts';

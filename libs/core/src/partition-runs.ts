@@ -17,6 +17,14 @@ export function hasPartition(runs: PartitionRuns, partition: number): boolean {
   return runs.some(([first, last]) => first <= partition && partition <= last);
 }
 
+/** True where a table's copy was stopped before this partition was read; `missing` as in its record. */
+export function isLeftOut(
+  { missing, partitions }: { readonly missing?: PartitionRuns; readonly partitions: number },
+  partition: number,
+): boolean {
+  return missing !== undefined && (partitions === 0 || hasPartition(missing, partition));
+}
+
 /** How many partitions the runs have. */
 export function countPartitions(runs: PartitionRuns): number {
   return runs.reduce((sum, [first, last]) => sum + last - first + 1, 0);

@@ -11,7 +11,7 @@ import type {
 } from '@nanosync/core';
 import {
   END_MARKER,
-  hasPartition,
+  isLeftOut,
   leaseNames,
   leavingTables,
   listRecords,
@@ -120,7 +120,7 @@ async function requireArrived(
     }
     const ledger = await listRecords<PartitionRecord>(ctx.state, stateKeys.partitions(name, table, epoch));
     const published = ledger.filter(
-      ({ value: { phase, partition } }) => isNeeded(value, partition) && (phase === 'read' || phase === 'durable'),
+      ({ value: { phase, partition } }) => !isLeftOut(value, partition) && (phase === 'read' || phase === 'durable'),
     );
     if (published.length === 0) continue;
     const topic = await ctx.bus.topic(ctx.topics.rows(name));
@@ -144,11 +144,6 @@ async function requireArrived(
 async function isLeaving(ctx: ServiceContext, pipeline: string, table: string): Promise<boolean> {
   const now = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(pipeline)))?.value;
   return now !== undefined && leavingTables(now).includes(table);
-}
-
-/** False for what a copy was stopped before. */
-function isNeeded({ missing, partitions }: TableRecord, partition: number): boolean {
-  return missing === undefined || (partition < partitions && !hasPartition(missing, partition));
 }
 
 /** Decodes the two kinds of messages of a rows topic, whichever version wrote them. */

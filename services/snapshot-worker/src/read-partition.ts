@@ -12,6 +12,7 @@ import type {
 import {
   describeError,
   isKind,
+  isLeftOut,
   measured,
   PARTITION_MACHINE,
   PipelineError,
@@ -27,7 +28,7 @@ import type { AttemptName, BatchPublisher } from './batch-publisher.ts';
 import { partitionKey } from './partition-lease.ts';
 import type { ReadLimits } from './read-limit.ts';
 import type { SourcePool } from './source-pool.ts';
-import { giveBack, isLeftOut, isRangeWanted, whileRead } from './while-read.ts';
+import { giveBack, isRangeWanted, whileRead } from './while-read.ts';
 
 /** What the slots of a worker share. */
 export interface ReadTools {
@@ -55,8 +56,8 @@ const PROGRESS_EVERY_MS = 5000;
 export async function readPartition(ctx: ServiceContext, task: PartitionTask, tools: ReadTools, moved: () => void): Promise<void> {
   const pipeline = (await readRecord<PipelineRecord>(ctx.state, stateKeys.pipeline(task.pipeline)))?.value;
   const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
-  if (pipeline === undefined || table === undefined || table.epoch !== task.epoch || table.adopts === true || isLeftOut(table, task))
-    return;
+  if (pipeline === undefined || table === undefined || table.epoch !== task.epoch || table.adopts === true) return;
+  if (isLeftOut(table, task.partition)) return;
   if (!isRangeWanted(pipeline, task, table.anchor)) return giveBack(ctx, task);
   const attempt = await take(ctx, task, tools.reader);
   if (attempt === undefined) return;

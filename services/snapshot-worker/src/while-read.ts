@@ -1,14 +1,5 @@
 import type { PartitionRecord, PartitionTask, PipelineRecord, ServiceContext, TableRecord } from '@nanosync/core';
-import {
-  abortWhen,
-  areRangesRead,
-  hasPartition,
-  readRecord,
-  recordedTables,
-  scheduledQuery,
-  stateKeys,
-  updateRecord,
-} from '@nanosync/core';
+import { abortWhen, areRangesRead, isLeftOut, readRecord, recordedTables, scheduledQuery, stateKeys, updateRecord } from '@nanosync/core';
 import { partitionKey } from './partition-lease.ts';
 
 /** How often a reader looks whether its pipeline is still to be read, in milliseconds. */
@@ -18,11 +9,6 @@ const LOOK_EVERY_MS = 250;
 export function isRangeWanted(now: PipelineRecord | undefined, { table }: PartitionTask, anchor: string | undefined): boolean {
   if (now === undefined || !areRangesRead(now) || now.anchor?.id !== anchor) return false;
   return scheduledQuery(now) !== undefined || recordedTables(now).includes(table);
-}
-
-/** True where the table's copy was stopped before this range was read. */
-export function isLeftOut({ missing, partitions }: TableRecord, { partition }: PartitionTask): boolean {
-  return missing !== undefined && (partitions === 0 || hasPartition(missing, partition));
 }
 
 /**
@@ -57,7 +43,7 @@ export async function whileRead(
 async function wasStopped(ctx: ServiceContext, now: PipelineRecord | undefined, task: PartitionTask): Promise<boolean> {
   if (now?.definition.replicationType !== 'cdc') return false;
   const table = (await readRecord<TableRecord>(ctx.state, stateKeys.table(task.pipeline, task.table)))?.value;
-  return table?.epoch === task.epoch && isLeftOut(table, task);
+  return table?.epoch === task.epoch && isLeftOut(table, task.partition);
 }
 
 /**

@@ -6,7 +6,7 @@ import { openEmbeddedState } from '@nanosync/state';
 import type { StateOptions } from '../context.ts';
 import type { Place } from '../place.ts';
 
-/** Loaded by what is clustered: an embedded process, and a command that only asks the API, start in half the time without them. */
+/** Loaded by what is clustered: an embedded process, and a command that only asks the API, start in three quarters of the time without them. */
 const clustered = {
   bus: () => import('@nanosync/bus/kafka'),
   state: () => import('@nanosync/state/redis'),
